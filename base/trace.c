@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ * Owns the event buffers and their file form.  One writer per lane; readers only after all stopped. */
+#include "config.h"
+
+#include "base/trace.h"
+
+#include "base/mem.h"
+#include "base/outfile.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+const char *const weir_lane_names[WEIR_LANE_COUNT] = { "disk", "ring", "compute", "stall", "token" };
+
+struct event {
+    const char *name;
+    uint64_t t0, t1, value;
+};
+
+struct weir_trace {
+    uint32_t cap;
+    struct event *events[WEIR_LANE_COUNT]; /* [cap] each */
+    uint32_t n[WEIR_LANE_COUNT];
+    uint64_t dropped[WEIR_LANE_COUNT];
+};
+
+int weir_trace_new(uint32_t n, struct weir_trace **ret, struct weir_err *err)
+{
+    struct weir_trace *t = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*t));
+    if (!t)
+        return weir_fail(err, -ENOMEM, "no memory for a trace");
+    t->cap = n;
+    for (int l = 0; l < WEIR_LANE_COUNT; l++)
+        if (!(t->events[l] = weir_alloc(WEIR_MEM_MISC, n, sizeof(struct event)))) {
+            weir_trace_free(t);
+            return weir_fail(err, -ENOMEM, "no memory for a trace of %u events", n);
+        }
+    *ret = t;
+    return 0;
+}
+
+void weir_trace_free(struct weir_trace *t)
+{
+    if (!t)
+        return;
+    for (int l = 0; l < WEIR_LANE_COUNT; l++)
+        weir_free(t->events[l]);
+    weir_free(t);
+}
+
+void weir_trace_span(struct weir_trace *t, enum weir_lane lane, const char *name, uint64_t t0,
+                     uint64_t t1, uint64_t value)
+{
+    if (!t)
+        return;
+    if (t->n[lane] == t->cap) {
+        t->dropped[lane]++;
+        return;
+    }
+    t->events[lane][t->n[lane]++] = (struct event){ name, t0, t1, value };
+}
+
+uint64_t weir_trace_dropped(const struct weir_trace *t)
+{
+    uint64_t sum = 0;
+    for (int l = 0; l < WEIR_LANE_COUNT; l++)
+        sum += t->dropped[l];
+    return sum;
+}
+
+int weir_trace_write(const struct weir_trace *t, const char *path, struct weir_err *err)
+{
+    struct weir_outfile f;
+    int r = weir_outfile_open(&f, path, err);
+    if (r < 0)
+        return r;
+    uint64_t start = UINT64_MAX;
+    for (int l = 0; l < WEIR_LANE_COUNT; l++)
+        if (t->n[l] && t->events[l][0].t0 < start)
+            start = t->events[l][0].t0;
+    fprintf(f.stream, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");
+    for (int l = 0; l < WEIR_LANE_COUNT; l++)
+        fprintf(f.stream, "%s\n{\"ph\":\"M\",\"pid\":1,\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":\"%s\"}}",
+                l ? "," : "", l + 1, weir_lane_names[l]);
+    for (int l = 0; l < WEIR_LANE_COUNT; l++)
+        for (uint32_t i = 0; i < t->n[l]; i++) {
+            const struct event *e = &t->events[l][i];
+            /* The format counts in microseconds; three decimals keep the nanoseconds. */
+            const uint64_t ts = e->t0 - start, dur = e->t1 - e->t0;
+            if (l == WEIR_LANE_RING)
+                fprintf(f.stream, ",\n{\"ph\":\"C\",\"pid\":1,\"tid\":%d,\"name\":\"%s\",\"ts\":%" PRIu64 ".%03u,\"args\":{\"bytes\":%" PRIu64 "}}",
+                        l + 1, e->name, ts / 1000, (unsigned)(ts % 1000), e->value);
+            else
+                fprintf(f.stream, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"name\":\"%s\",\"ts\":%" PRIu64 ".%03u,\"dur\":%" PRIu64 ".%03u,\"args\":{\"n\":%" PRIu64 "}}",
+                        l + 1, e->name, ts / 1000, (unsigned)(ts % 1000), dur / 1000, (unsigned)(dur % 1000), e->value);
+        }
+    fprintf(f.stream, "\n]}\n");
+    return weir_outfile_commit(&f, err);
+}

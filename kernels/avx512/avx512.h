@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The parts of the AVX-512 table, one for each file of this folder. */
+#ifndef WEIR_KERNELS_AVX512_AVX512_H
+#define WEIR_KERNELS_AVX512_AVX512_H
+
+#include "kernels/kernels.h"
+
+void weir_avx512_mul_q(struct weir_kernels *t);     /* mul: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 */
+void weir_avx512_mul_k(struct weir_kernels *t);     /* mul: Q2_K .. Q6_K */
+void weir_avx512_mul_float(struct weir_kernels *t); /* mul: F32 F16 BF16; mul_f32: all */
+void weir_avx512_vec(struct weir_kernels *t);       /* everything that is not a product */
+
+#endif

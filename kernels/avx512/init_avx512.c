@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The AVX-512 (F, BW, VL, DQ, VNNI) entries, laid over the scalar table. */
+#include "config.h"
+#include "kernels/avx512/avx512.h"
+
+void weir_kernels_init_avx512(struct weir_kernels *t)
+{
+    t->name = "avx512";
+    weir_avx512_mul_q(t);
+    weir_avx512_mul_k(t);
+    weir_avx512_mul_float(t);
+    weir_avx512_vec(t);
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * AVX-512 vector helpers.  Every loop ends with one masked step, so lengths are free and nothing
+ * outside the vectors is read or written. */
+#include "config.h"
+#include "kernels/avx512/avx512.h"
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+
+/* The first N of 16 lanes. */
+static inline __mmask16 first(size_t n)
+{
+    return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
+}
+
+static inline __m512 load_half(__mmask16 k, const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(k, p));
+}
+
+/* exp(v), within 1 ulp: v = n ln 2 + r with |r| < 0.35, and the Taylor series to r^7 leaves 5e-9.
+ * ln 2 is taken off in two parts, the first exact.  NaN stays NaN: min and max return their second
+ * operand then. */
+static inline __m512 exp_ps(__m512 v)
+{
+    __m512 n, r, p;
+
+    v = _mm512_min_ps(_mm512_set1_ps(89.0f), _mm512_max_ps(_mm512_set1_ps(-105.0f), v));
+    n = _mm512_roundscale_ps(_mm512_mul_ps(v, _mm512_set1_ps(0x1.715476p0f)),
+                             _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.62e4p-1f), v);
+    r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0x1.7f7d1cp-20f), r);
+    p = _mm512_set1_ps(1.0f / 5040);
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f / 720));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f / 120));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f / 24));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f / 6));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.5f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(1.0f));
+    return _mm512_scalef_ps(p, n);
+}
+
+static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s)
+{
+    const __m512i no_sign = _mm512_set1_epi32(0x7fffffff);
+
+    for (size_t b = 0; b < k / WEIR_ACT_BLOCK; b++, x += WEIR_ACT_BLOCK, q += WEIR_ACT_BLOCK) {
+        __m512 x0 = _mm512_loadu_ps(x), x1 = _mm512_loadu_ps(x + 16), inv;
+        __m512i a0 = _mm512_and_si512(_mm512_castps_si512(x0), no_sign);
+        __m512i a1 = _mm512_and_si512(_mm512_castps_si512(x1), no_sign);
+        uint32_t top = (uint32_t)_mm512_reduce_max_epi32(_mm512_max_epi32(a0, a1));
+        __m512i q0, q1;
+        float max;
+
+        memcpy(&max, &top, sizeof max);
+        if (top >= 0x7f800000 || max < 0x1p-100f) { /* as in scalar/vec_scalar.c */
+            memset(q, 0, WEIR_ACT_BLOCK);
+            d[b] = s[b] = top >= 0x7f800000 ? NAN : 0.0f;
+            continue;
+        }
+        inv = _mm512_set1_ps(127.0f / max);
+        q0 = _mm512_cvtps_epi32(_mm512_mul_ps(x0, inv));
+        q1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inv));
+        _mm_storeu_si128((__m128i *)q, _mm512_cvtepi32_epi8(q0));
+        _mm_storeu_si128((__m128i *)(q + 16), _mm512_cvtepi32_epi8(q1));
+        d[b] = max / 127.0f;
+        s[b] = d[b] * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
+    }
+}
+
+/* Four accumulators: a head of 64 or 128 elements is one or two rounds of them. */
+static float dot_f32(const float *a, const float *b, size_t n)
+{
+    __m512 s[4] = { _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                    _mm512_setzero_ps() };
+    size_t i = 0;
+
+    for (; i + 64 <= n; i += 64)
+        for (int j = 0; j < 4; j++)
+            s[j] = _mm512_fmadd_ps(_mm512_loadu_ps(a + i + 16 * j),
+                                   _mm512_loadu_ps(b + i + 16 * j), s[j]);
+    for (; i < n; i += 16)
+        s[0] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(first(n - i), a + i),
+                               _mm512_maskz_loadu_ps(first(n - i), b + i), s[0]);
+    return _mm512_reduce_add_ps(
+        _mm512_add_ps(_mm512_add_ps(s[0], s[1]), _mm512_add_ps(s[2], s[3])));
+}
+
+static float dot_f16(const uint16_t *a, const float *b, size_t n)
+{
+    __m512 s[4] = { _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
+                    _mm512_setzero_ps() };
+    size_t i = 0;
+
+    for (; i + 64 <= n; i += 64)
+        for (int j = 0; j < 4; j++)
+            s[j] = _mm512_fmadd_ps(load_half(0xffff, a + i + 16 * j),
+                                   _mm512_loadu_ps(b + i + 16 * j), s[j]);
+    for (; i < n; i += 16)
+        s[0] = _mm512_fmadd_ps(load_half(first(n - i), a + i),
+                               _mm512_maskz_loadu_ps(first(n - i), b + i), s[0]);
+    return _mm512_reduce_add_ps(
+        _mm512_add_ps(_mm512_add_ps(s[0], s[1]), _mm512_add_ps(s[2], s[3])));
+}
+
+static void axpy_f32(float *y, float a, const float *x, size_t n)
+{
+    const __m512 va = _mm512_set1_ps(a);
+
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        __m512 v = _mm512_fmadd_ps(va, _mm512_maskz_loadu_ps(k, x + i),
+                                   _mm512_maskz_loadu_ps(k, y + i));
+        _mm512_mask_storeu_ps(y + i, k, v);
+    }
+}
+
+static void axpy_f16(float *y, float a, const uint16_t *x, size_t n)
+{
+    const __m512 va = _mm512_set1_ps(a);
+
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        __m512 v = _mm512_fmadd_ps(va, load_half(k, x + i), _mm512_maskz_loadu_ps(k, y + i));
+        _mm512_mask_storeu_ps(y + i, k, v);
+    }
+}
+
+static void f32_to_f16(const float *x, uint16_t *y, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        __m256i h = _mm512_cvtps_ph(_mm512_maskz_loadu_ps(k, x + i),
+                                    _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+        _mm256_mask_storeu_epi16(y + i, k, h);
+    }
+}
+
+static void rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+    float scale = 1.0f / sqrtf(dot_f32(x, x, n) / (float)n + eps);
+    const __m512 vs = _mm512_set1_ps(scale);
+
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(k, x + i), vs);
+        _mm512_mask_storeu_ps(y + i, k, _mm512_mul_ps(v, _mm512_maskz_loadu_ps(k, w + i)));
+    }
+}
+
+static void softmax(float *x, size_t n)
+{
+    __m512 max = _mm512_set1_ps(x[0]), sum = _mm512_setzero_ps(), inv;
+
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        max = _mm512_mask_max_ps(max, k, max, _mm512_maskz_loadu_ps(k, x + i));
+    }
+    max = _mm512_set1_ps(_mm512_reduce_max_ps(max));
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        __m512 v = exp_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(k, x + i), max));
+        sum = _mm512_mask_add_ps(sum, k, sum, v);
+        _mm512_mask_storeu_ps(x + i, k, v);
+    }
+    inv = _mm512_set1_ps(1.0f / _mm512_reduce_add_ps(sum));
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        _mm512_mask_storeu_ps(x + i, k, _mm512_mul_ps(_mm512_maskz_loadu_ps(k, x + i), inv));
+    }
+}
+
+static void silu_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        __m512 g = _mm512_maskz_loadu_ps(k, gate + i);
+        __m512 e = exp_ps(_mm512_sub_ps(_mm512_setzero_ps(), g));
+        __m512 v = _mm512_div_ps(g, _mm512_add_ps(_mm512_set1_ps(1.0f), e));
+        _mm512_mask_storeu_ps(gate + i, k, _mm512_mul_ps(v, _mm512_maskz_loadu_ps(k, up + i)));
+    }
+}
+
+static void add(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        _mm512_mask_storeu_ps(
+            y + i, k,
+            _mm512_add_ps(_mm512_maskz_loadu_ps(k, y + i), _mm512_maskz_loadu_ps(k, x + i)));
+    }
+}
+
+void weir_avx512_vec(struct weir_kernels *t)
+{
+    t->act_q8 = act_q8;
+    t->dot_f32 = dot_f32;
+    t->dot_f16 = dot_f16;
+    t->axpy_f32 = axpy_f32;
+    t->axpy_f16 = axpy_f16;
+    t->f32_to_f16 = f32_to_f16;
+    t->rms_norm = rms_norm;
+    t->softmax = softmax;
+    t->silu_mul = silu_mul;
+    t->add = add;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The arithmetic of the engine, as one table of functions.
+ *
+ * kernels/scalar/ is complete, plain C and is the specification; kernels/<isa>/ overrides entries;
+ * kernels/cpu.c is the only file that asks the CPU what it has.  A kernel is given memory and
+ * nothing else: it never allocates, waits, reads a file or starts a thread, so any thread may run
+ * any kernel on any rows.
+ *
+ * The law of this folder: what a kernel writes for one (token, row) pair depends only on the bytes
+ * of that weight row and on the activations of that token.  It does not depend on how many tokens
+ * or rows the call has, on which thread runs it, or on alignment.  So the logits of a run are
+ * bitwise the same at every budget, chunk size and thread count.  (Between two instruction sets the
+ * order of the float additions may differ; tests/checkkern.c holds them within a stated bound.) */
+#ifndef WEIR_KERNELS_KERNELS_H
+#define WEIR_KERNELS_KERNELS_H
+
+#include "base/dtype.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum weir_isa { WEIR_ISA_SCALAR, WEIR_ISA_AVX2, WEIR_ISA_AVX512, WEIR_ISA_COUNT };
+
+/* Activations: the right-hand side of a matrix product, [n_tok][k] row-major.
+ *
+ * Quantized weights are multiplied by int8 activations: each run of 32 elements of a token is held
+ * as q[i] = round(x[i] / d), d = max|x| / 127, so x ~ d * q.  s = d * sum(q) serves the types that
+ * have a minimum.  q, d and s are NULL when kind is WEIR_ACT_F32; f32 is always there.
+ * No pointer is assumed to be aligned beyond its own element. */
+#define WEIR_ACT_BLOCK 32
+enum weir_act_kind { WEIR_ACT_F32, WEIR_ACT_Q8 };
+
+struct weir_act {
+    uint32_t n_tok;
+    uint32_t k;       /* elements of a row; a multiple of 32 when q is used */
+    const float *f32; /* [n_tok][k] */
+    const int8_t *q;  /* [n_tok][k], in -127..127 */
+    const float *d;   /* [n_tok][k/32] */
+    const float *s;   /* [n_tok][k/32] */
+};
+
+/* y[t * y_stride + r] = w[r] . x[t]   for r in [0, n_row), t in [0, x->n_tok)
+ * w         [n_row][row_bytes], row_bytes = weir_dtype_row_bytes(dtype, x->k), any alignment
+ * y         f32, y_stride >= n_row elements between tokens; only y[t][0..n_row) is written */
+typedef void weir_mul_fn(const void *w, size_t row_bytes, uint32_t n_row, const struct weir_act *x,
+                         float *y, size_t y_stride);
+
+struct weir_kern_type {
+    /* What `mul` reads of its activations.  Always F32 for float weights. */
+    enum weir_act_kind act;
+    /* dst[0..n) = the decoded weights; n is a multiple of the dtype's block_elems. */
+    void (*dequant)(const void *src, float *dst, size_t n);
+    weir_mul_fn *mul;     /* the fast product, reading what `act` says */
+    weir_mul_fn *mul_f32; /* the exact product: decoded weights times float activations */
+};
+
+/* Every entry of the table is filled for every supported dtype; type[d].mul is NULL for the
+ * dtypes this build cannot multiply (weir_kernels_supports tells). */
+struct weir_kernels {
+    const char *name; /* "scalar", "avx2", "avx512" */
+    struct weir_kern_type type[WEIR_DTYPE_COUNT];
+
+    /* q[0..k), d[0..k/32), s[0..k/32) from x[0..k); k is a multiple of 32. */
+    void (*act_q8)(const float *x, size_t k, int8_t *q, float *d, float *s);
+
+    float (*dot_f32)(const float *a, const float *b, size_t n);       /* a . b */
+    float (*dot_f16)(const uint16_t *a, const float *b, size_t n);    /* a (IEEE half) . b */
+    void (*axpy_f32)(float *y, float a, const float *x, size_t n);    /* y += a * x */
+    void (*axpy_f16)(float *y, float a, const uint16_t *x, size_t n); /* y += a * x (half) */
+    void (*f32_to_f16)(const float *x, uint16_t *y, size_t n); /* round to nearest even */
+
+    /* y[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]; y may be x.  (RMSNorm, arXiv:1910.07467) */
+    void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
+    /* x = exp(x - max) / sum(exp(x - max)), in place; n >= 1. */
+    void (*softmax)(float *x, size_t n);
+    /* gate[i] = silu(gate[i]) * up[i], silu(v) = v / (1 + exp(-v)).  (SwiGLU, arXiv:2002.05202) */
+    void (*silu_mul)(float *gate, const float *up, size_t n);
+    void (*add)(float *y, const float *x, size_t n); /* y += x */
+};
+
+/* The table of the best instruction set this CPU and this build have, lowered by the environment
+ * variable WEIR_CPU=scalar|avx2|avx512.  Set once at the first call; any thread; never NULL. */
+const struct weir_kernels *weir_kernels(void);
+
+/* The table of one instruction set, or NULL when it is not built or the CPU lacks it.  For tests. */
+const struct weir_kernels *weir_kernels_get(enum weir_isa isa);
+
+/* Can rows of DTYPE be multiplied?  (Weights of any other type are refused when a model opens.) */
+int weir_kernels_supports(enum weir_dtype dtype);
+
+/* Used by kernels/cpu.c only: each lays its entries over a table that is already complete. */
+void weir_kernels_init_scalar(struct weir_kernels *t);
+void weir_kernels_init_avx2(struct weir_kernels *t);
+void weir_kernels_init_avx512(struct weir_kernels *t);
+
+/* IEEE half and bfloat16 to float, one value.  Static inline in every file that wants them. */
+static inline float weir_bf16_to_f32(uint16_t h)
+{
+    union { uint32_t u; float f; } v = { .u = (uint32_t)h << 16 };
+    return v.f;
+}
+float weir_f16_to_f32(uint16_t h);    /* exact, denormals and infinities too */
+uint16_t weir_f32_to_f16(float f);    /* nearest even; overflow becomes infinity */
+
+#endif

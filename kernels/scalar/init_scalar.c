@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The scalar table: every entry of struct weir_kernels, complete. */
+#include "config.h"
+#include "kernels/scalar/scalar.h"
+
+void weir_kernels_init_scalar(struct weir_kernels *t)
+{
+    t->name = "scalar";
+    weir_scalar_mul(t);
+    weir_scalar_vec(t);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Vector helpers in plain C: the specification of kernels/kernels.h.  Sums in double, as in
+ * mul_scalar.c.  act_q8 is the one helper that every instruction set must match bit for bit, so
+ * its float operations are spelled out one by one. */
+#include "config.h"
+#include "kernels/scalar/scalar.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The bits of |v|.  As integers they order like the magnitudes, with infinity and NaN on top. */
+static uint32_t abs_bits(float v)
+{
+    uint32_t u;
+    memcpy(&u, &v, sizeof u);
+    return u & 0x7fffffff;
+}
+
+/* Nearest integer, ties to even; |v| < 2^22.  The addition leaves no room for a fraction. */
+static int round_even(float v)
+{
+    float r = v + 0x1.8p23f;
+    return (int)(r - 0x1.8p23f);
+}
+
+static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s)
+{
+    for (size_t b = 0; b < k / WEIR_ACT_BLOCK; b++, x += WEIR_ACT_BLOCK, q += WEIR_ACT_BLOCK) {
+        uint32_t top = 0;
+        int sum = 0;
+        float max, inv;
+
+        for (int i = 0; i < WEIR_ACT_BLOCK; i++)
+            top = abs_bits(x[i]) > top ? abs_bits(x[i]) : top;
+        memcpy(&max, &top, sizeof max);
+        if (top >= 0x7f800000 || max < 0x1p-100f) {
+            /* Not finite: the scale says so and every product with it will.  Too small for
+             * 127 / max to be finite: zero. */
+            memset(q, 0, WEIR_ACT_BLOCK);
+            d[b] = s[b] = top >= 0x7f800000 ? NAN : 0.0f;
+            continue;
+        }
+        inv = 127.0f / max;
+        for (int i = 0; i < WEIR_ACT_BLOCK; i++) {
+            q[i] = (int8_t)round_even(x[i] * inv);
+            sum += q[i];
+        }
+        d[b] = max / 127.0f;
+        s[b] = d[b] * (float)sum;
+    }
+}
+
+static float dot_f32(const float *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return (float)sum;
+}
+
+static float dot_f16(const uint16_t *a, const float *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)weir_f16_to_f32(a[i]) * (double)b[i];
+    return (float)sum;
+}
+
+static void axpy_f32(float *y, float a, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += a * x[i];
+}
+
+static void axpy_f16(float *y, float a, const uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += a * weir_f16_to_f32(x[i]);
+}
+
+static void f32_to_f16(const float *x, uint16_t *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] = weir_f32_to_f16(x[i]);
+}
+
+static void rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+    double sum = 0;
+    float scale;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    scale = (float)(1.0 / sqrt(sum / (double)n + (double)eps));
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] * scale * w[i];
+}
+
+static void softmax(float *x, size_t n)
+{
+    float max = x[0];
+    double sum = 0;
+
+    for (size_t i = 1; i < n; i++)
+        max = x[i] > max ? x[i] : max;
+    for (size_t i = 0; i < n; i++) {
+        x[i] = expf(x[i] - max);
+        sum += (double)x[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)((double)x[i] / sum);
+}
+
+static void silu_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static void add(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+void weir_scalar_vec(struct weir_kernels *t)
+{
+    t->act_q8 = act_q8;
+    t->dot_f32 = dot_f32;
+    t->dot_f16 = dot_f16;
+    t->axpy_f32 = axpy_f32;
+    t->axpy_f16 = axpy_f16;
+    t->f32_to_f16 = f32_to_f16;
+    t->rms_norm = rms_norm;
+    t->softmax = softmax;
+    t->silu_mul = silu_mul;
+    t->add = add;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A model, opened: the directory of its tensors and its metadata.  No weight is read here.
+ *
+ * A map owns the open files, the names, and (until weir_map_drop_header) a read-only mapping of the
+ * header, which metadata values point into.  All of a map is read-only after weir_map_open, so any
+ * thread may look things up; open, drop_header and close belong to one thread. */
+#ifndef WEIR_MMAP_MAP_H
+#define WEIR_MMAP_MAP_H
+
+#include "base/dtype.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WEIR_MAX_DIMS 4
+
+struct weir_tensor {
+    const char *name;             /* as in the file, owned by the map */
+    enum weir_dtype dtype;
+    uint32_t n_dim;               /* 1..4 */
+    uint64_t dim[WEIR_MAX_DIMS];  /* dim[0] is the row length (input features); unused ones are 1 */
+    uint32_t file;                /* index for weir_map_file */
+    uint64_t offset;              /* first byte, from the start of that file */
+    uint64_t bytes;               /* proved to lie inside the file */
+};
+
+static inline uint64_t weir_tensor_cols(const struct weir_tensor *t) { return t->dim[0]; }
+static inline uint64_t weir_tensor_rows(const struct weir_tensor *t) { return t->dim[1] * t->dim[2] * t->dim[3]; }
+
+/* One file of the model.  fd is open for reading for as long as the map is. */
+struct weir_map_file {
+    const char *path;
+    int fd;
+    uint64_t bytes;    /* size when it was opened */
+    int64_t mtime_ns;  /* modification time when it was opened */
+};
+
+struct weir_map;
+
+/* Open the model at PATH: a .gguf file (for a split model, its first part), or a folder that holds
+ * exactly one such model.
+ * Returns 0 with *ret_map (close with weir_map_close); -ENOENT/-EACCES/... from the system;
+ * -EINVAL: the file is damaged or not a model; -ENOTSUP: a container or version this program does
+ * not read.  The sentence in *err names the file. */
+int weir_map_open(const char *path, struct weir_map **ret_map, struct weir_err *err);
+void weir_map_close(struct weir_map *m); /* NULL is fine */
+
+const char *weir_map_format(const struct weir_map *m); /* "gguf v3" */
+uint64_t weir_map_bytes(const struct weir_map *m);      /* of all files */
+uint32_t weir_map_n_file(const struct weir_map *m);
+const struct weir_map_file *weir_map_file(const struct weir_map *m, uint32_t i);
+uint32_t weir_map_n_tensor(const struct weir_map *m);
+const struct weir_tensor *weir_map_tensor(const struct weir_map *m, uint32_t i);
+/* By exact name, or NULL. */
+const struct weir_tensor *weir_map_find(const struct weir_map *m, const char *name);
+
+/* Have the files kept their size and modification time?  0, or -ESTALE with a sentence.  Cheap
+ * enough to ask once per pass. */
+int weir_map_check_unchanged(const struct weir_map *m, struct weir_err *err);
+
+/* Let go of the header's mapping and its page cache.  Metadata look-ups answer "not there" after;
+ * tensors stay. */
+void weir_map_drop_header(struct weir_map *m);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Owns every decision about memory.  Reads nothing but its arguments; one thread. */
+#include "config.h"
+
+#include "prefetch/plan.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "prefetch/ring.h"
+
+#include <errno.h>
+
+#define SLOTS_MIN   3u                        /* one computed on, one ready, one being read */
+#define CTX_MIN     256u                      /* the least a choice of ours goes down to */
+#define CTX_USEFUL  2048u                     /* context worth more than the last few pinned steps */
+#define RING_MIN    (UINT64_C(16) << 20)      /* covers a queue of 8 reads of 2 MiB */
+#define RING_MAX    (UINT64_C(96) << 20)      /* rides out 30 ms of a sleeping 3 GB/s disk */
+#define IN_FLIGHT   (16u << 20)               /* bytes in flight that saturate an NVMe */
+#define CHUNK_MAX   256u
+
+uint32_t weir_plan_step_target(uint64_t model_bytes)
+{
+    /* Small models get small steps, so that they too can be pinned in part. */
+    const uint64_t t = weir_align_up(model_bytes / 128, 4096);
+    return (uint32_t)weir_min_u64(weir_max_u64(t, 16384), WEIR_STEP_TARGET);
+}
+
+/* Choose the pinned set by error diffusion: after every step, what was pinned so far is as near to
+ * FRACTION of what went by as whole steps allow.  Returns the memory it takes. */
+static uint64_t spread(const struct weir_sched *s, uint32_t align, uint64_t avail, double fraction,
+                       uint8_t *pinned)
+{
+    uint64_t used = 0;
+    double owed = 0;
+    for (uint32_t i = 0; i < s->n_step; i++) {
+        const uint64_t mem = weir_align_up(s->steps[i].offset + s->steps[i].bytes, align) -
+                             weir_align_down(s->steps[i].offset, align);
+        owed += fraction * s->steps[i].bytes;
+        pinned[i] = owed >= 0.5 * s->steps[i].bytes && used + mem <= avail;
+        if (pinned[i]) {
+            used += mem;
+            owed -= s->steps[i].bytes;
+        }
+    }
+    for (uint32_t i = 0; i < s->n_step; i++) { /* what rounding left over */
+        const uint64_t mem = weir_align_up(s->steps[i].offset + s->steps[i].bytes, align) -
+                             weir_align_down(s->steps[i].offset, align);
+        if (!pinned[i] && used + mem <= avail) {
+            pinned[i] = 1;
+            used += mem;
+        }
+    }
+    return used;
+}
+
+/* Memory of all steps when they stay. */
+static uint64_t all_pinned_bytes(const struct weir_plan_in *in)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < in->sched->n_step; i++) {
+        const struct weir_step *st = &in->sched->steps[i];
+        sum += in->map_when_fits ? st->bytes
+                                 : weir_align_up(st->offset + st->bytes, in->align) - weir_align_down(st->offset, in->align);
+    }
+    return in->map_when_fits ? sum : weir_region_bytes(sum);
+}
+
+static uint64_t sat_sub(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+/* Positions: what was asked for, or what the model was trained for if all fits with it, or a share of
+ * the budget, because every position costs pinned weights. */
+static uint32_t choose_ctx(const struct weir_plan_in *in, uint64_t fixed)
+{
+    if (in->ctx)
+        return in->ctx;
+    const uint32_t floor = (uint32_t)weir_min_u64(in->ctx_train, weir_max_u64(in->ctx_min, CTX_MIN));
+    if (in->ctx_min) /* this run's length is known: not one position more */
+        return floor;
+    const uint64_t room = sat_sub(in->budget_bytes, fixed + all_pinned_bytes(in) + in->scratch_bytes(in->scratch_arg, 64, in->ctx_train));
+    const uint64_t fit = room / in->kv_bytes_per_tok;
+    if (fit >= weir_min_u64(in->ctx_train, CTX_USEFUL))
+        return (uint32_t)weir_min_u64(fit, in->ctx_train);
+    const uint64_t share = in->budget_bytes / 16 / in->kv_bytes_per_tok;
+    return (uint32_t)weir_min_u64(in->ctx_train, weir_max_u64(floor, weir_align_down(share, 256)));
+}
+
+static void forecast(const struct weir_plan_in *in, struct weir_plan *p)
+{
+    const struct weir_machine *m = in->machine;
+    double compute = m->pass_overhead_s * in->n_layer;
+    bool known = true;
+    for (uint32_t i = 0; i < in->sched->n_step; i++) {
+        const double rate = m->mul_rate[in->sched->steps[i].tensor->dtype];
+        if (rate > 0)
+            compute += in->sched->steps[i].bytes / rate;
+        else
+            known = false;
+    }
+    p->disk_rate = m->disk_rate;
+    p->compute_s = known ? compute : 0;
+    p->disk_s = m->disk_rate > 0 ? (double)p->streamed_bytes_per_pass / m->disk_rate : 0;
+    p->bound = p->disk_s > p->compute_s ? "disk" : "compute";
+    if (known && (m->disk_rate > 0 || p->fits))
+        p->forecast_tok_per_s = 1 / (p->disk_s > p->compute_s ? p->disk_s : p->compute_s);
+}
+
+int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct weir_err *err)
+{
+    const struct weir_sched *s = in->sched;
+    const uint64_t budget = in->budget_bytes;
+    struct weir_plan p = { .budget_bytes = budget, .text_bytes = in->text_bytes, .misc_bytes = in->misc_bytes };
+    const uint64_t fixed = in->misc_bytes + in->text_bytes;
+    p.slot_bytes = weir_ring_slot_bytes(s->step_max, in->align);
+    p.matmul_bytes = s->bytes;
+
+    /* The least that works: nothing pinned, the smallest ring, one row at a time. */
+    const uint32_t ctx_least = in->ctx ? in->ctx : (uint32_t)weir_min_u64(in->ctx_train, weir_max_u64(in->ctx_min, CTX_MIN));
+    const uint64_t ring_least = weir_region_bytes((uint64_t)weir_min_u64(SLOTS_MIN, s->n_step) * p.slot_bytes);
+    const uint64_t least = fixed + weir_region_bytes(in->kv_bytes_per_tok * ctx_least) +
+                           weir_region_bytes(in->scratch_bytes(in->scratch_arg, 1, ctx_least));
+    p.smallest_budget_bytes = least + weir_min_u64(ring_least, all_pinned_bytes(in));
+    if (budget < p.smallest_budget_bytes) {
+        char a[WEIR_SIZE_STR], b[WEIR_SIZE_STR];
+        ret->smallest_budget_bytes = p.smallest_budget_bytes;
+        return weir_fail(err, -EDOM, "a budget of %s is too small for this model with a context of %u; the smallest that works is %s (--ram %llu)",
+                         weir_size_format(budget, a, sizeof(a)), ctx_least,
+                         weir_size_format(p.smallest_budget_bytes, b, sizeof(b)),
+                         (unsigned long long)p.smallest_budget_bytes);
+    }
+
+    p.ctx = choose_ctx(in, fixed);
+    p.ctx_cut = p.ctx < in->ctx_train;
+    p.kv_bytes = weir_region_bytes(in->kv_bytes_per_tok * p.ctx);
+    if (fixed + p.kv_bytes + weir_region_bytes(in->scratch_bytes(in->scratch_arg, 1, p.ctx)) + ring_least > budget) {
+        p.ctx = ctx_least;
+        p.kv_bytes = weir_region_bytes(in->kv_bytes_per_tok * p.ctx);
+    }
+
+    /* Rows of a prefill pass: enough to hide the disk behind compute, for a small share of the budget.
+     * When everything fits there is more to give. */
+    const uint64_t all = all_pinned_bytes(in);
+    const uint64_t spare = sat_sub(budget, fixed + p.kv_bytes + all);
+    uint32_t chunk = in->chunk ? in->chunk : CHUNK_MAX;
+    for (;; chunk /= 2) {
+        p.chunk = chunk;
+        p.scratch_bytes = weir_region_bytes(in->scratch_bytes(in->scratch_arg, chunk, p.ctx));
+        if (chunk == 1 || p.scratch_bytes <= spare)
+            break;
+        if (p.scratch_bytes <= (in->chunk ? budget / 4 : budget / 64) && fixed + p.kv_bytes + ring_least + p.scratch_bytes <= budget)
+            break;
+    }
+
+    p.pinned = weir_alloc(WEIR_MEM_MISC, s->n_step, 1);
+    if (!p.pinned)
+        return weir_fail(err, -ENOMEM, "no memory for a plan of %u steps", s->n_step);
+    const uint64_t rest = sat_sub(budget, fixed + p.kv_bytes + p.scratch_bytes);
+    if (rest >= all) {
+        p.fits = true;
+        p.n_pinned = s->n_step;
+        for (uint32_t i = 0; i < s->n_step; i++)
+            p.pinned[i] = 1;
+        p.pinned_bytes = all;
+        p.depth = 8;
+    } else {
+        uint64_t ring = in->ring_bytes ? in->ring_bytes : budget / 64;
+        if (!in->ring_bytes)
+            ring = weir_min_u64(weir_max_u64(ring, RING_MIN), RING_MAX);
+        ring = weir_min_u64(ring, rest / (in->ring_bytes ? 1 : 4));
+        const uint64_t n = weir_min_u64(ring / p.slot_bytes, s->n_step);
+        p.n_slot = (uint32_t)weir_max_u64(n, SLOTS_MIN);
+        p.ring_bytes = weir_region_bytes((uint64_t)p.n_slot * p.slot_bytes);
+        const uint64_t queue = weir_min_u64(weir_max_u64(IN_FLIGHT / p.slot_bytes, 8), 64);
+        p.depth = (uint32_t)weir_min_u64(queue, weir_max_u64(p.n_slot - 1, 2));
+        uint64_t avail = sat_sub(rest, p.ring_bytes);
+        /* A region of huge pages is a whole number of them. */
+        avail = avail >= UINT64_C(2) << 20 ? weir_align_down(avail, UINT64_C(2) << 20) : weir_align_down(avail, 4096);
+        p.pinned_bytes = weir_region_bytes(spread(s, in->align, avail, (double)avail / (double)s->bytes, p.pinned));
+        for (uint32_t i = 0; i < s->n_step; i++) {
+            p.n_pinned += p.pinned[i];
+            p.streamed_bytes_per_pass += p.pinned[i] ? 0 : s->steps[i].bytes;
+        }
+        p.fits = p.n_pinned == s->n_step;
+    }
+    p.total_bytes = fixed + p.kv_bytes + p.scratch_bytes + p.ring_bytes + p.pinned_bytes;
+    forecast(in, &p);
+    *ret = p;
+    return 0;
+}
+
+void weir_plan_done(struct weir_plan *p)
+{
+    weir_free(p->pinned);
+    p->pinned = NULL;
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Owns the memory weights live in and the thread that fills it.
+ *
+ * The I/O thread works through jobs: in pass 1 every step, later only the streamed ones.  Streamed job
+ * number j always uses slot j % n_slot; so do the engine's acquires, and nothing about the mapping
+ * has to be shared.  A slot is FREE or BUSY (the I/O thread's, BUSY while a read is in flight) or READY
+ * (the engine's).  `arrived` counts completions and `freed` releases: whoever waits, waits for those words. */
+#include "config.h"
+
+#include "prefetch/ring.h"
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "base/thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+enum { FREE, BUSY, READY };
+
+/* Where the bytes of a step are wanted from: whole aligned blocks around it. */
+struct span {
+    uint64_t offset;
+    uint32_t bytes;
+    uint32_t lead; /* bytes in front of the step's first */
+};
+
+/* A read in flight.  I/O thread only. */
+struct job {
+    uint32_t step;
+    uint32_t slot;      /* of a streamed step; UINT32_MAX: pinned */
+    struct span span;
+    uint32_t have;      /* bytes that came already, when a read came back short */
+    uint8_t *dst;
+    uint64_t t_submit;
+};
+
+struct weir_ring {
+    /* Constant after weir_ring_new. */
+    struct weir_ring_config c;
+    void *io;
+    struct weir_region slots, pins;
+    uint64_t *pin_at;        /* [n_step] offset of a pinned step in `pins` */
+    uint32_t n_streamed;     /* streamed steps in a pass */
+    uint64_t first_pass_bytes;
+    pthread_t thread;
+    bool started;
+
+    /* I/O thread only. */
+    struct job *jobs;        /* [depth] */
+    uint32_t *free_jobs;     /* [depth - in_flight] */
+    uint32_t in_flight;
+    uint64_t pass;           /* of the next job, from 1 */
+    uint32_t next_step;
+    uint64_t n_filled;       /* streamed jobs submitted */
+    uint32_t *slot_step;     /* [n_slot] what the slot held before, for drop; UINT32_MAX: nothing */
+    uint64_t busy_since;
+
+    /* Engine only. */
+    uint32_t acquired, released; /* next step to acquire, to release, in the pass */
+    uint64_t n_used, n_given;    /* streamed steps acquired, released since the start */
+    uint32_t n_held;             /* steps acquired and not released */
+
+    /* Shared. */
+    _Atomic uint8_t *state;      /* [n_slot] I/O sets BUSY and READY, engine sets FREE */
+    _Atomic uint8_t *pin_ready;  /* [n_step] I/O sets 1 once */
+    struct weir_word arrived;    /* I/O adds */
+    struct weir_word freed;      /* engine adds */
+    _Atomic uint64_t last_pass;  /* engine writes */
+    _Atomic int failed;          /* I/O writes, after `error` */
+    struct weir_err error;
+    _Atomic bool quit;
+    _Atomic uint64_t bytes_read, n_read, io_busy_ns, stall_ns, n_stall;
+    _Atomic uint32_t n_ready;
+};
+
+static struct span span_of(const struct weir_step *s, uint32_t align)
+{
+    const uint64_t start = weir_align_down(s->offset, align);
+    const uint64_t end = weir_align_up(s->offset + s->bytes, align);
+    return (struct span){ start, (uint32_t)(end - start), (uint32_t)(s->offset - start) };
+}
+
+uint64_t weir_ring_pinned_bytes(const struct weir_sched *s, const uint8_t *pinned, uint32_t align)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < s->n_step; i++)
+        if (pinned[i])
+            sum += span_of(&s->steps[i], align).bytes;
+    return sum;
+}
+
+static void fail(struct weir_ring *r, int code, const struct job *j, const char *what)
+{
+    if (atomic_load_explicit(&r->failed, memory_order_relaxed))
+        return;
+    const struct weir_step *s = &r->c.sched->steps[j->step];
+    weir_fail(&r->error, code, "%s: reading %u bytes at %llu (tensor '%s'): %s", r->c.files[s->file].path,
+              s->bytes, (unsigned long long)s->offset, s->tensor->name, what);
+    atomic_store_explicit(&r->failed, 1, memory_order_release);
+}
+
+/* ---- I/O thread ---- */
+
+static void advance(struct weir_ring *r)
+{
+    if (++r->next_step == r->c.sched->n_step) {
+        r->next_step = 0;
+        r->pass++;
+    }
+}
+
+/* The next job, if there is one that may start now. */
+static bool next_job(struct weir_ring *r, struct job *j)
+{
+    if (r->pass > 1 && !r->n_streamed)
+        return false;
+    while (r->pass > 1 && r->c.pinned[r->next_step])
+        advance(r);
+    const uint64_t last = atomic_load_explicit(&r->last_pass, memory_order_relaxed);
+    if (last && r->pass > last)
+        return false;
+    const uint32_t step = r->next_step;
+    const struct weir_step *st = &r->c.sched->steps[step];
+    *j = (struct job){ .step = step, .slot = UINT32_MAX, .span = span_of(st, r->c.files[st->file].align) };
+    if (r->c.pinned[step]) {
+        j->dst = r->pins.base ? r->pins.base + r->pin_at[step] : NULL;
+        return true;
+    }
+    j->slot = (uint32_t)(r->n_filled % r->c.n_slot);
+    if (atomic_load_explicit(&r->state[j->slot], memory_order_acquire) != FREE)
+        return false;
+    j->dst = r->slots.base ? r->slots.base + (uint64_t)j->slot * r->c.slot_bytes : NULL;
+    return true;
+}
+
+static void finish(struct weir_ring *r, uint32_t tag, int32_t result);
+
+static void submit(struct weir_ring *r, uint32_t tag)
+{
+    const struct job *j = &r->jobs[tag];
+    const struct weir_io_req req = {
+        .file = r->c.sched->steps[j->step].file,
+        .offset = j->span.offset + j->have,
+        .bytes = j->span.bytes - j->have,
+        .dst = j->dst ? j->dst + j->have : NULL,
+        .tag = tag,
+    };
+    struct weir_io_done done;
+    if (r->c.io->submit(r->io, &req, &done) == WEIR_IO_DONE)
+        finish(r, done.tag, done.result);
+    /* BUSY cannot be: there are never more jobs than the depth the io object was opened with. */
+}
+
+static void start(struct weir_ring *r, const struct job *j)
+{
+    if (j->slot != UINT32_MAX) {
+        atomic_store_explicit(&r->state[j->slot], BUSY, memory_order_relaxed);
+        r->n_filled++;
+        if (r->c.io->drop && r->slot_step[j->slot] != UINT32_MAX) {
+            const struct weir_step *old = &r->c.sched->steps[r->slot_step[j->slot]];
+            r->c.io->drop(r->io, old->file, old->offset, old->bytes);
+        }
+        r->slot_step[j->slot] = j->step;
+    }
+    const uint32_t tag = r->free_jobs[r->c.depth - ++r->in_flight];
+    r->jobs[tag] = *j;
+    r->jobs[tag].t_submit = weir_now_ns();
+    if (r->in_flight == 1)
+        r->busy_since = r->jobs[tag].t_submit;
+    advance(r);
+    submit(r, tag);
+}
+
+static void finish(struct weir_ring *r, uint32_t tag, int32_t result)
+{
+    struct job *j = &r->jobs[tag];
+    const struct weir_step *st = &r->c.sched->steps[j->step];
+    const uint32_t need = j->span.lead + st->bytes; /* the last block of a file may be cut short */
+    if (result == -EINTR || result == -EAGAIN) {
+        submit(r, tag);
+        return;
+    }
+    if (result > 0) {
+        atomic_fetch_add_explicit(&r->bytes_read, (uint64_t)result, memory_order_relaxed);
+        j->have += (uint32_t)result;
+        if (j->have < need) { /* go on where it stopped, at an aligned place */
+            j->have = (uint32_t)weir_align_down(j->have, r->c.files[st->file].align);
+            submit(r, tag);
+            return;
+        }
+    } else if (result < 0) {
+        fail(r, result, j, strerror(-result));
+    } else {
+        fail(r, -EIO, j, "the file ends before that: it was shortened while in use");
+    }
+    const uint64_t now = weir_now_ns();
+    weir_trace_span(r->c.trace, WEIR_LANE_DISK, j->slot == UINT32_MAX ? "pin" : "read", j->t_submit, now, j->span.bytes);
+    atomic_fetch_add_explicit(&r->n_read, 1, memory_order_relaxed);
+    if (result > 0 && j->slot == UINT32_MAX) {
+        atomic_store_explicit(&r->pin_ready[j->step], 1, memory_order_release);
+    } else if (result > 0) {
+        atomic_store_explicit(&r->state[j->slot], READY, memory_order_release);
+        const uint32_t ready = atomic_fetch_add_explicit(&r->n_ready, 1, memory_order_relaxed) + 1;
+        weir_trace_span(r->c.trace, WEIR_LANE_RING, "ring", now, now, (uint64_t)ready * r->c.slot_bytes);
+    }
+    r->free_jobs[r->c.depth - r->in_flight--] = tag;
+    weir_word_add(&r->arrived, 1);
+}
+
+static void *io_thread(void *arg)
+{
+    struct weir_ring *r = arg;
+    struct weir_io_done done[32];
+    while (!atomic_load_explicit(&r->quit, memory_order_relaxed)) {
+        const uint32_t seen = weir_word_get(&r->freed);
+        struct job j;
+        while (r->in_flight < r->c.depth && !atomic_load_explicit(&r->failed, memory_order_relaxed) &&
+               next_job(r, &j))
+            start(r, &j);
+        if (!r->in_flight) {
+            weir_word_wait(&r->freed, seen);
+            continue;
+        }
+        const unsigned n = r->c.io->reap(r->io, done, 32, true);
+        const uint64_t now = weir_now_ns();
+        atomic_fetch_add_explicit(&r->io_busy_ns, now - r->busy_since, memory_order_relaxed);
+        r->busy_since = now;
+        for (unsigned i = 0; i < n; i++)
+            finish(r, done[i].tag, done[i].result);
+    }
+    /* The memory being read into is about to go: wait, and let what came back go by. */
+    for (unsigned n; r->in_flight && (n = r->c.io->reap(r->io, done, 32, true)); r->in_flight -= n)
+        ;
+    return NULL;
+}
+
+/* ---- engine thread ---- */
+
+static const uint8_t *view_of(const struct weir_ring *r, uint32_t step)
+{
+    const struct weir_step *s = &r->c.sched->steps[step];
+    if (r->c.io->view)
+        return r->c.io->view(r->io, s->file, s->offset);
+    const uint32_t lead = span_of(s, r->c.files[s->file].align).lead;
+    if (r->c.pinned[step])
+        return r->pins.base + r->pin_at[step] + lead;
+    return r->slots.base + r->n_used % r->c.n_slot * r->c.slot_bytes + lead;
+}
+
+static bool is_ready(struct weir_ring *r, uint32_t step)
+{
+    const _Atomic uint8_t *flag = r->c.pinned[step] ? &r->pin_ready[step] : &r->state[r->n_used % r->c.n_slot];
+    return atomic_load_explicit(flag, memory_order_acquire) == (r->c.pinned[step] ? 1 : READY);
+}
+
+int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8_t **ret_view,
+                      struct weir_err *err)
+{
+    if (step != r->acquired)
+        return weir_fail(err, -EINVAL, "step %u was asked for, but step %u is next: this is a bug in weir", step, r->acquired);
+    /* The engine may hold no more streamed steps than there are slots. */
+    if (!r->c.pinned[step] && r->n_used - r->n_given == r->c.n_slot)
+        return wait ? weir_fail(err, -EDEADLK, "step %u was asked for with all %u slots held: this is a bug in weir", step, r->c.n_slot)
+                    : -EAGAIN;
+    if (!is_ready(r, step)) {
+        if (!wait)
+            return -EAGAIN;
+        const uint64_t t0 = weir_now_ns();
+        for (;;) {
+            const uint32_t seen = weir_word_get(&r->arrived);
+            if (is_ready(r, step))
+                break;
+            if (atomic_load_explicit(&r->failed, memory_order_acquire)) {
+                if (err)
+                    *err = r->error;
+                return r->error.code;
+            }
+            weir_word_wait(&r->arrived, seen);
+        }
+        const uint64_t t1 = weir_now_ns();
+        atomic_fetch_add_explicit(&r->stall_ns, t1 - t0, memory_order_relaxed);
+        atomic_fetch_add_explicit(&r->n_stall, 1, memory_order_relaxed);
+        weir_trace_span(r->c.trace, WEIR_LANE_STALL, "stall", t0, t1, step);
+    }
+    *ret_view = view_of(r, step);
+    r->n_used += !r->c.pinned[step];
+    r->n_held++;
+    r->acquired = step + 1 == r->c.sched->n_step ? 0 : step + 1;
+    return 0;
+}
+
+int weir_ring_release(struct weir_ring *r, uint32_t step, struct weir_err *err)
+{
+    if (step != r->released || !r->n_held)
+        return weir_fail(err, -EINVAL, "step %u was released, but step %u is next: this is a bug in weir", step, r->released);
+    if (!r->c.pinned[step]) {
+        atomic_fetch_sub_explicit(&r->n_ready, 1, memory_order_relaxed);
+        atomic_store_explicit(&r->state[r->n_given++ % r->c.n_slot], FREE, memory_order_release);
+        weir_word_add(&r->freed, 1);
+    }
+    r->n_held--;
+    r->released = step + 1 == r->c.sched->n_step ? 0 : step + 1;
+    return 0;
+}
+
+void weir_ring_set_last_pass(struct weir_ring *r, uint64_t n)
+{
+    atomic_store_explicit(&r->last_pass, n, memory_order_relaxed);
+    weir_word_add(&r->freed, 1);
+}
+
+uint64_t weir_ring_first_pass_bytes(const struct weir_ring *r) { return r->first_pass_bytes; }
+
+void weir_ring_stats(const struct weir_ring *r, struct weir_ring_stats *ret)
+{
+    *ret = (struct weir_ring_stats){
+        .bytes_read = atomic_load_explicit(&r->bytes_read, memory_order_relaxed),
+        .n_read = atomic_load_explicit(&r->n_read, memory_order_relaxed),
+        .io_busy_ns = atomic_load_explicit(&r->io_busy_ns, memory_order_relaxed),
+        .stall_ns = atomic_load_explicit(&r->stall_ns, memory_order_relaxed),
+        .n_stall = atomic_load_explicit(&r->n_stall, memory_order_relaxed),
+        .ready = atomic_load_explicit(&r->n_ready, memory_order_relaxed),
+    };
+}
+
+uint64_t weir_ring_huge_bytes(const struct weir_ring *r)
+{
+    return weir_region_huge_bytes(&r->slots) + weir_region_huge_bytes(&r->pins);
+}
+
+/* ---- life ---- */
+
+static int allocate(struct weir_ring *r, struct weir_err *err)
+{
+    const struct weir_sched *s = r->c.sched;
+    r->pin_at = weir_alloc(WEIR_MEM_MISC, s->n_step, sizeof(*r->pin_at));
+    r->pin_ready = weir_alloc(WEIR_MEM_MISC, s->n_step, 1);
+    r->state = weir_alloc(WEIR_MEM_MISC, r->c.n_slot, 1);
+    r->slot_step = weir_alloc(WEIR_MEM_MISC, r->c.n_slot, sizeof(*r->slot_step));
+    r->jobs = weir_alloc(WEIR_MEM_MISC, r->c.depth, sizeof(*r->jobs));
+    r->free_jobs = weir_alloc(WEIR_MEM_MISC, r->c.depth, sizeof(*r->free_jobs));
+    if (!r->pin_at || !r->pin_ready || !r->state || !r->slot_step || !r->jobs || !r->free_jobs)
+        return weir_fail(err, -ENOMEM, "no memory for a ring of %u slots", r->c.n_slot);
+    for (uint32_t i = 0; i < r->c.depth; i++)
+        r->free_jobs[i] = i;
+    memset(r->slot_step, 0xff, r->c.n_slot * sizeof(*r->slot_step));
+    uint64_t pins = 0;
+    for (uint32_t i = 0; i < s->n_step; i++) {
+        const struct span sp = span_of(&s->steps[i], r->c.files[s->steps[i].file].align);
+        r->first_pass_bytes += sp.bytes;
+        r->n_streamed += !r->c.pinned[i];
+        if (r->c.pinned[i]) {
+            r->pin_at[i] = pins;
+            pins += sp.bytes;
+        }
+    }
+    if (r->c.io->view)
+        return 0;
+    int e = weir_region_init(&r->pins, WEIR_MEM_PINNED, pins, err);
+    if (!e)
+        e = weir_region_init(&r->slots, WEIR_MEM_RING, (uint64_t)r->c.n_slot * r->c.slot_bytes, err);
+    return e;
+}
+
+int weir_ring_new(const struct weir_ring_config *c, struct weir_ring **ret, const char **ret_note,
+                  struct weir_err *err)
+{
+    struct weir_ring *r = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*r));
+    if (!r)
+        return weir_fail(err, -ENOMEM, "no memory for a ring");
+    r->c = *c;
+    r->pass = 1;
+    int e = allocate(r, err);
+    if (e < 0)
+        goto out;
+    const struct weir_io_config ioc = {
+        .files = c->files,
+        .n_file = c->n_file,
+        .depth = c->depth,
+        .ring_base = r->slots.base,
+        .ring_bytes = r->slots.bytes,
+    };
+    e = c->io->open(&ioc, &r->io, ret_note, err);
+    if (e < 0)
+        goto out;
+    sigset_t all, old;
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    e = -pthread_create(&r->thread, NULL, io_thread, r);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (e < 0) {
+        weir_fail(err, e, "cannot start the I/O thread: %s", strerror(-e));
+        goto out;
+    }
+    r->started = true;
+    *ret = r;
+    return 0;
+out:
+    weir_ring_free(r);
+    return e;
+}
+
+void weir_ring_free(struct weir_ring *r)
+{
+    if (!r)
+        return;
+    if (r->started) {
+        atomic_store_explicit(&r->quit, true, memory_order_relaxed);
+        weir_word_add(&r->freed, 1);
+        pthread_join(r->thread, NULL);
+    }
+    if (r->io)
+        r->c.io->close(r->io); /* nothing is in flight into the regions after this */
+    weir_region_done(&r->slots);
+    weir_region_done(&r->pins);
+    weir_free(r->pin_at);
+    weir_free((void *)r->pin_ready);
+    weir_free((void *)r->state);
+    weir_free(r->slot_step);
+    weir_free(r->jobs);
+    weir_free(r->free_jobs);
+    weir_free(r);
+}

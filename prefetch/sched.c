@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ * Owns the cutting of tensors into steps.  One thread, before anything runs. */
+#include "config.h"
+
+#include "prefetch/sched.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+
+#include <errno.h>
+
+void weir_sched_init(struct weir_sched *s, uint32_t step_target)
+{
+    *s = (struct weir_sched){ .step_target = step_target };
+}
+
+void weir_sched_done(struct weir_sched *s)
+{
+    weir_free(s->steps);
+    *s = (struct weir_sched){ 0 };
+}
+
+int weir_sched_add(struct weir_sched *s, const struct weir_tensor *t, struct weir_err *err)
+{
+    const uint64_t rows = weir_tensor_rows(t);
+    const uint64_t row_bytes = t->bytes / rows;
+    if (row_bytes > UINT64_C(1) << 30 || rows > UINT32_MAX)
+        return weir_fail(err, -EINVAL, "tensor '%s': a row of %llu bytes is more than 1 GiB", t->name,
+                         (unsigned long long)row_bytes);
+    /* Equal parts, so that a slot sized for the largest is well filled by all. */
+    const uint64_t n_part = weir_min_u64(rows, (t->bytes + s->step_target - 1) / s->step_target);
+    if (s->n_step + n_part > s->cap) {
+        const uint32_t cap = (uint32_t)weir_max_u64(s->n_step + n_part, 2 * (uint64_t)s->cap);
+        struct weir_step *more = weir_grow(WEIR_MEM_MISC, s->steps, cap, sizeof(*more));
+        if (!more)
+            return weir_fail(err, -ENOMEM, "no memory for a schedule of %u steps", cap);
+        s->steps = more;
+        s->cap = cap;
+    }
+    for (uint64_t i = 0, row = 0; i < n_part; i++) {
+        const uint64_t end = rows * (i + 1) / n_part;
+        struct weir_step *st = &s->steps[s->n_step++];
+        *st = (struct weir_step){
+            .tensor = t,
+            .row = (uint32_t)row,
+            .n_row = (uint32_t)(end - row),
+            .file = t->file,
+            .offset = t->offset + row * row_bytes,
+            .bytes = (uint32_t)((end - row) * row_bytes),
+        };
+        s->bytes += st->bytes;
+        if (st->bytes > s->step_max)
+            s->step_max = st->bytes;
+        row = end;
+    }
+    return 0;
+}

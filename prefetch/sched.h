@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The schedule: every weight a pass reads, in the order it reads them, cut into steps of at most a few
+ * MiB.  It is recorded once from the forward pass itself and never changes, so the prefetcher knows
+ * the future for ever. */
+#ifndef WEIR_PREFETCH_SCHED_H
+#define WEIR_PREFETCH_SCHED_H
+
+#include "base/err.h"
+#include "mmap/map.h"
+
+#include <stdint.h>
+
+/* A step: some rows of one tensor, contiguous in its file. */
+struct weir_step {
+    const struct weir_tensor *tensor;
+    uint32_t row, n_row; /* rows [row, row + n_row) */
+    uint32_t file;       /* index for weir_map_file */
+    uint64_t offset;     /* of the first byte, from the start of the file */
+    uint32_t bytes;
+};
+
+struct weir_sched {
+    struct weir_step *steps;
+    uint32_t n_step, cap;
+    uint64_t bytes;        /* of all steps: what a pass reads when nothing is pinned */
+    uint32_t step_target;  /* bytes a step aims at */
+    uint32_t step_max;     /* bytes of the largest step */
+};
+
+#define WEIR_STEP_TARGET (2u << 20)
+
+/* STEP_TARGET: the size to aim at; a tensor is cut into equal parts of whole rows, none larger unless
+ * one row is. */
+void weir_sched_init(struct weir_sched *s, uint32_t step_target);
+void weir_sched_done(struct weir_sched *s);
+
+/* Append all rows of T.  0; -ENOMEM; -EINVAL when a single row is above 1 GiB. */
+int weir_sched_add(struct weir_sched *s, const struct weir_tensor *t, struct weir_err *err);
+
+#endif

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT
+ * Owns `weir inspect`: what is in a model file, without reading its weights. */
+#include "config.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/utf8.h"
+#include "mmap/map.h"
+#include "mmap/meta.h"
+#include "src/cmd/cmd.h"
+#include "src/model/bind.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SHOW_BYTES 60 /* of a string, for people */
+
+static void print_text(const char *p, uint64_t n)
+{
+    char *s = weir_utf8_clean(p, n < SHOW_BYTES ? n : SHOW_BYTES);
+    putchar('"');
+    for (const char *c = s ? s : ""; *c; c++) /* a file must not drive the terminal */
+        putchar((unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c);
+    printf(n > SHOW_BYTES ? "...\" (%" PRIu64 " bytes)" : "\"", n);
+    free(s);
+}
+
+static void print_value(const struct weir_meta *m)
+{
+    switch (m->type) {
+    case WEIR_META_U64:
+        printf("%" PRIu64, m->v.u64);
+        break;
+    case WEIR_META_I64:
+        printf("%" PRId64, m->v.i64);
+        break;
+    case WEIR_META_F64:
+        printf("%g", m->v.f64);
+        break;
+    case WEIR_META_BOOL:
+        printf("%s", m->v.b ? "true" : "false");
+        break;
+    case WEIR_META_STR:
+        print_text(m->v.str.p, m->v.str.n);
+        break;
+    case WEIR_META_ARRAY:
+        printf("array of %" PRIu64, m->v.arr.n);
+        break;
+    }
+}
+
+static weir_json *meta_json(const struct weir_map *map)
+{
+    weir_json *o = weir_json_object();
+    for (uint32_t i = 0; i < weir_meta_count(map); i++) {
+        const struct weir_meta *m = weir_meta_at(map, i);
+        weir_json *arr;
+        switch (m->type) {
+        case WEIR_META_U64:
+            weir_json_add_num(o, m->key, (double)m->v.u64);
+            break;
+        case WEIR_META_I64:
+            weir_json_add_num(o, m->key, (double)m->v.i64);
+            break;
+        case WEIR_META_F64:
+            weir_json_add_num(o, m->key, m->v.f64);
+            break;
+        case WEIR_META_BOOL:
+            weir_json_add_bool(o, m->key, m->v.b);
+            break;
+        case WEIR_META_STR:
+            weir_json_add_strn(o, m->key, m->v.str.p, m->v.str.n);
+            break;
+        case WEIR_META_ARRAY: /* vocabularies are long: their length is what is asked for here */
+            arr = weir_json_object();
+            weir_json_add_num(arr, "array_of", (double)m->v.arr.n);
+            weir_json_add(o, m->key, arr);
+            break;
+        }
+    }
+    return o;
+}
+
+static weir_json *tensor_json(const struct weir_map *map, const struct weir_tensor *t)
+{
+    weir_json *o = weir_json_object(), *shape = weir_json_array();
+    weir_json_add_str(o, "name", t->name);
+    weir_json_add_str(o, "dtype", weir_dtype_info(t->dtype)->name);
+    for (uint32_t d = 0; d < t->n_dim; d++)
+        weir_json_push_num(shape, (double)t->dim[d]);
+    weir_json_add(o, "shape", shape);
+    weir_json_add_str(o, "file", weir_map_file(map, t->file)->path);
+    weir_json_add_num(o, "offset", (double)t->offset);
+    weir_json_add_num(o, "bytes", (double)t->bytes);
+    return o;
+}
+
+struct dtype_sum {
+    uint64_t n, bytes, elems;
+};
+
+static void sum_dtypes(const struct weir_map *map, struct dtype_sum sums[WEIR_DTYPE_COUNT], uint64_t *ret_params)
+{
+    *ret_params = 0;
+    for (uint32_t i = 0; i < weir_map_n_tensor(map); i++) {
+        const struct weir_tensor *t = weir_map_tensor(map, i);
+        struct dtype_sum *s = &sums[t->dtype];
+        s->n++;
+        s->bytes += t->bytes;
+        s->elems += weir_tensor_cols(t) * weir_tensor_rows(t);
+        *ret_params += weir_tensor_cols(t) * weir_tensor_rows(t);
+    }
+}
+
+static void print_people(const struct weir_map *map, bool tensors, const struct weir_err *why_not)
+{
+    struct dtype_sum sums[WEIR_DTYPE_COUNT] = { { 0 } };
+    char a[WEIR_SIZE_STR];
+    uint64_t params;
+    sum_dtypes(map, sums, &params);
+    printf("%s, %s in %u file%s, %u tensors, %.2f billion parameters\n", weir_map_format(map),
+           weir_size_format(weir_map_bytes(map), a, sizeof(a)), weir_map_n_file(map), weir_map_n_file(map) == 1 ? "" : "s",
+           weir_map_n_tensor(map), (double)params / 1e9);
+    printf("%s%s\n\n", why_not->msg[0] ? "weir cannot run it: " : "weir can run it", why_not->msg);
+    for (uint32_t i = 0; i < weir_meta_count(map); i++) {
+        const struct weir_meta *m = weir_meta_at(map, i);
+        printf("  %-44s ", m->key);
+        print_value(m);
+        putchar('\n');
+    }
+    printf("\n  %-10s %8s %12s\n", "dtype", "tensors", "size");
+    for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
+        if (sums[d].n)
+            printf("  %-10s %8" PRIu64 " %12s\n", weir_dtype_info((enum weir_dtype)d)->name, sums[d].n,
+                   weir_size_format(sums[d].bytes, a, sizeof(a)));
+    if (!tensors)
+        return;
+    putchar('\n');
+    for (uint32_t i = 0; i < weir_map_n_tensor(map); i++) {
+        const struct weir_tensor *t = weir_map_tensor(map, i);
+        printf("  %-36s %-8s ", t->name, weir_dtype_info(t->dtype)->name);
+        for (uint32_t d = 0; d < t->n_dim; d++)
+            printf("%s%" PRIu64, d ? " x " : "", t->dim[d]);
+        printf(", %s at %" PRIu64 "\n", weir_size_format(t->bytes, a, sizeof(a)), t->offset);
+    }
+}
+
+static int print_json(const struct weir_map *map, const struct weir_args *a, const struct weir_err *why_not)
+{
+    struct dtype_sum sums[WEIR_DTYPE_COUNT] = { { 0 } };
+    uint64_t params;
+    weir_json *o = weir_json_object(), *types = weir_json_object(), *list = weir_json_array();
+    sum_dtypes(map, sums, &params);
+    weir_json_add_str(o, "model", a->model);
+    weir_json_add_str(o, "format", weir_map_format(map));
+    weir_json_add_num(o, "files", weir_map_n_file(map));
+    weir_json_add_num(o, "bytes", (double)weir_map_bytes(map));
+    weir_json_add_num(o, "parameters", (double)params);
+    weir_json_add_bool(o, "runs", !why_not->msg[0]);
+    if (why_not->msg[0])
+        weir_json_add_str(o, "why_not", why_not->msg);
+    weir_json_add(o, "metadata", meta_json(map));
+    for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
+        if (sums[d].n)
+            weir_json_add_num(types, weir_dtype_info((enum weir_dtype)d)->name, (double)sums[d].bytes);
+    weir_json_add(o, "dtype_bytes", types);
+    for (uint32_t i = 0; i < weir_map_n_tensor(map); i++)
+        weir_json_push(list, tensor_json(map, weir_map_tensor(map, i)));
+    weir_json_add(o, "tensors", list);
+    return weir_cmd_print_json(o);
+}
+
+static int run(const struct weir_args *a)
+{
+    struct weir_map *map = NULL;
+    struct weir_model model;
+    struct weir_err err = { 0 }, why_not = { 0 };
+    int status;
+    if (weir_map_open(a->model, &map, &err) < 0)
+        return weir_cmd_error(&err);
+    if (!weir_model_bind(map, &model, &why_not))
+        weir_model_done(&model);
+    if (a->json) {
+        status = print_json(map, a, &why_not);
+    } else {
+        print_people(map, a->tensors, &why_not);
+        status = weir_cmd_flush();
+    }
+    weir_map_close(map);
+    return status;
+}
+
+const struct weir_cmd weir_inspect_cmd = {
+    .name = "inspect",
+    .bit = WEIR_CMD_INSPECT,
+    .usage = "MODEL",
+    .help = "say what is in a model file",
+    .run = run,
+};

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT
+ * Owns the table of options. */
+#include "config.h"
+
+#include "src/cmd/opt.h"
+
+#include "base/num.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+enum kind { FLAG, TEXT, WHOLE, REAL, SIZE, STOPS };
+enum group { G_WHAT, G_SAMPLING, G_BUDGET, G_REPORTS, G_COUNT };
+
+static const char *const group_names[G_COUNT] = { "What to run", "Sampling", "Budget", "Reports" };
+
+struct option {
+    const char *name; /* without the two dashes */
+    char letter;      /* or 0 */
+    enum kind kind;
+    size_t at;        /* in struct weir_args */
+    enum group group;
+    unsigned cmds;
+    const char *arg;  /* its name in the help, or NULL */
+    double min, max;  /* of numbers */
+    const char *help; /* with the default in brackets */
+};
+
+#define AT(field) offsetof(struct weir_args, field)
+#define RUN       WEIR_CMD_RUN
+#define PLAN      WEIR_CMD_PLAN
+#define TOKENIZE  WEIR_CMD_TOKENIZE
+#define JSON      (WEIR_CMD_PLAN | WEIR_CMD_INSPECT | WEIR_CMD_TOKENIZE)
+
+static const struct option options[] = {
+    { "prompt", 'p', TEXT, AT(prompt), G_WHAT, RUN | TOKENIZE, "TEXT", 0, 0, "the text to continue" },
+    { "file", 'f', TEXT, AT(file), G_WHAT, RUN | TOKENIZE, "FILE", 0, 0, "the same from a file; - is standard input" },
+    { "tokens", 0, TEXT, AT(tokens), G_WHAT, RUN, "1,2,3", 0, 0, "token ids instead of text" },
+    { "n-predict", 'n', WHOLE, AT(n_predict), G_WHAT, RUN, "N", -1, 1e9, "tokens to generate, -1: until the model ends [-1]" },
+    { "stop", 0, STOPS, AT(stops), G_WHAT, RUN, "TEXT", 0, 0, "end when this is generated; may be given several times" },
+    { "ignore-eos", 0, FLAG, AT(ignore_eos), G_WHAT, RUN, NULL, 0, 0, "go on after an end-of-text token" },
+    { "special", 0, FLAG, AT(special), G_WHAT, RUN | TOKENIZE, NULL, 0, 0, "let the text name control tokens such as <|eot_id|>" },
+    { "echo", 0, FLAG, AT(echo), G_WHAT, RUN, NULL, 0, 0, "print the prompt before its continuation" },
+
+    { "temp", 0, REAL, AT(sampler.temp), G_SAMPLING, RUN, "T", 0, 100, "0: always the likeliest, exactly repeatable [0.8]" },
+    { "top-k", 0, WHOLE, AT(top_k), G_SAMPLING, RUN, "K", 0, 1e9, "only the K likeliest, 0: all [40]" },
+    { "top-p", 0, REAL, AT(sampler.top_p), G_SAMPLING, RUN, "P", 0, 1, "only the likeliest that add up to P [0.95]" },
+    { "min-p", 0, REAL, AT(sampler.min_p), G_SAMPLING, RUN, "P", 0, 1, "only those at least P times the likeliest [0.05]" },
+    { "repeat-penalty", 0, REAL, AT(sampler.repeat_penalty), G_SAMPLING, RUN, "X", 0.01, 100, "divide the logits of recent tokens by X [1]" },
+    { "repeat-last", 0, WHOLE, AT(repeat_last), G_SAMPLING, RUN, "N", 0, 1e6, "how many tokens are recent [64]" },
+    { "seed", 0, WHOLE, AT(seed), G_SAMPLING, RUN, "N", 0, 9e18, "the same seed gives the same text [from the clock]" },
+
+    { "ram", 0, SIZE, AT(ram_bytes), G_BUDGET, RUN | PLAN, "SIZE", 0, 0, "never take more memory than this: 4G, 512M [auto]" },
+    { "ctx", 'c', WHOLE, AT(ctx), G_BUDGET, RUN | PLAN, "N", 1, 1 << 30, "tokens of context [what the budget allows]" },
+    { "kv", 0, TEXT, AT(kv), G_BUDGET, RUN | PLAN, "TYPE", 0, 0, "key/value cache: f16 or f32 [f16]" },
+    { "threads", 't', WHOLE, AT(threads), G_BUDGET, RUN | PLAN, "N", 1, 256, "compute threads [one for each CPU]" },
+    { "io", 0, TEXT, AT(io), G_BUDGET, RUN | PLAN, "HOW", 0, 0, "auto, uring, pread or mmap [auto]" },
+    { "ring", 0, SIZE, AT(ring_bytes), G_BUDGET, RUN | PLAN, "SIZE", 0, 0, "memory streamed weights pass through [from the budget]" },
+    { "chunk", 0, WHOLE, AT(chunk), G_BUDGET, RUN | PLAN, "N", 1, 4096, "tokens of the prompt in one pass [from the budget]" },
+    { "act", 0, TEXT, AT(act), G_BUDGET, RUN, "TYPE", 0, 0, "activations beside quantized weights: q8 or f32 (exact, slower) [q8]" },
+    { "probe", 0, FLAG, AT(probe), G_BUDGET, RUN | PLAN, NULL, 0, 0, "measure disk and kernels again" },
+    { "machine", 0, TEXT, AT(machine), G_BUDGET, PLAN, "SPEC", 0, 0, "plan for another machine: cpu=4,mem=8G,disk=3.5G,mul=20G" },
+
+    { "json", 0, FLAG, AT(json), G_REPORTS, JSON, NULL, 0, 0, "machine-readable, on standard output" },
+    { "tensors", 0, FLAG, AT(tensors), G_REPORTS, WEIR_CMD_INSPECT, NULL, 0, 0, "list every tensor" },
+    { "stats", 0, TEXT, AT(stats), G_REPORTS, RUN, "FILE", 0, 0, "write the figures of the run as JSON" },
+    { "log-overlap", 0, FLAG, AT(log_overlap), G_REPORTS, RUN, NULL, 0, 0, "a line for each token: compute, stall, disk" },
+    { "trace", 0, TEXT, AT(trace), G_REPORTS, RUN, "FILE", 0, 0, "write Chrome trace events, for weir timeline" },
+    { "logits", 0, TEXT, AT(logits), G_REPORTS, RUN, "FILE", 0, 0, "write the prompt's logits, f32 [tokens][vocabulary]" },
+    { "output", 'o', TEXT, AT(out), G_REPORTS, WEIR_CMD_TIMELINE, "FILE", 0, 0, "the SVG to write [standard output]" },
+    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS, RUN | PLAN, NULL, 0, 0, "no progress, no summary" },
+};
+#define N_OPTION (sizeof(options) / sizeof(options[0]))
+
+void weir_args_init(struct weir_args *a)
+{
+    const struct weir_sampler_opts defaults = WEIR_SAMPLER_DEFAULTS;
+    *a = (struct weir_args){ .n_predict = -1, .sampler = defaults, .io = "auto", .kv = "f16", .act = "q8" };
+    a->top_k = defaults.top_k;
+    a->repeat_last = defaults.repeat_last;
+    a->seed = -1;
+}
+
+static const struct option *find(unsigned cmd, const char *word, const char **ret_value)
+{
+    *ret_value = NULL;
+    for (size_t i = 0; i < N_OPTION; i++) {
+        const struct option *o = &options[i];
+        if (!(o->cmds & cmd))
+            continue;
+        if (word[1] == '-') {
+            const size_t n = strcspn(word + 2, "=");
+            if (strlen(o->name) == n && !memcmp(o->name, word + 2, n)) {
+                if (word[2 + n] == '=')
+                    *ret_value = word + 3 + n;
+                return o;
+            }
+        } else if (o->letter && word[1] == o->letter) {
+            if (word[2]) /* -n32 */
+                *ret_value = word + 2;
+            return o;
+        }
+    }
+    return NULL;
+}
+
+static int set(struct weir_args *a, const struct option *o, const char *value, struct weir_err *err)
+{
+    void *at = (char *)a + o->at;
+    struct weir_err why = { 0 };
+    int r = 0;
+    switch (o->kind) {
+    case FLAG:
+        *(bool *)at = true;
+        break;
+    case TEXT:
+        *(const char **)at = value;
+        break;
+    case WHOLE:
+        r = weir_int_parse(value, (int64_t)o->min, (int64_t)o->max, at, &why);
+        break;
+    case REAL:
+        r = weir_float_parse(value, o->min, o->max, at, &why);
+        break;
+    case SIZE:
+        if (!strcmp(value, "auto"))
+            *(uint64_t *)at = 0;
+        else if (!(r = weir_size_parse(value, at, &why)) && !*(uint64_t *)at)
+            r = weir_fail(&why, -EINVAL, "it must be more than 0");
+        break;
+    case STOPS:
+        if (a->n_stop == WEIR_STOPS_MAX)
+            r = weir_fail(&why, -EINVAL, "at most %d can be given", WEIR_STOPS_MAX);
+        else if (!*value)
+            r = weir_fail(&why, -EINVAL, "it must not be empty");
+        else
+            a->stops[a->n_stop++] = value;
+        break;
+    }
+    return r < 0 ? weir_fail(err, r, "--%s: %s", o->name, why.msg) : 0;
+}
+
+/* TEXT options with few values. */
+static int check_choice(const char *option, const char *value, const char *const *choices, struct weir_err *err)
+{
+    for (const char *const *c = choices; *c; c++)
+        if (!strcmp(value, *c))
+            return 0;
+    char list[128] = "";
+    for (const char *const *c = choices; *c; c++)
+        snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", c == choices ? "" : ", ", *c);
+    return weir_fail(err, -EINVAL, "--%s %s is not one of %s", option, value, list);
+}
+
+int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, struct weir_err *err)
+{
+    bool words_only = false;
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i], *value;
+        if (words_only || word[0] != '-' || !word[1]) {
+            if (a->model)
+                return weir_fail(err, -EINVAL, "'%s': one MODEL is enough ('%s' was given before)", word, a->model);
+            a->model = word;
+            continue;
+        }
+        if (!strcmp(word, "--")) {
+            words_only = true;
+            continue;
+        }
+        if (!strcmp(word, "--help") || !strcmp(word, "-h"))
+            return 1;
+        const struct option *o = find(cmd, word, &value);
+        if (!o)
+            return weir_fail(err, -EINVAL, "'%s' is not an option here", word);
+        if (o->kind == FLAG && value)
+            return weir_fail(err, -EINVAL, "--%s takes no value", o->name);
+        if (o->kind != FLAG && !value) {
+            if (i + 1 == argc)
+                return weir_fail(err, -EINVAL, "--%s needs a value: %s", o->name, o->arg);
+            value = argv[++i];
+        }
+        const int r = set(a, o, value, err);
+        if (r < 0)
+            return r;
+    }
+    if (!a->model)
+        return weir_fail(err, -EINVAL, cmd == WEIR_CMD_TIMELINE ? "which trace? name a file that --trace wrote" : "which model? name a .gguf file or its folder");
+    a->sampler.top_k = (uint32_t)a->top_k;
+    a->sampler.repeat_last = (uint32_t)a->repeat_last;
+    a->have_seed = a->seed >= 0;
+    a->sampler.seed = a->have_seed ? (uint64_t)a->seed : 0;
+    int r = check_choice("io", a->io, (const char *const[]){ "auto", "uring", "pread", "mmap", NULL }, err);
+    if (r == 0)
+        r = check_choice("kv", a->kv, (const char *const[]){ "f16", "f32", NULL }, err);
+    if (r == 0)
+        r = check_choice("act", a->act, (const char *const[]){ "q8", "f32", NULL }, err);
+    return r;
+}
+
+void weir_args_help(unsigned cmd)
+{
+    for (int g = 0; g < G_COUNT; g++) {
+        bool titled = false;
+        for (size_t i = 0; i < N_OPTION; i++) {
+            const struct option *o = &options[i];
+            char left[64];
+            if (!(o->cmds & cmd) || o->group != (enum group)g)
+                continue;
+            if (!titled)
+                printf("\n%s:\n", group_names[g]);
+            titled = true;
+            snprintf(left, sizeof(left), "%c%c%c --%s %s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+                     o->letter ? ',' : ' ', o->name, o->arg ? o->arg : "");
+            printf("  %-26s %s\n", left, o->help);
+        }
+    }
+    printf("\nSizes take K, M, G, T: powers of 1024.\n");
+}

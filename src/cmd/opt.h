@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The command line: one table of options, from which parsing, defaults and --help all come. */
+#ifndef WEIR_SRC_CMD_OPT_H
+#define WEIR_SRC_CMD_OPT_H
+
+#include "base/err.h"
+#include "src/text/sampler.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WEIR_STOPS_MAX 16
+
+/* Everything the options of all commands can say. */
+struct weir_args {
+    const char *model;   /* the first word that is not an option */
+    /* what to run */
+    const char *prompt, *file, *tokens;
+    int64_t n_predict;
+    const char *stops[WEIR_STOPS_MAX];
+    unsigned n_stop;
+    bool ignore_eos, special, echo;
+    /* sampling */
+    struct weir_sampler_opts sampler;
+    bool have_seed;
+    int64_t seed;
+    int64_t top_k, repeat_last;
+    /* budget */
+    uint64_t ram_bytes, ring_bytes;
+    int64_t ctx, chunk, threads;
+    const char *kv, *io, *act, *machine;
+    bool probe;
+    /* reports */
+    const char *stats, *trace, *logits, *out;
+    bool json, log_overlap, quiet, tensors;
+};
+
+/* Commands, as bits. */
+enum {
+    WEIR_CMD_RUN = 1,
+    WEIR_CMD_PLAN = 2,
+    WEIR_CMD_INSPECT = 4,
+    WEIR_CMD_TOKENIZE = 8,
+    WEIR_CMD_TIMELINE = 16,
+};
+
+void weir_args_init(struct weir_args *a);
+
+/* Read argv[1..argc) for command CMD.  0; 1: --help was asked for; -EINVAL: wrong usage, with a
+ * sentence that names the word. */
+int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, struct weir_err *err);
+
+/* The options of command CMD with their defaults, to stdout. */
+void weir_args_help(unsigned cmd);
+
+#endif

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Owns `weir run`: a prompt in, its continuation out.  stdout carries the text and nothing else. */
+#include "config.h"
+
+#include "base/mem.h"
+#include "base/num.h"
+#include "base/outfile.h"
+#include "src/cmd/cmd.h"
+#include "src/cmd/progress.h"
+#include "src/cmd/report.h"
+#include "src/run/generate.h"
+#include "src/run/rates.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PROMPT_MAX   (64u << 20) /* bytes of a prompt file */
+#define TRACE_EVENTS 262144u     /* per lane: some hundred tokens of a 7B model */
+
+struct run {
+    const struct weir_args *args;
+    struct weir_engine *engine;
+    struct weir_session session;
+    struct weir_progress progress;
+    bool first_pass_done;
+    uint32_t prefilled, n_prompt;
+    char *text;                 /* the prompt, or NULL */
+    size_t text_n;
+    uint32_t *ids;
+    uint32_t n_ids;
+    struct weir_outfile logits; /* --logits */
+    bool text_shown, ends_in_newline;
+};
+
+static atomic_int interrupted;
+
+static void on_signal(int sig)
+{
+    /* A second Ctrl-C must work even if the first one is not looked at. */
+    if (atomic_exchange(&interrupted, 1))
+        signal(sig, SIG_DFL);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction sa = { .sa_handler = on_signal };
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+}
+
+/* "1,2,3" into ids. */
+static int parse_tokens(struct run *r, const char *list, struct weir_err *err)
+{
+    const size_t most = strlen(list) / 2 + 1;
+    r->ids = weir_alloc(WEIR_MEM_MISC, most, sizeof(*r->ids));
+    if (!r->ids)
+        return weir_fail(err, -ENOMEM, "no memory for the tokens");
+    for (const char *p = list;;) {
+        char *end;
+        const unsigned long v = strtoul(p, &end, 10);
+        if (end == p || *p < '0' || *p > '9' || v > UINT32_MAX || (*end && *end != ','))
+            return weir_fail(err, -EINVAL, "--tokens: '%.20s' is not a list of token ids such as 1,2,3", p);
+        r->ids[r->n_ids++] = (uint32_t)v;
+        if (!*end)
+            return 0;
+        p = end + 1;
+    }
+}
+
+/* The text to continue, from -p, -f or a pipe. */
+static int read_text(struct run *r, struct weir_err *err)
+{
+    const struct weir_args *a = r->args;
+    if (a->prompt) {
+        r->text = weir_strndup(WEIR_MEM_MISC, a->prompt, strlen(a->prompt));
+        r->text_n = strlen(a->prompt);
+        return r->text ? 0 : weir_fail(err, -ENOMEM, "no memory for the prompt");
+    }
+    return weir_file_read(a->file, PROMPT_MAX, &r->text, &r->text_n, err);
+}
+
+static int encode(struct run *r, struct weir_err *err)
+{
+    struct weir_tok_ids ids = { 0 };
+    const unsigned flags = WEIR_TOK_ADD_BOS | (r->args->special ? WEIR_TOK_PARSE_SPECIAL : 0);
+    int e = weir_tok_encode(r->engine->tok, r->text, r->text_n, flags, &ids, err);
+    if (e < 0)
+        return e;
+    if (!ids.n && weir_tok_bos(r->engine->tok) != WEIR_TOK_NONE) {
+        /* Nothing to continue: begin at the beginning. */
+        r->ids = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*r->ids));
+        if (r->ids) {
+            r->ids[0] = weir_tok_bos(r->engine->tok);
+            r->n_ids = 1;
+        }
+    } else {
+        r->ids = weir_alloc(WEIR_MEM_MISC, ids.n, sizeof(*r->ids));
+        for (size_t i = 0; r->ids && i < ids.n; i++)
+            r->ids[i] = ids.v[i].id;
+        r->n_ids = (uint32_t)ids.n;
+    }
+    weir_tok_ids_done(&ids);
+    if (!r->ids)
+        return weir_fail(err, -ENOMEM, "no memory for the prompt");
+    return r->n_ids ? 0 : weir_fail(err, -EINVAL, "the prompt is empty, and this model has no token to begin a text with");
+}
+
+static void show_progress(void *arg)
+{
+    struct run *r = arg;
+    struct weir_ring_stats s;
+    if (!r->progress.on)
+        return;
+    if (!r->first_pass_done) {
+        weir_ring_stats(r->engine->ring, &s);
+        const uint64_t total = weir_ring_first_pass_bytes(r->engine->ring);
+        if (s.bytes_read < total && r->engine->n_pass <= 1) {
+            weir_progress_show(&r->progress, "reading weights", s.bytes_read, total, "B");
+            return;
+        }
+        r->first_pass_done = true;
+    }
+    if (r->prefilled < r->n_prompt)
+        weir_progress_show(&r->progress, "reading the prompt", r->prefilled, r->n_prompt, "tokens");
+}
+
+static void on_prefill(void *arg, uint32_t done, uint32_t n)
+{
+    struct run *r = arg;
+    r->prefilled = done;
+    if (done == n)
+        weir_progress_wipe(&r->progress);
+    else
+        show_progress(r);
+}
+
+static int on_logits(void *arg, const float *rows, uint32_t n)
+{
+    struct run *r = arg;
+    const size_t count = (size_t)n * r->engine->model.cfg.n_vocab;
+    return fwrite(rows, sizeof(float), count, r->logits.stream) == count ? 0 : -EIO;
+}
+
+static int on_text(void *arg, const char *text, size_t n)
+{
+    struct run *r = arg;
+    if (fwrite(text, 1, n, stdout) != n || fflush(stdout))
+        return errno ? -errno : -EIO;
+    r->text_shown = true;
+    r->ends_in_newline = text[n - 1] == '\n';
+    return 0;
+}
+
+static void on_tick(void *arg, const struct weir_gen_tick *t)
+{
+    struct run *r = arg;
+    weir_report_tick(r->engine, t);
+}
+
+/* Only control tokens in front: what is generated is the beginning of the text. */
+static bool starts_text(const struct run *r)
+{
+    for (uint32_t i = 0; i < r->n_ids; i++)
+        if (!r->engine->tok || weir_tok_attr(r->engine->tok, r->ids[i]) != WEIR_TOK_CONTROL)
+            return false;
+    return weir_tok_adds_space(r->engine->tok);
+}
+
+static const char *end_sentence(enum weir_gen_end end)
+{
+    switch (end) {
+    case WEIR_END_CONTEXT:
+        return "stopped because the context is full; a larger one needs --ctx N";
+    case WEIR_END_INTERRUPT:
+        return "interrupted";
+    default:
+        return NULL;
+    }
+}
+
+static int write_stats(const struct run *r, const struct weir_gen_result *res, bool cut, struct weir_err *err)
+{
+    struct weir_outfile f;
+    weir_json *j = weir_report_stats(r->engine, &r->session, res, cut);
+    char *text = weir_json_print(j, true);
+    int e = text ? weir_outfile_open(&f, r->args->stats, err) : weir_fail(err, -ENOMEM, "no memory for the figures");
+    if (e == 0) {
+        fprintf(f.stream, "%s\n", text);
+        e = weir_outfile_commit(&f, err);
+    }
+    free(text);
+    weir_json_free(j);
+    return e;
+}
+
+/* A run that the disk bound all along knows the disk better than any probe. */
+static void learn(const struct run *r, const struct weir_gen_result *res)
+{
+    const struct weir_meter *m = &res->gen;
+    if (r->engine->plan.fits || m->bytes_read < UINT64_C(1) << 30 || weir_meter_duty(m) < 0.95)
+        return;
+    weir_rates_disk_learn(r->engine->io, &r->engine->files[0], (double)m->bytes_read * 1e9 / (double)m->io_busy_ns);
+}
+
+static int generate(struct run *r, struct weir_err *err)
+{
+    const struct weir_args *a = r->args;
+    struct weir_engine *e = r->engine;
+    struct weir_sampler *sampler = NULL;
+    struct weir_gen_result res = { 0 };
+    struct weir_sampler_opts so = a->sampler;
+    if (!a->have_seed) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        so.seed = (uint64_t)t.tv_sec * 1000000007u ^ (uint64_t)t.tv_nsec ^ ((uint64_t)getpid() << 40);
+    }
+    int x = weir_sampler_new(&so, e->model.cfg.n_vocab, &sampler, err);
+    if (x < 0)
+        return weir_cmd_error(err);
+    if (a->echo && r->text_n)
+        x = on_text(r, r->text, r->text_n);
+    const struct weir_gen_opts o = {
+        .prompt = r->ids,
+        .n_prompt = r->n_ids,
+        .n_predict = a->n_predict,
+        .ignore_eos = a->ignore_eos,
+        .strip_space = starts_text(r),
+        .stops = a->stops,
+        .n_stop = a->n_stop,
+        .sampler = sampler,
+        .interrupted = &interrupted,
+        .arg = r,
+        .on_prefill = on_prefill,
+        .on_logits = a->logits ? on_logits : NULL,
+        .on_text = on_text,
+        .on_tick = a->log_overlap ? on_tick : NULL,
+    };
+    r->n_prompt = r->n_ids;
+    if (x == 0)
+        x = weir_generate(&r->session, &o, &res, err);
+    weir_progress_wipe(&r->progress);
+    weir_sampler_free(sampler);
+    int status = 0;
+    if (x < 0 && !err->msg[0]) /* on_text or on_logits: they know only errno */
+        weir_fail(err, x, "cannot write: %s", strerror(-x));
+    if (r->text_shown && !r->ends_in_newline && isatty(STDOUT_FILENO))
+        on_text(r, "\n", 1);
+    if (x < 0)
+        status = weir_cmd_error(err);
+    else if (res.end == WEIR_END_INTERRUPT)
+        status = 130;
+    const char *why = x < 0 ? NULL : end_sentence(res.end);
+    if (why && !a->quiet)
+        fprintf(stderr, "weir: %s\n", why);
+    if (!a->quiet && x == 0)
+        weir_report_summary(e, &r->session, &res);
+    learn(r, &res);
+    if (a->stats && write_stats(r, &res, status != 0, err) < 0)
+        status = weir_cmd_error(err);
+    if (a->logits && x == 0 && weir_outfile_commit(&r->logits, err) < 0)
+        status = weir_cmd_error(err);
+    if (a->trace && e->trace) {
+        weir_ring_free(e->ring); /* the I/O thread writes a lane: it must have stopped */
+        e->ring = NULL;
+        if (weir_trace_write(e->trace, a->trace, err) < 0)
+            status = weir_cmd_error(err);
+        else if (weir_trace_dropped(e->trace))
+            fprintf(stderr, "weir: the trace was full: %llu later events are not in it\n",
+                    (unsigned long long)weir_trace_dropped(e->trace));
+    }
+    return status ? status : weir_cmd_flush();
+}
+
+static int start(struct run *r, struct weir_err *err)
+{
+    const struct weir_args *a = r->args;
+    struct weir_engine_opts o = weir_cmd_engine_opts(a);
+    o.all_logits = a->logits != NULL;
+    o.trace_events = a->trace ? TRACE_EVENTS : 0;
+    int x = weir_engine_open(&o, &r->engine, err);
+    if (x < 0)
+        return x;
+    x = weir_engine_load_text(r->engine, err);
+    if (x < 0 && !(a->tokens && (x == -ENOENT || x == -ENOTSUP))) /* ids need no tokenizer */
+        return x;
+    x = a->tokens ? parse_tokens(r, a->tokens, err) : read_text(r, err);
+    if (x == 0 && !a->tokens)
+        x = encode(r, err);
+    if (x < 0)
+        return x;
+    uint32_t ctx_min = 0;
+    if (a->n_predict >= 0) {
+        const uint64_t need = weir_align_up((uint64_t)r->n_ids + (uint64_t)a->n_predict, 64);
+        ctx_min = need < UINT32_MAX ? (uint32_t)need : UINT32_MAX;
+    }
+    x = weir_engine_plan(r->engine, ctx_min, err);
+    if (x < 0)
+        return x;
+    if (r->n_ids > r->engine->plan.ctx)
+        return weir_fail(err, -ENOSPC, "the prompt has %u tokens, more than the context of %u; make it larger with --ctx", r->n_ids,
+                         r->engine->plan.ctx);
+    if (!a->quiet)
+        weir_report_start(r->engine);
+    weir_progress_init(&r->progress, a->quiet);
+    x = weir_session_init(&r->session, r->engine, err);
+    if (x == 0)
+        x = weir_engine_start(r->engine, err);
+    if (x == 0) {
+        r->engine->pass.on_layer = show_progress;
+        r->engine->pass.on_layer_arg = r;
+    }
+    return x;
+}
+
+static int run(const struct weir_args *a)
+{
+    struct run r = { .args = a };
+    struct weir_err err = { 0 };
+    int status;
+    if (a->prompt && a->file)
+        return weir_cmd_usage("run", "-p and -f exclude each other");
+    if (a->tokens && (a->prompt || a->file))
+        return weir_cmd_usage("run", "--tokens excludes -p and -f");
+    if (!a->prompt && !a->file && !a->tokens)
+        return weir_cmd_usage("run", "what should it continue? give -p TEXT, -f FILE or --tokens 1,2,3");
+    catch_signals();
+    if (a->logits && weir_outfile_open(&r.logits, a->logits, &err) < 0)
+        return weir_cmd_error(&err);
+    status = start(&r, &err) < 0 ? weir_cmd_error(&err) : generate(&r, &err);
+    weir_outfile_abort(&r.logits);
+    weir_session_done(&r.session);
+    weir_engine_free(r.engine);
+    weir_free(r.text);
+    weir_free(r.ids);
+    return status;
+}
+
+const struct weir_cmd weir_run_cmd = {
+    .name = "run",
+    .bit = WEIR_CMD_RUN,
+    .usage = "MODEL -p TEXT",
+    .help = "continue a text",
+    .run = run,
+};

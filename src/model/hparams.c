@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ * Owns the reading of hyper-parameters (GGUF key names).  One thread. */
+#include "config.h"
+
+#include "src/model/hparams.h"
+
+#include "mmap/meta.h"
+#include "src/model/names.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct reader {
+    const struct weir_map *map;
+    const char *arch;
+    struct weir_err *err;
+    int bad; /* first error; later reads do nothing */
+};
+
+static const char *key_of(const struct reader *r, const char *name, char *buf, size_t n)
+{
+    snprintf(buf, n, "%s.%s", r->arch, name);
+    return buf;
+}
+
+/* A whole number in [min, max].  Absent: FALLBACK, or an error when that is UINT64_MAX.  Some writers
+ * store an array with one value per layer; only arrays whose values agree are one number. */
+static uint32_t whole(struct reader *r, const char *name, uint64_t min, uint64_t max, uint64_t fallback)
+{
+    char key[128];
+    uint64_t v = 0;
+    if (r->bad)
+        return 0;
+    const struct weir_meta *m = weir_meta_find(r->map, key_of(r, name, key, sizeof(key)));
+    if (m && m->type == WEIR_META_ARRAY && m->v.arr.n > 1) {
+        struct weir_meta_iter it = weir_meta_iter(m);
+        int64_t first = 0, next;
+        bool same = weir_meta_next_i64(&it, &first);
+        for (uint64_t i = 1; same && i < m->v.arr.n; i++)
+            same = weir_meta_next_i64(&it, &next) && next == first;
+        if (!same) {
+            r->bad = weir_fail(r->err, -ENOTSUP, "%s differs from layer to layer; weir does not compute such a model yet", key);
+            return 0;
+        }
+        v = (uint64_t)first;
+    } else {
+        const int have = weir_meta_u64(r->map, key, &v, r->err);
+        if (have < 0) {
+            r->bad = have;
+            return 0;
+        }
+        if (!have && fallback == UINT64_MAX) {
+            r->bad = weir_fail(r->err, -EINVAL, "the model does not say %s", key);
+            return 0;
+        }
+        if (!have)
+            return (uint32_t)fallback;
+    }
+    if (v < min || v > max) {
+        r->bad = weir_fail(r->err, -EINVAL, "%s is %llu, expected %llu to %llu", key, (unsigned long long)v,
+                           (unsigned long long)min, (unsigned long long)max);
+        return 0;
+    }
+    return (uint32_t)v;
+}
+
+static float real(struct reader *r, const char *name, double min, double max, double fallback)
+{
+    char key[128];
+    double v = fallback;
+    if (r->bad)
+        return 0;
+    const int have = weir_meta_f64(r->map, key_of(r, name, key, sizeof(key)), &v, r->err);
+    if (have < 0)
+        r->bad = have;
+    else if (!(v >= min && v <= max))
+        r->bad = have ? weir_fail(r->err, -EINVAL, "%s is %g, expected %g to %g", key, v, min, max)
+                      : weir_fail(r->err, -EINVAL, "the model does not say %s", key);
+    return (float)v;
+}
+
+static void read_rope(struct reader *r, struct weir_config *c)
+{
+    char key[128];
+    const char *type = NULL;
+    uint64_t n = 0;
+    c->rope_base = real(r, "rope.freq_base", 1, 1e12, 10000);
+    c->rot_dim = whole(r, "rope.dimension_count", 2, c->head_dim, c->head_dim);
+    if (!r->bad && c->rot_dim % 2)
+        r->bad = weir_fail(r->err, -EINVAL, "%s.rope.dimension_count is %u, expected an even number", r->arch, c->rot_dim);
+    c->rope_factor = real(r, "rope.scaling.factor", 1e-3, 1e6, 1);
+    /* An old name for the reciprocal of a linear factor. */
+    const float scale_linear = real(r, "rope.scale_linear", 1e-6, 1e6, 1);
+    c->rope_ctx_orig = whole(r, "rope.scaling.original_context_length", 1, 1u << 30, c->ctx_train);
+    c->rope_low = real(r, "rope.scaling.low_freq_factor", 1e-3, 1e6, 1);
+    c->rope_high = real(r, "rope.scaling.high_freq_factor", 1e-3, 1e6, 4);
+    c->yarn_ext = real(r, "rope.scaling.yarn_ext_factor", -1e3, 1e3, 1);
+    c->yarn_attn = real(r, "rope.scaling.yarn_attn_factor", 1e-3, 1e3, real(r, "rope.scaling.attn_factor", 1e-3, 1e3, 1));
+    c->yarn_beta_fast = real(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32);
+    c->yarn_beta_slow = real(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1);
+    if (r->bad)
+        return;
+    const int have = weir_meta_str(r->map, key_of(r, "rope.scaling.type", key, sizeof(key)), &type, &n, r->err);
+    if (have < 0) {
+        r->bad = have;
+    } else if (!have) {
+        if (scale_linear != 1 || c->rope_factor != 1)
+            c->rope_scaling = WEIR_ROPE_LINEAR;
+        if (scale_linear != 1)
+            c->rope_factor = scale_linear;
+    } else {
+        static const struct { const char *name; enum weir_rope_scaling scaling; } types[] = {
+            { "none", WEIR_ROPE_PLAIN }, { "linear", WEIR_ROPE_LINEAR }, { "yarn", WEIR_ROPE_YARN },
+            { "llama3", WEIR_ROPE_LLAMA3 },
+        };
+        for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+            if (n == strlen(types[i].name) && !memcmp(type, types[i].name, n)) {
+                c->rope_scaling = types[i].scaling;
+                return;
+            }
+        r->bad = weir_fail(r->err, -ENOTSUP, "%s is '%.*s'; weir knows none, linear, yarn and llama3", key,
+                           (int)(n < 40 ? n : 40), type);
+    }
+}
+
+int weir_config_load(const struct weir_map *m, struct weir_config *ret, struct weir_err *err)
+{
+    struct weir_config c = { 0 };
+    const char *s;
+    uint64_t n;
+    int e = weir_meta_str(m, "general.architecture", &s, &n, err);
+    if (e < 0)
+        return e;
+    if (!e)
+        return weir_fail(err, -EINVAL, "%s: general.architecture is missing: not a language model", weir_map_file(m, 0)->path);
+    if (n == 0 || n >= sizeof(c.arch) || memchr(s, 0, n))
+        return weir_fail(err, -EINVAL, "general.architecture is not a name");
+    memcpy(c.arch, s, n);
+    if (weir_meta_str(m, "general.name", &s, &n, NULL) == 1)
+        snprintf(c.name, sizeof(c.name), "%.*s", (int)(n < sizeof(c.name) ? n : sizeof(c.name) - 1), s);
+
+    const struct weir_tensor *embd = weir_map_find(m, WEIR_NAME_TOKEN_EMBD);
+    if (!embd || embd->n_dim != 2)
+        return weir_fail(err, -EINVAL, "%s: tensor '%s' is missing or is not a matrix: not a language model",
+                         weir_map_file(m, 0)->path, WEIR_NAME_TOKEN_EMBD);
+    if (weir_tensor_rows(embd) > 1u << 24)
+        return weir_fail(err, -EINVAL, "tensor '%s' has %llu rows, expected at most %u", embd->name,
+                         (unsigned long long)weir_tensor_rows(embd), 1u << 24);
+    c.n_vocab = (uint32_t)weir_tensor_rows(embd);
+
+    struct reader r = { .map = m, .arch = c.arch, .err = err };
+    c.n_layer = whole(&r, "block_count", 1, 4096, UINT64_MAX);
+    c.n_embd = whole(&r, "embedding_length", 1, 1u << 20, UINT64_MAX);
+    c.n_ff = whole(&r, "feed_forward_length", 1, 1u << 22, UINT64_MAX);
+    c.n_head = whole(&r, "attention.head_count", 1, 4096, UINT64_MAX);
+    c.n_head_kv = whole(&r, "attention.head_count_kv", 1, 4096, c.n_head);
+    c.ctx_train = whole(&r, "context_length", 1, 1u << 30, 2048);
+    c.head_dim = whole(&r, "attention.key_length", 1, 65536, c.n_head ? c.n_embd / c.n_head : 0);
+    const uint32_t v_dim = whole(&r, "attention.value_length", 1, 65536, c.head_dim);
+    c.window = whole(&r, "attention.sliding_window", 0, 1u << 30, 0);
+    c.norm_eps = real(&r, "attention.layer_norm_rms_epsilon", 0, 1, -1);
+    const uint32_t n_expert = whole(&r, "expert_count", 0, 1u << 20, 0);
+    if (r.bad)
+        return r.bad;
+    if (n_expert)
+        return weir_fail(err, -ENOTSUP, "the model has %u experts; weir computes dense models only", n_expert);
+    if (c.n_head % c.n_head_kv)
+        return weir_fail(err, -EINVAL, "%s.attention.head_count is %u, not a multiple of head_count_kv, %u", c.arch, c.n_head, c.n_head_kv);
+    if (!c.head_dim || c.head_dim % 2 || (uint64_t)c.head_dim * c.n_head > 1u << 22)
+        return weir_fail(err, -EINVAL, "heads of %u elements (%u of them) make no sense", c.head_dim, c.n_head);
+    if (v_dim != c.head_dim)
+        return weir_fail(err, -ENOTSUP, "%s: value heads of %u elements beside key heads of %u are not computed", c.arch, v_dim, c.head_dim);
+    read_rope(&r, &c);
+    if (r.bad)
+        return r.bad;
+    *ret = c;
+    return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ * Owns the memory of the key/value cache. */
+#include "config.h"
+
+#include "src/model/kv.h"
+
+static uint64_t elem_bytes(enum weir_kv_type type) { return type == WEIR_KV_F32 ? 4 : 2; }
+
+uint64_t weir_kv_bytes_per_tok(const struct weir_config *c, enum weir_kv_type type)
+{
+    return (uint64_t)c->n_layer * 2 * c->n_head_kv * c->head_dim * elem_bytes(type);
+}
+
+int weir_kv_init(struct weir_kv *kv, const struct weir_config *c, enum weir_kv_type type, uint32_t ctx,
+                 struct weir_err *err)
+{
+    *kv = (struct weir_kv){
+        .type = type,
+        .ctx = ctx,
+        .n_head_kv = c->n_head_kv,
+        .head_dim = c->head_dim,
+        .head_stride = (uint64_t)ctx * c->head_dim * elem_bytes(type),
+    };
+    return weir_region_init(&kv->mem, WEIR_MEM_KV, weir_kv_bytes_per_tok(c, type) * ctx, err);
+}
+
+void weir_kv_done(struct weir_kv *kv) { weir_region_done(&kv->mem); }

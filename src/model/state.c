@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Owns the running of one pass from tokens to logits, and the layout of its activations.
+ * Engine thread. */
+#include "config.h"
+
+#include "src/model/state.h"
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "src/model/block.h"
+#include "src/model/linear.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define ALIGN 64 /* a cache line, and the widest vector */
+
+/* Give out the next N * SIZE bytes.  With base NULL only the sum is made: that is how sizes are known
+ * before anything is allocated. */
+static void *carve(uint8_t *base, uint64_t *at, uint64_t n, uint64_t size, uint64_t align)
+{
+    *at = weir_align_up(*at, align);
+    void *p = base ? base + *at : NULL;
+    *at += n * size;
+    return p;
+}
+
+static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir_model *m, uint32_t chunk,
+                        uint32_t ctx, uint32_t n_thread, uint32_t n_logit, uint32_t align)
+{
+    const struct weir_config *c = &m->cfg;
+    const uint64_t n = chunk, n_q = (uint64_t)c->n_head * c->head_dim, n_kv = (uint64_t)c->n_head_kv * c->head_dim;
+    const uint64_t k_max = weir_max_u64(weir_max_u64(c->n_embd, n_q), c->n_ff);
+    const uint64_t row = weir_tensor_cols(m->embd) / weir_dtype_info(m->embd->dtype)->block_elems *
+                         weir_dtype_info(m->embd->dtype)->block_bytes;
+    uint64_t at = 0;
+    s->bounce = carve(base, &at, row + 2 * (uint64_t)align, 1, 4096);
+    s->row = carve(base, &at, row, 1, ALIGN);
+    s->x = carve(base, &at, n * c->n_embd, 4, ALIGN);
+    s->xb = carve(base, &at, n * c->n_embd, 4, ALIGN);
+    s->q = carve(base, &at, n * n_q, 4, ALIGN);
+    s->k = carve(base, &at, n * n_kv, 4, ALIGN);
+    s->v = carve(base, &at, n * n_kv, 4, ALIGN);
+    s->att = carve(base, &at, n * n_q, 4, ALIGN);
+    s->gate = carve(base, &at, n * c->n_ff, 4, ALIGN);
+    s->up = carve(base, &at, n * c->n_ff, 4, ALIGN);
+    s->logits = carve(base, &at, (uint64_t)n_logit * c->n_vocab, 4, ALIGN);
+    s->angles = carve(base, &at, n * c->rot_dim, 4, ALIGN);
+    s->scores = carve(base, &at, (uint64_t)n_thread * ctx, 4, ALIGN);
+    s->act_q = carve(base, &at, n * k_max, 1, ALIGN);
+    s->act_d = carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
+    s->act_s = carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
+    return at;
+}
+
+uint64_t weir_scratch_bytes(const struct weir_model *m, uint32_t chunk, uint32_t ctx, uint32_t n_thread,
+                            uint32_t n_logit, uint32_t align)
+{
+    struct weir_scratch s;
+    return lay_out(&s, NULL, m, chunk, ctx, n_thread, n_logit, align);
+}
+
+int weir_scratch_init(struct weir_scratch *s, const struct weir_model *m, uint32_t chunk, uint32_t ctx,
+                      uint32_t n_thread, uint32_t n_logit, uint32_t align, struct weir_err *err)
+{
+    *s = (struct weir_scratch){ .chunk = chunk, .ctx = ctx, .n_thread = n_thread, .n_logit = n_logit };
+    const int r = weir_region_init(&s->mem, WEIR_MEM_SCRATCH,
+                                   weir_scratch_bytes(m, chunk, ctx, n_thread, n_logit, align), err);
+    if (r == 0)
+        lay_out(s, s->mem.base, m, chunk, ctx, n_thread, n_logit, align);
+    return r;
+}
+
+void weir_scratch_done(struct weir_scratch *s) { weir_region_done(&s->mem); }
+
+int weir_pass_record(const struct weir_model *m, struct weir_sched *sched, uint32_t *ret_max_parts,
+                     struct weir_err *err)
+{
+    struct weir_pass p = { .model = m, .record = sched };
+    int r = m->arch->layers(&p, err);
+    if (r == 0)
+        r = weir_linear(&p, &(struct weir_product){ &m->out, NULL }, 1, NULL, 0, err);
+    *ret_max_parts = p.max_parts;
+    return r;
+}
+
+/* Rows of the embedding table, read one by one: the table itself never enters memory. */
+static int embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, struct weir_err *err)
+{
+    const struct weir_model *m = p->model;
+    const struct weir_tensor *t = m->embd;
+    struct weir_scratch *s = p->scratch;
+    const uint64_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(t->dtype), m->cfg.n_embd);
+    const struct weir_io_file *f = &p->files[t->file];
+    for (uint32_t i = 0; i < n_tok; i++) {
+        if (tokens[i] >= m->cfg.n_vocab)
+            return weir_fail(err, -EINVAL, "token %u is outside the vocabulary of %u", tokens[i], m->cfg.n_vocab);
+        const uint64_t at = t->offset + tokens[i] * row_bytes;
+        const uint8_t *row = s->row;
+        if (p->io->view) {
+            row = f->base + at;
+        } else {
+            const int r = weir_io_read_exact(f, at, (uint32_t)row_bytes, s->row, s->bounce, err);
+            if (r < 0)
+                return r;
+        }
+        p->kern->type[t->dtype].dequant(row, s->x + (uint64_t)i * m->cfg.n_embd, m->cfg.n_embd);
+    }
+    return 0;
+}
+
+int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos, uint32_t n_logit,
+                  struct weir_err *err)
+{
+    const struct weir_model *m = p->model;
+    struct weir_scratch *s = p->scratch;
+    const uint64_t t0 = weir_now_ns();
+    p->pos = pos;
+    p->n_tok = n_tok;
+    p->step = 0;
+    int r = embed(p, tokens, n_tok, err);
+    if (r < 0)
+        return r;
+    weir_block_angles(p);
+    p->clocks.compute += weir_now_ns() - t0;
+    r = m->arch->layers(p, err);
+    if (r < 0)
+        return r;
+    /* The product below reads the output matrix even when nobody wants logits: one pass is one pass of
+     * the schedule, and the prefetcher is already there. */
+    const uint32_t rows = n_logit ? n_logit : 1;
+    weir_block_norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, m->out_norm, rows, m->cfg.n_embd);
+    r = weir_linear(p, &(struct weir_product){ &m->out, s->logits }, 1, s->xb, rows, err);
+    weir_trace_span(p->trace, WEIR_LANE_TOKEN, n_tok == 1 ? "token" : "prefill", t0, weir_now_ns(), n_tok);
+    return r;
+}

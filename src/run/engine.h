@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A model made ready to run under a budget.  The steps, in order:
+ *   weir_engine_open       map, bind, record the schedule; nothing large is read or allocated
+ *   weir_engine_load_text  the tokenizer (may be left out)
+ *   weir_engine_plan       probe the machine, spend the budget; still nothing allocated
+ *   weir_engine_start      take the memory, start the threads: the disk begins to read
+ * All on one thread, the engine thread.  Fields are for reading. */
+#ifndef WEIR_SRC_RUN_ENGINE_H
+#define WEIR_SRC_RUN_ENGINE_H
+
+#include "base/machine.h"
+#include "prefetch/plan.h"
+#include "src/model/state.h"
+#include "src/text/tok.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct weir_engine_opts {
+    const char *path;
+    uint64_t ram_bytes;   /* 0: what is free now, less a margin */
+    uint64_t ring_bytes;  /* 0: choose */
+    uint32_t ctx;         /* 0: choose */
+    uint32_t chunk;       /* rows of a prefill pass; 0: choose */
+    unsigned threads;     /* 0: one for each CPU */
+    const char *io;       /* "auto", "uring", "pread", "mmap" */
+    enum weir_kv_type kv;
+    bool act_f32;         /* float activations: slower, exact */
+    bool all_logits;      /* logits of every row of a chunk are wanted, not only of the last */
+    bool force_probe;     /* measure the rates even if they are known */
+    const char *machine;  /* a synthetic machine to plan for (weir_machine_parse), or NULL */
+    uint32_t trace_events;             /* per lane; 0: no trace */
+    const struct weir_io_ops *io_ops;  /* tests: read through these instead of `io` */
+};
+
+struct weir_engine {
+    struct weir_engine_opts opts;
+    struct weir_map *map;
+    struct weir_model model;
+    struct weir_sched sched;
+    struct weir_tok *tok;        /* NULL: the model has none, or it was not loaded */
+    struct weir_machine machine;
+    struct weir_plan plan;
+    const struct weir_io_ops *io;
+    struct weir_io_file *files;  /* [map files] */
+    bool guarded;                /* the files are mapped and registered with the guard */
+    bool disk_rate_cached;
+    const char *note;            /* something worth telling once, a literal, or NULL */
+    struct weir_pool *pool;
+    struct weir_ring *ring;
+    struct weir_scratch scratch;
+    struct weir_trace *trace;
+    struct weir_pass pass;
+    uint64_t n_pass;             /* passes begun since the start */
+    uint64_t started_ns;
+    atomic_int broken;           /* a mapped page could not be read: set by the guard */
+};
+
+/* 0 with *ret (weir_engine_free); otherwise what weir_map_open and weir_model_bind answer. */
+int weir_engine_open(const struct weir_engine_opts *opts, struct weir_engine **ret, struct weir_err *err);
+void weir_engine_free(struct weir_engine *e); /* NULL is fine; at any stage */
+
+/* 0, or what weir_tok_load answers; -ENOENT when the model has no tokenizer. */
+int weir_engine_load_text(struct weir_engine *e, struct weir_err *err);
+
+/* CTX_MIN: positions this run is known to need, 0 when unknown.  0; -EDOM: the budget is too small
+ * (e->plan.smallest_budget_bytes is set). */
+int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, struct weir_err *err);
+
+int weir_engine_start(struct weir_engine *e, struct weir_err *err);
+
+/* Clocks and counts since weir_engine_start; see struct weir_clocks and weir_ring_stats. */
+struct weir_meter {
+    uint64_t wall_ns, compute_ns, stall_ns, io_busy_ns, bytes_read, n_read;
+    uint32_t ready;
+};
+void weir_engine_meter(const struct weir_engine *e, struct weir_meter *ret);
+/* b - a, field by field (ready is b's). */
+struct weir_meter weir_meter_diff(const struct weir_meter *a, const struct weir_meter *b);
+/* Share of the disk's busy time that compute did not wait for: 1 - stall / io_busy, in 0..1. */
+double weir_meter_hidden(const struct weir_meter *m);
+/* Share of wall time the disk was busy, in 0..1. */
+double weir_meter_duty(const struct weir_meter *m);
+
+/* One pass: see weir_pass_run.  Also notices that a file was shortened or changed (-ESTALE). */
+int weir_engine_run_pass(struct weir_engine *e, struct weir_kv *kv, const uint32_t *tokens, uint32_t n_tok,
+                         uint32_t pos, uint32_t n_logit, struct weir_err *err);
+
+#endif

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ * Owns the order of evaluate, sample and show, and the reasons to stop.  Engine thread. */
+#include "config.h"
+
+#include "src/run/generate.h"
+
+#include "base/clock.h"
+#include "src/text/stream.h"
+
+#include <errno.h>
+
+static bool interrupted(const struct weir_gen_opts *o)
+{
+    return o->interrupted && atomic_load_explicit(o->interrupted, memory_order_relaxed);
+}
+
+/* -EINTR leaves the evaluation between two chunks; it is turned back into an ending, not an error. */
+static int on_chunk(void *arg, uint32_t n_done, const float *rows, uint32_t n_row)
+{
+    const struct weir_gen_opts *o = arg;
+    if (o->on_prefill)
+        o->on_prefill(o->arg, n_done, o->n_prompt);
+    if (n_row && o->on_logits) {
+        const int r = o->on_logits(o->arg, rows, n_row);
+        if (r < 0)
+            return r;
+    }
+    return interrupted(o) && n_done < o->n_prompt ? -EINTR : 0;
+}
+
+/* Passes from now to the end, when that is known: the prefetcher then reads nothing for nobody. */
+static void announce_end(const struct weir_session *s, const struct weir_gen_opts *o)
+{
+    const struct weir_engine *e = s->engine;
+    const uint64_t chunks = (o->n_prompt + e->plan.chunk - 1) / e->plan.chunk;
+    const uint64_t room = s->kv.ctx - s->pos > o->n_prompt ? s->kv.ctx - s->pos - o->n_prompt : 0;
+    uint64_t more = o->n_predict > 0 ? (uint64_t)o->n_predict - 1 : 0;
+    if (o->n_predict < 0 || more > room)
+        more = room;
+    weir_ring_set_last_pass(e->ring, e->n_pass + chunks + more);
+}
+
+static int show(const struct weir_gen_opts *o, const char *text, size_t n)
+{
+    return n && o->on_text ? o->on_text(o->arg, text, n) : 0;
+}
+
+static int decode(struct weir_session *s, const struct weir_gen_opts *o, struct weir_stream *stream, float *logits,
+                  struct weir_gen_result *res, struct weir_err *err)
+{
+    struct weir_engine *e = s->engine;
+    const char *text;
+    size_t n;
+    struct weir_meter before, after;
+    weir_engine_meter(e, &before);
+    for (;;) {
+        if (interrupted(o)) {
+            res->end = WEIR_END_INTERRUPT;
+            return 0;
+        }
+        if (o->n_predict >= 0 && res->n_gen >= (uint64_t)o->n_predict) {
+            res->end = WEIR_END_LENGTH;
+            return 0;
+        }
+        const uint32_t token = weir_sampler_pick(o->sampler, logits);
+        weir_sampler_accept(o->sampler, token);
+        res->n_gen++;
+        if (e->tok && !o->ignore_eos && weir_tok_is_end(e->tok, token)) {
+            res->end = WEIR_END_EOS;
+            return 0;
+        }
+        if (e->tok) {
+            int r = weir_stream_push(stream, token, &text, &n);
+            if (r == 0)
+                r = show(o, text, n);
+            if (r < 0)
+                return r;
+            if (stream->stopped) {
+                res->end = WEIR_END_STOP;
+                return 0;
+            }
+        }
+        if (o->n_predict >= 0 && res->n_gen >= (uint64_t)o->n_predict) {
+            res->end = WEIR_END_LENGTH;
+            return 0;
+        }
+        if (s->pos == s->kv.ctx) {
+            res->end = WEIR_END_CONTEXT;
+            return 0;
+        }
+        const int r = weir_session_eval(s, &token, 1, WEIR_LOGITS_LAST, NULL, NULL, &logits, err);
+        if (r < 0)
+            return r;
+        res->n_gen_pass++;
+        weir_engine_meter(e, &after);
+        if (o->on_tick) {
+            const struct weir_gen_tick t = { res->n_gen_pass, weir_meter_diff(&before, &after) };
+            o->on_tick(o->arg, &t);
+        }
+        before = after;
+    }
+}
+
+int weir_generate(struct weir_session *s, const struct weir_gen_opts *o, struct weir_gen_result *ret,
+                  struct weir_err *err)
+{
+    struct weir_engine *e = s->engine;
+    struct weir_stream stream;
+    struct weir_gen_result res = { .end = WEIR_END_LENGTH };
+    struct weir_meter m0, m1, m2;
+    float *logits = NULL;
+    const char *text;
+    size_t n;
+    weir_engine_meter(e, &m0);
+    /* When the session is new the clock starts with the disk: waiting for weights is part of the prompt. */
+    if (s->pos == 0 && e->n_pass == 0)
+        m0 = (struct weir_meter){ 0 };
+    announce_end(s, o);
+    const uint32_t pos0 = s->pos;
+    int r = weir_session_eval(s, o->prompt, o->n_prompt, o->on_logits ? WEIR_LOGITS_ALL : WEIR_LOGITS_LAST, on_chunk, (void *)o,
+                              &logits, err);
+    weir_engine_meter(e, &m1);
+    res.n_prompt = s->pos - pos0;
+    res.prompt = weir_meter_diff(&m0, &m1);
+    res.prompt_s = (double)res.prompt.wall_ns / 1e9;
+    if (r == -EINTR) {
+        res.end = WEIR_END_INTERRUPT;
+        r = 0;
+    } else if (r == 0 && o->n_predict != 0) {
+        for (uint32_t i = 0; i < o->n_prompt; i++)
+            weir_sampler_accept(o->sampler, o->prompt[i]);
+        weir_stream_init(&stream, e->tok, o->stops, o->n_stop, o->strip_space);
+        r = decode(s, o, &stream, logits, &res, err);
+        if (r == 0 && !weir_stream_flush(&stream, &text, &n))
+            r = show(o, text, n);
+        weir_stream_done(&stream);
+    }
+    weir_engine_meter(e, &m2);
+    res.gen = weir_meter_diff(&m1, &m2);
+    res.gen_s = (double)res.gen.wall_ns / 1e9;
+    *ret = res;
+    return r;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ * Owns the position in the context.  Engine thread. */
+#include "config.h"
+
+#include "src/run/session.h"
+
+#include "base/hash.h"
+
+#include <errno.h>
+
+int weir_session_init(struct weir_session *s, struct weir_engine *e, struct weir_err *err)
+{
+    *s = (struct weir_session){ .engine = e, .logits_hash = WEIR_HASH_INIT };
+    return weir_kv_init(&s->kv, &e->model.cfg, e->opts.kv, e->plan.ctx, err);
+}
+
+void weir_session_done(struct weir_session *s) { weir_kv_done(&s->kv); }
+
+int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n, enum weir_logits want,
+                      weir_session_fn *fn, void *arg, float **ret_logits, struct weir_err *err)
+{
+    struct weir_engine *e = s->engine;
+    const uint32_t n_vocab = e->model.cfg.n_vocab;
+    if (n > s->kv.ctx - s->pos)
+        return weir_fail(err, -ENOSPC, "the context of %u tokens is full: %u are in it and %u more do not fit; make it larger with --ctx",
+                         s->kv.ctx, s->pos, n);
+    for (uint32_t done = 0; done < n;) {
+        const uint32_t rows = n - done < e->plan.chunk ? n - done : e->plan.chunk;
+        const uint32_t n_logit = want == WEIR_LOGITS_ALL ? rows : done + rows == n;
+        int r = weir_engine_run_pass(e, &s->kv, tokens + done, rows, s->pos, n_logit, err);
+        if (r < 0)
+            return r;
+        s->pos += rows;
+        done += rows;
+        if (n_logit)
+            s->logits_hash = weir_hash(s->logits_hash, e->scratch.logits, (size_t)n_logit * n_vocab * sizeof(float));
+        if (fn) {
+            r = fn(arg, done, e->scratch.logits, want == WEIR_LOGITS_ALL ? n_logit : 0);
+            if (r < 0)
+                return r;
+        }
+    }
+    if (ret_logits)
+        *ret_logits = e->scratch.logits;
+    return 0;
+}
