@@ -51,18 +51,21 @@ WEIR_INLINE uintptr_t weir_fetch_ahead(uintptr_t p, int bytes, int near)
     do {                                                                                          \
         const uint8_t *w_ = w;                                                                    \
         if (x->n_tok == 1)                                                                        \
-            WEIR_TILE_ROWS_OF(TILE, ALONE, 1);                                                    \
+            for (; n_row >= (ALONE); n_row -= (ALONE), w_ += (ALONE) * row_bytes, y += (ALONE))   \
+                TILE(ALONE, 1, w_, row_bytes, x, 0, y, y_stride);                                 \
         else                                                                                      \
-            WEIR_TILE_ROWS_OF(TILE, R, T);                                                        \
-        WEIR_TILE_ROWS_OF(TILE, 1, T);                                                            \
+            for (; n_row >= (R); n_row -= (R), w_ += (R) * row_bytes, y += (R))                   \
+                WEIR_TOKENS(TILE, R, T);                                                          \
+        for (; n_row; n_row--, w_ += row_bytes, y++)                                              \
+            WEIR_TOKENS(TILE, 1, T);                                                              \
     } while (0)
-#define WEIR_TILE_ROWS_OF(TILE, R, T)                                                             \
-    for (; n_row >= (R); n_row -= (R), w_ += (R) * row_bytes, y += (R)) {                         \
+#define WEIR_TOKENS(TILE, R, T)                                                                   \
+    do {                                                                                          \
         uint32_t t_ = 0;                                                                          \
         for (; x->n_tok - t_ >= (T); t_ += (T))                                                   \
             TILE(R, T, w_, row_bytes, x, t_, y + t_ * y_stride, y_stride);                        \
         for (; t_ < x->n_tok; t_++)                                                               \
             TILE(R, 1, w_, row_bytes, x, t_, y + t_ * y_stride, y_stride);                        \
-    }
+    } while (0)
 
 #endif

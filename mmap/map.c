@@ -238,3 +238,32 @@ void weir_map_drop_header(struct weir_map *m)
     /* Only advice: when it fails the pages stay in the cache, that is all. */
     posix_fadvise(m->file[0].fd, 0, (off_t)bytes, POSIX_FADV_DONTNEED);
 }
+
+void weir_map_want(const struct weir_map *m, uint32_t file, uint64_t offset, uint64_t n)
+{
+    posix_fadvise(m->file[file].fd, (off_t)offset, (off_t)n, POSIX_FADV_WILLNEED);
+}
+
+int weir_map_read(const struct weir_map *m, uint32_t file, uint64_t offset, uint64_t n, void *dst,
+                  struct weir_err *err)
+{
+    const struct weir_map_file *f = &m->file[file];
+    for (uint64_t have = 0; have < n;) {
+        const ssize_t got = pread(f->fd, (uint8_t *)dst + have, n - have, (off_t)(offset + have));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return weir_fail(err, got < 0 ? -errno : -EIO, "%s: reading %llu bytes at %llu: %s", f->path,
+                             (unsigned long long)n, (unsigned long long)offset,
+                             got < 0 ? strerror(errno) : "the file ends before that: it was shortened while in use");
+        have += (uint64_t)got;
+    }
+    return 0;
+}
+
+void weir_map_drop(const struct weir_map *m, uint32_t file, uint64_t offset, uint64_t n)
+{
+    /* Only whole pages are let go, so ask for all that the bytes touch. */
+    const uint64_t start = weir_align_down(offset, 4096), end = weir_align_up(offset + n, 4096);
+    posix_fadvise(m->file[file].fd, (off_t)start, (off_t)(end - start), POSIX_FADV_DONTNEED);
+}

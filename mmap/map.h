@@ -56,6 +56,15 @@ const struct weir_tensor *weir_map_tensor(const struct weir_map *m, uint32_t i);
 /* By exact name, or NULL. */
 const struct weir_tensor *weir_map_find(const struct weir_map *m, const char *name);
 
+/* Small reads beside the streaming (embedding rows, norms), through the page cache and out of it again.
+ * want: tell the kernel that bytes [offset, offset + n) of FILE will be read soon.
+ * read: bring them to DST; 0, -EIO (the file ends before) or -errno, with a sentence.
+ * drop: they need not stay in the page cache. */
+void weir_map_want(const struct weir_map *m, uint32_t file, uint64_t offset, uint64_t n);
+int weir_map_read(const struct weir_map *m, uint32_t file, uint64_t offset, uint64_t n, void *dst,
+                  struct weir_err *err);
+void weir_map_drop(const struct weir_map *m, uint32_t file, uint64_t offset, uint64_t n);
+
 /* Have the files kept their size and modification time?  0, or -ESTALE with a sentence.  Cheap
  * enough to ask once per pass. */
 int weir_map_check_unchanged(const struct weir_map *m, struct weir_err *err);

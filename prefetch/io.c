@@ -5,8 +5,6 @@
 
 #include "prefetch/io.h"
 
-#include "base/num.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -74,29 +72,4 @@ void weir_io_file_close(struct weir_io_file *f)
     if (f->fd >= 0)
         close(f->fd);
     f->fd = -1;
-}
-
-int weir_io_read_exact(const struct weir_io_file *f, uint64_t offset, uint32_t bytes, void *dst,
-                       uint8_t *bounce, struct weir_err *err)
-{
-    const uint64_t start = weir_align_down(offset, f->align);
-    const uint64_t end = weir_align_up(offset + bytes, f->align);
-    const uint64_t want = offset + bytes - start; /* the end of the file need not be aligned */
-    uint64_t have = 0;
-    while (have < want) {
-        const ssize_t n = pread(f->fd, bounce + have, end - start - have, (off_t)(start + have));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return weir_fail(err, -errno, "%s: reading %u bytes at %llu: %s", f->path, bytes,
-                             (unsigned long long)offset, strerror(errno));
-        if (n == 0)
-            return weir_fail(err, -EIO, "%s: ends at byte %llu, but %u bytes at %llu were expected: it was shortened while in use",
-                             f->path, (unsigned long long)(start + have), bytes, (unsigned long long)offset);
-        have += (uint64_t)n;
-        if (f->direct && have < want)
-            have = weir_align_down(have, f->align);
-    }
-    memcpy(dst, bounce + (offset - start), bytes);
-    return 0;
 }

@@ -79,10 +79,4 @@ const struct weir_io_ops *weir_io_by_name(const char *name);
 int weir_io_file_open(int fd, const char *path, bool want_direct, struct weir_io_file *ret, struct weir_err *err);
 void weir_io_file_close(struct weir_io_file *f);
 
-/* Read bytes [offset, offset + bytes) of F, whatever its alignment, with plain pread; for small things
- * (embedding rows, norms).  BOUNCE is scratch of at least bytes + 2 * align, aligned.
- * 0, -EIO or -errno with a sentence. */
-int weir_io_read_exact(const struct weir_io_file *f, uint64_t offset, uint32_t bytes, void *dst,
-                       uint8_t *bounce, struct weir_err *err);
-
 #endif

@@ -55,14 +55,14 @@ static uint64_t plain_read(const uint8_t *p, size_t n)
     return a ^ b ^ c ^ d;
 }
 
-/* Random bytes with every possible half or float scale made small: no NaN, no denormals. */
+/* Random bytes, such that every half, bfloat16 and float among them is between 1e-31 and 2. */
 static void fill_weights(uint8_t *w, size_t n)
 {
     uint64_t s = 88172645463325252u;
 
     for (size_t i = 0; i + 8 <= n; i += 8) {
         s ^= s << 13, s ^= s >> 7, s ^= s << 17;
-        uint64_t v = s & 0x3f3f3f3f3f3f3f3fu;
+        uint64_t v = (s & 0x3f3f3f3f3f3f3f3fu) | 0x1010101010101010u;
         memcpy(w + i, &v, 8);
     }
 }

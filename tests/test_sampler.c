@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Choosing tokens: each rule by itself, the distribution as a whole, and the same choice everywhere. */
+ * Choosing tokens: each rule by itself, the distribution as a whole, and the same choice
+ * everywhere. */
 #include "config.h"
 
 #include "base/mem.h"
@@ -37,7 +38,8 @@ static uint32_t once(struct weir_sampler_opts o, const float *logits, uint32_t n
 }
 
 /* How often each of N tokens comes in ROUNDS draws. */
-static void count(struct weir_sampler_opts o, const float *logits, uint32_t n, unsigned rounds, unsigned *ret)
+static void count(struct weir_sampler_opts o, const float *logits, uint32_t n, unsigned rounds,
+                  unsigned *ret)
 {
     struct weir_sampler *s = make(&o, n);
     float copy[64];
@@ -51,7 +53,10 @@ static void count(struct weir_sampler_opts o, const float *logits, uint32_t n, u
     weir_sampler_free(s);
 }
 
-static bool near(unsigned got, unsigned rounds, double want) { return fabs((double)got / rounds - want) < 0.01; }
+static bool near(unsigned got, unsigned rounds, double want)
+{
+    return fabs((double)got / rounds - want) < 0.01;
+}
 
 static void greedy(void)
 {
@@ -76,7 +81,8 @@ static void greedy(void)
     s = make(&o, 4);
     for (uint32_t i = 0; i < 3; i++)
         weir_sampler_accept(s, i);
-    ok(weir_sampler_pick(s, (float[]){ 5, 6, 6, 0 }) == 0, "what is longer ago than repeat_last is forgotten");
+    ok(weir_sampler_pick(s, (float[]){ 5, 6, 6, 0 }) == 0,
+       "what is longer ago than repeat_last is forgotten");
     weir_sampler_free(s);
 }
 
@@ -119,10 +125,12 @@ static void cuts(void)
     for (int with_k = 0; with_k < 2; with_k++) { /* two ways to find the best */
         o = (struct weir_sampler_opts)OFF;
         o.top_k = with_k ? 4 : 0;
-        o.top_p = with_k ? 0.75 : 0.7; /* two tokens have 0.71 of everything, 0.74 of the best four */
+        o.top_p =
+            with_k ? 0.75 : 0.7; /* two tokens have 0.71 of everything, 0.74 of the best four */
         count(o, l, 5, rounds, c);
         const bool three = with_k && (p[1] + p[4]) / (p[1] + p[4] + p[2] + p[3]) < 0.75;
-        ok(!c[0] && !c[3] && (c[2] > 0) == three && near(c[1], rounds, p[1] / (p[1] + p[4] + (three ? p[2] : 0))),
+        ok(!c[0] && !c[3] && (c[2] > 0) == three &&
+               near(c[1], rounds, p[1] / (p[1] + p[4] + (three ? p[2] : 0))),
            "top-p %s top-k", with_k ? "after" : "without");
         o.top_p = 0;
         count(o, l, 5, 100, c);
@@ -172,7 +180,8 @@ static void fixed(void)
         hash = h;
     }
     ok(again == 1, "the same seed gives the same tokens");
-    ok(hash == UINT64_C(0x7bd78125521d355e), "and these tokens on every machine (%llx)", (unsigned long long)hash);
+    ok(hash == UINT64_C(0x7bd78125521d355e), "and these tokens on every machine (%llx)",
+       (unsigned long long)hash);
     o.seed = 43;
     struct weir_sampler *s = make(&o, N);
     uint64_t h = 0;

@@ -42,10 +42,14 @@ static void finish(struct weir_stream *s)
     weir_stream_done(s);
 }
 
-static bool is(const char *want) { return n_shown == strlen(want) && !memcmp(shown, want, n_shown); }
+static bool is(const char *want)
+{
+    return n_shown == strlen(want) && !memcmp(shown, want, n_shown);
+}
 
 /* BYTES one by one, then the end. */
-static void bytes(const char *in, size_t n, const char *const *stops, size_t n_stop, const char *want, const char *what)
+static void bytes(const char *in, size_t n, const char *const *stops, size_t n_stop,
+                  const char *want, const char *what)
 {
     struct weir_stream s;
     weir_stream_init(&s, t, stops, n_stop, false);
@@ -80,9 +84,11 @@ static void characters(void)
 
     /* Unicode 15, section 3.9, tables 3-8 to 3-11 */
 #define R "\xEF\xBF\xBD"
-    bytes("\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41", 9, NULL, 0, R R R R R R R R "A", "non-shortest forms");
+    bytes("\xC0\xAF\xE0\x80\xBF\xF0\x81\x82\x41", 9, NULL, 0, R R R R R R R R "A",
+          "non-shortest forms");
     bytes("\xED\xA0\x80\xED\xBF\xBF\xED\xAF\x41", 9, NULL, 0, R R R R R R R R "A", "surrogates");
-    bytes("\xF4\x91\x92\x93\xFF\x41\x80\xBF\x42", 9, NULL, 0, R R R R R "A" R R "B", "other ill-formed bytes");
+    bytes("\xF4\x91\x92\x93\xFF\x41\x80\xBF\x42", 9, NULL, 0, R R R R R "A" R R "B",
+          "other ill-formed bytes");
     bytes("\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41", 9, NULL, 0, R R R R "A", "truncated sequences");
 }
 
@@ -136,7 +142,8 @@ static void spaces(void)
         push(&s, TOK_SPACE_HI);
         push(&s, TOK_SPACE_HI);
         finish(&s);
-        ok(is(strip ? "hi hi" : " hi hi"), "the space put in front of a text %s", strip ? "goes" : "stays when asked");
+        ok(is(strip ? "hi hi" : " hi hi"), "the space put in front of a text %s",
+           strip ? "goes" : "stays when asked");
     }
     weir_stream_init(&s, t, NULL, 0, true);
     n_shown = 0;
@@ -170,14 +177,16 @@ static bool valid(const char *p, size_t n)
                 return false;
             v = v << 6 | ((unsigned char)p[i + k] & 0x3F);
         }
-        if ((len > 1 && v < (const uint32_t[]){ 0, 0, 0x80, 0x800, 0x10000 }[len]) || (v >= 0xD800 && v < 0xE000) || v > 0x10FFFF)
+        if ((len > 1 && v < (const uint32_t[]){ 0, 0, 0x80, 0x800, 0x10000 }[len]) ||
+            (v >= 0xD800 && v < 0xE000) || v > 0x10FFFF)
             return false;
         i += len;
     }
     return true;
 }
 
-/* Random tokens: each thing shown is valid UTF-8, and feeding the same bytes one by one shows the same. */
+/* Random tokens: each thing shown is valid UTF-8, and feeding the same bytes one by one shows the
+ * same. */
 static void random_streams(void)
 {
     static const char *const st[] = { "ab", "aab", "\xC3\xA9", "hi hi" };
@@ -192,7 +201,8 @@ static void random_streams(void)
         for (unsigned i = vf_random(&seed) % 40; i--;) {
             static const unsigned char some[] = "aabb\xC3\xA9\xE2\x96\x81\xF0\x9F\xA6\x99\xFF hi";
             const uint64_t x = vf_random(&seed);
-            const uint32_t id = x % 4 ? byte(some[(x >> 8) % (sizeof(some) - 1)]) : (uint32_t)(TOK_SPACE_HI + (x >> 8) % 5);
+            const uint32_t id = x % 4 ? byte(some[(x >> 8) % (sizeof(some) - 1)])
+                                      : (uint32_t)(TOK_SPACE_HI + (x >> 8) % 5);
             size_t n;
             const char *p = weir_tok_piece(t, id, false, &n);
             memcpy(all + n_all, p, n);
@@ -218,8 +228,11 @@ static void random_streams(void)
 
 int main(void)
 {
-    static const struct vocab_word words[] = { { LOW "hi", -1, 1 }, { "hi", -2, 1 }, { "xSTOPy", -3, 1 },
-                                               { "a\xF0\x9F\xA6\x99z", -4, 1 }, { LOW, -5, 1 } };
+    static const struct vocab_word words[] = { { LOW "hi", -1, 1 },
+                                               { "hi", -2, 1 },
+                                               { "xSTOPy", -3, 1 },
+                                               { "a\xF0\x9F\xA6\x99z", -4, 1 },
+                                               { LOW, -5, 1 } };
     struct vocab_file vf = { 0 };
     char path[300];
     const char *dir = vf_tmp();
@@ -241,6 +254,7 @@ int main(void)
         random_streams();
     }
     weir_tok_free(t);
-    ok(weir_mem_used(WEIR_MEM_TEXT) == 0 && weir_mem_used(WEIR_MEM_MISC) == 0, "no memory is left over");
+    ok(weir_mem_used(WEIR_MEM_TEXT) == 0 && weir_mem_used(WEIR_MEM_MISC) == 0,
+       "no memory is left over");
     return done();
 }

@@ -12,6 +12,10 @@
 
 #include <errno.h>
 
+#ifndef HAVE_PCRE2
+#define HAVE_PCRE2 0
+#endif
+
 static const char *dir;
 static struct vocab_file vf;
 
@@ -40,8 +44,8 @@ static struct weir_tok *made(int *ret_rc, struct weir_err *err)
 }
 
 /* Encode and compare with WANT, ids separated by spaces; what came to GOT. */
-static bool encodes(const struct weir_tok *t, const void *text, size_t n, unsigned flags, const char *want,
-                    char *got, size_t got_bytes)
+static bool encodes(const struct weir_tok *t, const void *text, size_t n, unsigned flags,
+                    const char *want, char *got, size_t got_bytes)
 {
     struct weir_tok_ids ids = { 0 };
     size_t used = 0;
@@ -106,8 +110,11 @@ static bool round_trip(const struct weir_tok *t, const uint8_t *text, size_t n)
 
 static size_t random_text(uint8_t *out, size_t max, uint64_t *seed)
 {
-    static const char *const bits[] = { "the", " a", "  ", "\n", "\xE2\x96\x81", "\xF0\x9F\xA6\x99", "\xE4\xBD\xA0", "'s",
-                                        "12345", "\xC3", "\xF0\x9F", "\xED\xA0\x80", "\xFF", "<s>", "!!", "\t", "\xCC\x81" };
+    static const char *const bits[] = {
+        "the",          " a",  "  ",    "\n",   "\xE2\x96\x81", "\xF0\x9F\xA6\x99",
+        "\xE4\xBD\xA0", "'s",  "12345", "\xC3", "\xF0\x9F",     "\xED\xA0\x80",
+        "\xFF",         "<s>", "!!",    "\t",   "\xCC\x81"
+    };
     const size_t n = vf_random(seed) % max;
     size_t m = 0;
     while (m < n) {
@@ -144,7 +151,8 @@ static void random_round_trips(const struct weir_tok *t, const char *name, unsig
 /* A generous bound on what long monotonous texts may cost. */
 static void pathological(const struct weir_tok *t, const char *name)
 {
-    static const char *const units[] = { "a", " ", "AB", "12", " \n", "!-", "\n", "\xCC\x81", "a ", "\xFF", "'", "\xE4\xB8\x80" };
+    static const char *const units[] = { "a",  " ",        "AB", "12",   " \n", "!-",
+                                         "\n", "\xCC\x81", "a ", "\xFF", "'",   "\xE4\xB8\x80" };
     const size_t n = 200000;
     char *text = malloc(n + 4);
     for (unsigned u = 0; u < sizeof(units) / sizeof(units[0]); u++) {
@@ -158,7 +166,8 @@ static void pathological(const struct weir_tok *t, const char *name)
             continue;
         const int rc = tok_encode_counted(t, text, m, 0, &ids, &steps, NULL);
         if (rc || steps > 12 * (uint64_t)m || !ids.n || ids.v[ids.n - 1].end != m)
-            ok(0, "%s: %zu bytes of one thing, number %u: rc %d, %llu steps", name, m, u, rc, (unsigned long long)steps);
+            ok(0, "%s: %zu bytes of one thing, number %u: rc %d, %llu steps", name, m, u, rc,
+               (unsigned long long)steps);
         weir_tok_ids_done(&ids);
     }
     /* Many spaces and then something else is what makes \s+$ quadratic. */
@@ -180,8 +189,8 @@ static void memory_bound(const char *path, const char *name)
     const uint64_t bound = weir_tok_memusage(m);
     const int rc = weir_tok_load(m, &t, NULL);
     const uint64_t used = weir_mem_used(WEIR_MEM_TEXT) - before;
-    ok(!rc && used && used <= bound, "%s: %llu bytes charged, at most %llu announced", name, (unsigned long long)used,
-       (unsigned long long)bound);
+    ok(!rc && used && used <= bound, "%s: %llu bytes charged, at most %llu announced", name,
+       (unsigned long long)used, (unsigned long long)bound);
     weir_tok_free(t);
     ok(weir_mem_used(WEIR_MEM_TEXT) == before, "%s: all of it is given back", name);
     weir_map_close(m);
@@ -268,7 +277,8 @@ static void vector_cases(const struct weir_tok *t, const char *path, const char 
     }
     if (f)
         fclose(f);
-    ok(n > 30 && !bad && !bad_back, "%s: %u vectors (%u differ, %u decode otherwise)", name, n, bad, bad_back);
+    ok(n > 30 && !bad && !bad_back, "%s: %u vectors (%u differ, %u decode otherwise)", name, n, bad,
+       bad_back);
 }
 
 static void with_data(void)
@@ -291,7 +301,8 @@ static void with_data(void)
         return;
     }
     char cmd[2000], path[600], stem[500];
-    snprintf(cmd, sizeof(cmd), "python3 '%s/tests/gen/vocab_gguf.py' '%s' '%s' 2>/dev/null", top && *top ? top : ".", data, dir);
+    snprintf(cmd, sizeof(cmd), "python3 '%s/tests/gen/vocab_gguf.py' '%s' '%s' 2>/dev/null",
+             top && *top ? top : ".", data, dir);
     if (system(cmd))
         printf("# python3 with tests/gen/vocab_gguf.py did not run\n");
     for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -319,13 +330,17 @@ static void with_data(void)
         pathological(t, all[i].name);
         memory_bound(path, all[i].name);
         if (all[i].made) {
-            unlink(path);
             snprintf(path, sizeof(path), "%s/%s.cases", dir, all[i].name);
             if (!access(path, R_OK))
                 vector_cases(t, path, all[i].name);
-            unlink(path);
         }
         weir_tok_free(t);
+    }
+    for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s.gguf", dir, all[i].name);
+        unlink(path);
+        snprintf(path, sizeof(path), "%s/%s.cases", dir, all[i].name);
+        unlink(path);
     }
 }
 
@@ -361,8 +376,11 @@ static void spm(void)
     if (!ok(t != NULL, "a small sentencepiece vocabulary loads%s", err.msg))
         return;
     ok(!strcmp(weir_tok_kind(t), "spm-bpe") && weir_tok_n_vocab(t) == 276, "kind and size");
-    ok(weir_tok_bos(t) == 1 && weir_tok_eos(t) == 2 && weir_tok_adds_space(t), "defaults of the kind");
-    ok(weir_tok_is_end(t, 2) && weir_tok_is_end(t, 268) && !weir_tok_is_end(t, 1) && !weir_tok_is_end(t, 99999), "ends");
+    ok(weir_tok_bos(t) == 1 && weir_tok_eos(t) == 2 && weir_tok_adds_space(t),
+       "defaults of the kind");
+    ok(weir_tok_is_end(t, 2) && weir_tok_is_end(t, 268) && !weir_tok_is_end(t, 1) &&
+           !weir_tok_is_end(t, 99999),
+       "ends");
     is(t, "", 0, "");
     is(t, "", WEIR_TOK_ADD_BOS, "1");
     is(t, "ab", 0, "259 262");              /* ab beats " a" */
@@ -384,12 +402,15 @@ static void spm(void)
     weir_tok_piece(t, 268, true, &n);
     ok(n == 10, "unless asked");
     weir_tok_piece(t, 276, true, &n);
-    ok(n == 0 && weir_tok_attr(t, 276) == WEIR_TOK_UNUSED, "an id outside the vocabulary is nothing");
+    ok(n == 0 && weir_tok_attr(t, 276) == WEIR_TOK_UNUSED,
+       "an id outside the vocabulary is nothing");
     struct weir_tok_ids ids = { 0 };
-    ok(!weir_tok_encode(t, "ab" LOW "z", 6, WEIR_TOK_ADD_BOS, &ids, NULL) && ids.n == 5 && ids.v[1].start == 0 &&
-       ids.v[1].end == 0 && ids.v[2].start == 0 && ids.v[2].end == 2 && ids.v[3].start == 2 && ids.v[3].end == 5 &&
-       ids.v[4].start == 5 && ids.v[4].end == 6, "byte ranges");
-    ok(weir_tok_encode(t, "", (size_t)1 << 31, 0, &ids, &err) == -EINVAL && ids.n == 5, "2 GiB at once is refused");
+    ok(!weir_tok_encode(t, "ab" LOW "z", 6, WEIR_TOK_ADD_BOS, &ids, NULL) && ids.n == 5 &&
+           ids.v[1].start == 0 && ids.v[1].end == 0 && ids.v[2].start == 0 && ids.v[2].end == 2 &&
+           ids.v[3].start == 2 && ids.v[3].end == 5 && ids.v[4].start == 5 && ids.v[4].end == 6,
+       "byte ranges");
+    ok(weir_tok_encode(t, "", (size_t)1 << 31, 0, &ids, &err) == -EINVAL && ids.n == 5,
+       "2 GiB at once is refused");
     weir_tok_ids_done(&ids);
     random_round_trips(t, "small spm", 3000);
     pathological(t, "small spm");
@@ -409,7 +430,8 @@ static void spm(void)
     t = made(NULL, &err);
     if (ok(t != NULL, "a vocabulary without scores, types and bytes loads %s", err.msg)) {
         is(t, "x\xC3\xA9y", WEIR_TOK_ADD_BOS, "3 0 0 3");
-        ok(weir_tok_bos(t) == 1 && weir_tok_is_end(t, 3), "an id outside the vocabulary is not believed");
+        ok(weir_tok_bos(t) == 1 && weir_tok_is_end(t, 3),
+           "an id outside the vocabulary is not believed");
     }
     weir_tok_free(t);
 }
@@ -428,7 +450,9 @@ static void bpe(void)
         { "<|end|>", 0, 3 },        /* 264 */
         { "a b", 0, 4 },            /* 265 */
     };
-    static const char *const merges[] = { "b c", "a b", "\xC4\xA0 ab", "\xC4\xA0 a", "x y", "nothing here", "a", " ", "", "\xC4\xA0", "a b" };
+    static const char *const merges[] = { "b c", "a b",          "\xC4\xA0 ab", "\xC4\xA0 a",
+                                          "x y", "nothing here", "a",           " ",
+                                          "",    "\xC4\xA0",     "a b" };
     struct weir_err err = { 0 };
     size_t n;
     int rc;
@@ -450,18 +474,29 @@ static void bpe(void)
     is(t, "<|eot_id|>", WEIR_TOK_PARSE_SPECIAL, "259");
     is(t, "\xFF\xC3(", 0, "255 195 40");
     is(t, "a", WEIR_TOK_ADD_BOS, "97"); /* llama-bpe asks for BOS, but there is none */
-    ok(weir_tok_is_end(t, 263) && weir_tok_attr(t, 263) == WEIR_TOK_CONTROL && weir_tok_is_end(t, 264), "ends by their text");
+    ok(weir_tok_is_end(t, 263) && weir_tok_attr(t, 263) == WEIR_TOK_CONTROL &&
+           weir_tok_is_end(t, 264),
+       "ends by their text");
     ok(!memcmp(weir_tok_piece(t, 257, false, &n), " ab", 3) && n == 3, "a piece shows bytes");
     random_round_trips(t, "small byte-bpe", 3000);
     pathological(t, "small byte-bpe");
     weir_tok_free(t);
 
     /* Every list of expressions compiles, loses nothing and stays linear. */
-    static const char *const pres[] = { NULL, "default", "llama3", "llama-v3", "falcon3", "dbrx", "smaug-bpe", "chatglm-bpe",
-        "glm4", "qwen2", "qwen35", "deepseek-r1-qwen", "stablelm2", "gpt-2", "gpt2", "gpt-neox", "mpt", "olmo", "jais",
-        "phi-2", "starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "exaone4", "exaone-moe", "minerva-7b",
-        "falcon", "deepseek-llm", "deepseek-coder", "deepseek-v3", "bloom", "poro-chat", "gpt3-finnish", "viking", "tekken",
-        "gpt-4o", "llama4", "chameleon", "bailingmoe", "seed-coder", "hunyuan", "hunyuan-dense" };
+    static const char *const pres[] = {
+        NULL,           "default",    "llama3",       "llama-v3",
+        "falcon3",      "dbrx",       "smaug-bpe",    "chatglm-bpe",
+        "glm4",         "qwen2",      "qwen35",       "deepseek-r1-qwen",
+        "stablelm2",    "gpt-2",      "gpt2",         "gpt-neox",
+        "mpt",          "olmo",       "jais",         "phi-2",
+        "starcoder",    "refact",     "command-r",    "smollm",
+        "codeshell",    "exaone",     "exaone4",      "exaone-moe",
+        "minerva-7b",   "falcon",     "deepseek-llm", "deepseek-coder",
+        "deepseek-v3",  "bloom",      "poro-chat",    "gpt3-finnish",
+        "viking",       "tekken",     "gpt-4o",       "llama4",
+        "chameleon",    "bailingmoe", "seed-coder",   "hunyuan",
+        "hunyuan-dense"
+    };
     for (unsigned i = 0; i < sizeof(pres) / sizeof(pres[0]); i++) {
         vf_bpe(&vf, pres[i], words, 10, merges, 11);
         t = made(NULL, &err);
@@ -470,15 +505,24 @@ static void bpe(void)
         random_round_trips(t, weir_tok_kind(t), 300);
         pathological(t, weir_tok_kind(t));
         weir_tok_free(t);
+        char path[300];
+        snprintf(path, sizeof(path), "%s/pre.gguf", dir);
+        vf_save(&vf, path);
+        memory_bound(path, pres[i] ? pres[i] : "no pre");
+        unlink(path);
     }
     vf_bpe(&vf, "gpt-2\x1b[31m-nobody", words, 10, merges, 11);
-    ok(!made(&rc, &err) && rc == -ENOTSUP && strstr(err.msg, "nobody"), "an unknown pre is named: %s", err.msg);
+    ok(!made(&rc, &err) && rc == -ENOTSUP && strstr(err.msg, "nobody"),
+       "an unknown pre is named: %s", err.msg);
 
     /* gpt-oss: <|end|> only ends a message */
-    static const struct vocab_word harmony[] = { { "<|end|>", 0, 3 }, { "<|return|>", 0, 3 }, { "<|call|>", 0, 3 } };
+    static const struct vocab_word harmony[] = { { "<|end|>", 0, 3 },
+                                                 { "<|return|>", 0, 3 },
+                                                 { "<|call|>", 0, 3 } };
     vf_bpe(&vf, "gpt-4o", harmony, 3, merges, 0);
     t = made(NULL, &err);
-    ok(t && !weir_tok_is_end(t, 256) && weir_tok_is_end(t, 257) && weir_tok_is_end(t, 258), "harmony's <|end|> ends nothing");
+    ok(t && !weir_tok_is_end(t, 256) && weir_tok_is_end(t, 257) && weir_tok_is_end(t, 258),
+       "harmony's <|end|> ends nothing");
     weir_tok_free(t);
 }
 
@@ -519,8 +563,8 @@ static void hostile(void)
     refused(-EINVAL, "tokens that are numbers");
 
     for (unsigned k = 0; k < 4; k++) {
-        static const char *const what[] = { "fewer scores than tokens", "fewer types than tokens", "scores that are strings",
-                                            "types that are floats" };
+        static const char *const what[] = { "fewer scores than tokens", "fewer types than tokens",
+                                            "scores that are strings", "types that are floats" };
         static const uint32_t type[] = { 6, 5, 8, 6 };
         vf_start(&vf);
         vf_kv_str(&vf, "model", "llama");
@@ -559,7 +603,10 @@ static void hostile(void)
     struct weir_err err = { 0 };
     vf_spm(&vf, words, 1);
     for (unsigned i = 0; i < 4; i++)
-        vf_kv_u32(&vf, (const char *[]){ "bos_token_id", "eos_token_id", "unknown_token_id", "eot_token_id" }[i], UINT32_MAX);
+        vf_kv_u32(&vf,
+                  (const char *[]){ "bos_token_id", "eos_token_id", "unknown_token_id",
+                                    "eot_token_id" }[i],
+                  UINT32_MAX);
     struct weir_tok *t = made(NULL, &err);
     ok(t && weir_tok_bos(t) == 1, "ids of -1 count as missing");
     weir_tok_free(t);
@@ -620,7 +667,8 @@ static void poke(const char *what, unsigned rounds)
             loaded++;
             over += weir_mem_used(WEIR_MEM_TEXT) - before > bound;
             for (unsigned flags = 0; flags < 4; flags++)
-                (void)weir_tok_encode(t, (const char *)text, random_text(text, sizeof(text), &seed), flags, &ids, &err);
+                (void)weir_tok_encode(t, (const char *)text, random_text(text, sizeof(text), &seed),
+                                      flags, &ids, &err);
             for (size_t i = 0; i < ids.n; i++)
                 over += ids.v[i].id >= weir_tok_n_vocab(t);
             size_t n, sum = 0;
@@ -639,14 +687,24 @@ static void poke(const char *what, unsigned rounds)
     }
     unlink(path);
     free(good.p);
-    ok(!over, "%s: %u damaged files, %u opened, %u loaded, none broke anything", what, rounds, opened, loaded);
+    ok(!over, "%s: %u damaged files, %u opened, %u loaded, none broke anything", what, rounds,
+       opened, loaded);
 }
 
 static void damaged(void)
 {
-    static const struct vocab_word words[] = { { LOW, -1, 1 }, { "t", -2, 1 }, { "h", -3, 1 }, { "th", -4, 1 }, { "e", -5, 1 },
-                                               { "the", -6, 1 }, { LOW "the", -7, 1 }, { "<u>", 0, 4 }, { "<|eot_id|>", 0, 3 } };
-    static const struct vocab_word bwords[] = { { "th", 0, 1 }, { "the", 0, 1 }, { "\xC4\xA0" "a", 0, 1 }, { "<u>", 0, 4 }, { "<|im_end|>", 0, 3 } };
+    static const struct vocab_word words[] = { { LOW, -1, 1 },        { "t", -2, 1 },
+                                               { "h", -3, 1 },        { "th", -4, 1 },
+                                               { "e", -5, 1 },        { "the", -6, 1 },
+                                               { LOW "the", -7, 1 },  { "<u>", 0, 4 },
+                                               { "<|eot_id|>", 0, 3 } };
+    static const struct vocab_word bwords[] = { { "th", 0, 1 },
+                                                { "the", 0, 1 },
+                                                { "\xC4\xA0"
+                                                  "a",
+                                                  0, 1 },
+                                                { "<u>", 0, 4 },
+                                                { "<|im_end|>", 0, 3 } };
     static const char *const merges[] = { "t h", "th e", "\xC4\xA0 a" };
     vf_spm(&vf, words, 9);
     vf_kv_u32(&vf, "bos_token_id", 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * For tests of src/text: GGUF files with a vocabulary and nothing else, made in memory and written to
- * a folder of the test's own. */
+ * For tests of src/text: GGUF files with a vocabulary and nothing else, made in memory and written
+ * to a folder of the test's own. */
 #ifndef WEIR_TESTS_TEXT_VOCAB_H
 #define WEIR_TESTS_TEXT_VOCAB_H
 
@@ -69,7 +69,8 @@ __attribute__((unused)) static void vf_kv_bool(struct vocab_file *f, const char 
 }
 
 /* An array's head; its N elements are put after it. */
-__attribute__((unused)) static void vf_kv_list(struct vocab_file *f, const char *key, uint32_t type, uint64_t n)
+__attribute__((unused)) static void vf_kv_list(struct vocab_file *f, const char *key, uint32_t type,
+                                               uint64_t n)
 {
     vf_key(f, key, 9);
     vf_u32(f, type);
@@ -90,7 +91,8 @@ __attribute__((unused)) static void vf_save(struct vocab_file *f, const char *pa
     static const uint8_t zero[32];
     memcpy(f->p + 16, &f->n_kv, 8);
     FILE *out = fopen(path, "wb");
-    if (!out || fwrite(f->p, 1, f->n, out) != f->n || fwrite(zero, 1, (32 - f->n % 32) % 32, out) > 32 || fclose(out))
+    if (!out || fwrite(f->p, 1, f->n, out) != f->n ||
+        fwrite(zero, 1, (32 - f->n % 32) % 32, out) > 32 || fclose(out))
         abort();
 }
 
@@ -100,8 +102,9 @@ struct vocab_word {
     int32_t type;
 };
 
-/* A sentencepiece vocabulary: <unk> <s> </s>, the 256 byte tokens (ids 3..258), then the N words. */
-__attribute__((unused)) static void vf_spm(struct vocab_file *f, const struct vocab_word *w, unsigned n)
+/* A sentencepiece vocabulary: <unk> <s> </s>, 256 byte tokens (ids 3..258), then the N words. */
+__attribute__((unused)) static void vf_spm(struct vocab_file *f, const struct vocab_word *w,
+                                           unsigned n)
 {
     static const char *const first[] = { "<unk>", "<s>", "</s>" };
     static const int32_t types[] = { 2, 3, 3 };
@@ -142,7 +145,8 @@ __attribute__((unused)) static const char *vf_letter(unsigned b)
 }
 
 /* A byte-level vocabulary: the 256 bytes (id = byte), then the N words; MERGES as in the file. */
-__attribute__((unused)) static void vf_bpe(struct vocab_file *f, const char *pre, const struct vocab_word *w, unsigned n,
+__attribute__((unused)) static void vf_bpe(struct vocab_file *f, const char *pre,
+                                           const struct vocab_word *w, unsigned n,
                                            const char *const *merges, unsigned n_merge)
 {
     vf_start(f);

@@ -97,7 +97,7 @@ void weir_report_start(const struct weir_engine *e)
     if (p->forecast_tok_per_s > 0)
         fprintf(stderr, ", forecast %.2f tok/s, bound by %s", p->forecast_tok_per_s, p->bound);
     fprintf(stderr, "\n");
-    if (p->ctx_cut && !e->opts.ctx)
+    if (p->ctx_cut && !e->opts.ctx && !e->ctx_known)
         fprintf(stderr, "weir: context of %u tokens, of the %u the model was trained for (--ctx N for more)\n", p->ctx,
                 e->model.cfg.ctx_train);
     if (p->ctx > e->model.cfg.ctx_train)

@@ -8,13 +8,12 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "kernels/kernels.h"
-#include "src/model/names.h"
+#include "src/model/tensor_names.h"
 #include "src/model/rope.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 extern const struct weir_arch weir_arch_llama, weir_arch_qwen2, weir_arch_qwen3;
 static const struct weir_arch *const archs[] = { &weir_arch_llama, &weir_arch_qwen2, &weir_arch_qwen3 };
@@ -73,25 +72,14 @@ static const float *vector(struct binder *b, const char *pattern, uint32_t layer
                            weir_dtype_info(t->dtype)->name);
         return NULL;
     }
-    const struct weir_map_file *f = weir_map_file(b->map, t->file);
     float *v = b->model->vectors + b->used;
     uint8_t *raw = weir_alloc(WEIR_MEM_MISC, t->bytes, 1);
-    uint64_t have = 0;
     if (!raw) {
         b->bad = weir_fail(b->err, -ENOMEM, "no memory for tensor '%s'", t->name);
         return NULL;
     }
-    while (have < t->bytes) {
-        const ssize_t got = pread(f->fd, raw + have, t->bytes - have, (off_t)(t->offset + have));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) {
-            b->bad = weir_fail(b->err, got < 0 ? -errno : -EIO, "%s: reading tensor '%s': %s", f->path, t->name,
-                               got < 0 ? strerror(errno) : "the file ends before it");
-            break;
-        }
-        have += (uint64_t)got;
-    }
+    b->bad = weir_map_read(b->map, t->file, t->offset, t->bytes, raw, b->err);
+    weir_map_drop(b->map, t->file, t->offset, t->bytes);
     if (!b->bad)
         weir_kernels()->type[t->dtype].dequant(raw, v, n);
     weir_free(raw);

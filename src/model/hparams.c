@@ -5,7 +5,7 @@
 #include "src/model/hparams.h"
 
 #include "mmap/meta.h"
-#include "src/model/names.h"
+#include "src/model/tensor_names.h"
 
 #include <errno.h>
 #include <math.h>

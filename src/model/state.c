@@ -27,7 +27,7 @@ static void *carve(uint8_t *base, uint64_t *at, uint64_t n, uint64_t size, uint6
 }
 
 static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir_model *m, uint32_t chunk,
-                        uint32_t ctx, uint32_t n_thread, uint32_t n_logit, uint32_t align)
+                        uint32_t ctx, uint32_t n_thread, uint32_t n_logit)
 {
     const struct weir_config *c = &m->cfg;
     const uint64_t n = chunk, n_q = (uint64_t)c->n_head * c->head_dim, n_kv = (uint64_t)c->n_head_kv * c->head_dim;
@@ -35,7 +35,6 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
     const uint64_t row = weir_tensor_cols(m->embd) / weir_dtype_info(m->embd->dtype)->block_elems *
                          weir_dtype_info(m->embd->dtype)->block_bytes;
     uint64_t at = 0;
-    s->bounce = carve(base, &at, row + 2 * (uint64_t)align, 1, 4096);
     s->row = carve(base, &at, row, 1, ALIGN);
     s->x = carve(base, &at, n * c->n_embd, 4, ALIGN);
     s->xb = carve(base, &at, n * c->n_embd, 4, ALIGN);
@@ -55,20 +54,20 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
 }
 
 uint64_t weir_scratch_bytes(const struct weir_model *m, uint32_t chunk, uint32_t ctx, uint32_t n_thread,
-                            uint32_t n_logit, uint32_t align)
+                            uint32_t n_logit)
 {
     struct weir_scratch s;
-    return lay_out(&s, NULL, m, chunk, ctx, n_thread, n_logit, align);
+    return lay_out(&s, NULL, m, chunk, ctx, n_thread, n_logit);
 }
 
 int weir_scratch_init(struct weir_scratch *s, const struct weir_model *m, uint32_t chunk, uint32_t ctx,
-                      uint32_t n_thread, uint32_t n_logit, uint32_t align, struct weir_err *err)
+                      uint32_t n_thread, uint32_t n_logit, struct weir_err *err)
 {
     *s = (struct weir_scratch){ .chunk = chunk, .ctx = ctx, .n_thread = n_thread, .n_logit = n_logit };
     const int r = weir_region_init(&s->mem, WEIR_MEM_SCRATCH,
-                                   weir_scratch_bytes(m, chunk, ctx, n_thread, n_logit, align), err);
+                                   weir_scratch_bytes(m, chunk, ctx, n_thread, n_logit), err);
     if (r == 0)
-        lay_out(s, s->mem.base, m, chunk, ctx, n_thread, n_logit, align);
+        lay_out(s, s->mem.base, m, chunk, ctx, n_thread, n_logit);
     return r;
 }
 
@@ -85,28 +84,34 @@ int weir_pass_record(const struct weir_model *m, struct weir_sched *sched, uint3
     return r;
 }
 
-/* Rows of the embedding table, read one by one: the table itself never enters memory. */
+/* Rows of the embedding table, read one by one: the table itself never enters memory.  The disk is
+ * busy with reads of megabytes, so a row waits its turn; all rows of a chunk are asked for at once. */
 static int embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, struct weir_err *err)
 {
     const struct weir_model *m = p->model;
     const struct weir_tensor *t = m->embd;
-    struct weir_scratch *s = p->scratch;
     const uint64_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(t->dtype), m->cfg.n_embd);
-    const struct weir_io_file *f = &p->files[t->file];
+    const uint8_t *base = p->files[t->file].base; /* set when the file is mapped */
     for (uint32_t i = 0; i < n_tok; i++) {
         if (tokens[i] >= m->cfg.n_vocab)
             return weir_fail(err, -EINVAL, "token %u is outside the vocabulary of %u", tokens[i], m->cfg.n_vocab);
+        if (n_tok > 1 && !base)
+            weir_map_want(m->map, t->file, t->offset + tokens[i] * row_bytes, row_bytes);
+    }
+    for (uint32_t i = 0; i < n_tok; i++) {
         const uint64_t at = t->offset + tokens[i] * row_bytes;
-        const uint8_t *row = s->row;
-        if (p->io->view) {
-            row = f->base + at;
-        } else {
-            const int r = weir_io_read_exact(f, at, (uint32_t)row_bytes, s->row, s->bounce, err);
+        const uint8_t *row = base ? base + at : p->scratch->row;
+        if (!base) {
+            const uint64_t t0 = weir_now_ns();
+            const int r = weir_map_read(m->map, t->file, at, row_bytes, p->scratch->row, err);
+            p->clocks.stall += weir_now_ns() - t0;
             if (r < 0)
                 return r;
         }
-        p->kern->type[t->dtype].dequant(row, s->x + (uint64_t)i * m->cfg.n_embd, m->cfg.n_embd);
+        p->kern->type[t->dtype].dequant(row, p->scratch->x + (uint64_t)i * m->cfg.n_embd, m->cfg.n_embd);
     }
+    for (uint32_t i = 0; i < n_tok && !base; i++)
+        weir_map_drop(m->map, t->file, t->offset + tokens[i] * row_bytes, row_bytes);
     return 0;
 }
 
@@ -123,7 +128,6 @@ int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, u
     if (r < 0)
         return r;
     weir_block_angles(p);
-    p->clocks.compute += weir_now_ns() - t0;
     r = m->arch->layers(p, err);
     if (r < 0)
         return r;

@@ -37,15 +37,14 @@ struct weir_scratch {
     int8_t *act_q;   /* [chunk][k_max] int8 activations of the current product */
     float *act_d;    /* [chunk][k_max / 32] */
     float *act_s;    /* [chunk][k_max / 32] */
-    uint8_t *bounce; /* an embedding row with the blocks around it, aligned to 4096 */
-    uint8_t *row;    /* an embedding row */
+    uint8_t *row;    /* an embedding row as it is in the file */
 };
 
 /* Bytes weir_scratch_init takes.  N_LOGIT: rows whose logits are wanted in one pass. */
 uint64_t weir_scratch_bytes(const struct weir_model *m, uint32_t chunk, uint32_t ctx, uint32_t n_thread,
-                            uint32_t n_logit, uint32_t align);
+                            uint32_t n_logit);
 int weir_scratch_init(struct weir_scratch *s, const struct weir_model *m, uint32_t chunk, uint32_t ctx,
-                      uint32_t n_thread, uint32_t n_logit, uint32_t align, struct weir_err *err);
+                      uint32_t n_thread, uint32_t n_logit, struct weir_err *err);
 void weir_scratch_done(struct weir_scratch *s);
 
 /* Clocks of the engine thread, each measured on its own, in nanoseconds. */
@@ -66,8 +65,7 @@ struct weir_pass {
     const struct weir_kernels *kern;
     struct weir_pool *pool;
     struct weir_ring *ring;
-    const struct weir_io_file *files; /* by tensor->file, for embedding rows */
-    const struct weir_io_ops *io;
+    const struct weir_io_file *files; /* by tensor->file: embedding rows are lent where files are mapped */
     struct weir_kv *kv;
     struct weir_scratch *scratch;
     struct weir_part *parts;         /* [max_parts] */

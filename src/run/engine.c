@@ -120,7 +120,7 @@ static int open_files(struct weir_engine *e, const struct weir_io_ops *io, struc
 static uint64_t scratch_bytes(const void *arg, uint32_t chunk, uint32_t ctx)
 {
     const struct weir_engine *e = arg;
-    return weir_scratch_bytes(&e->model, chunk, ctx, weir_pool_size(e->pool), e->opts.all_logits ? chunk : 1, 4096);
+    return weir_scratch_bytes(&e->model, chunk, ctx, weir_pool_size(e->pool), e->opts.all_logits ? chunk : 1);
 }
 
 static int choose_machine(struct weir_engine *e, struct weir_err *err)
@@ -172,6 +172,7 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, struct weir_err *e
 
     if (!e->opts.machine)
         weir_rates_mul(&e->machine, &e->sched, e->pool, budget / 4, e->opts.force_probe);
+    e->ctx_known = ctx_min && !e->opts.ctx;
     struct weir_plan_in in = {
         .sched = &e->sched,
         .machine = &e->machine,
@@ -227,7 +228,7 @@ int weir_engine_start(struct weir_engine *e, struct weir_err *err)
     if (r < 0)
         return r;
     r = weir_scratch_init(&e->scratch, &e->model, e->plan.chunk, e->plan.ctx, weir_pool_size(e->pool),
-                          e->opts.all_logits ? e->plan.chunk : 1, 4096, err);
+                          e->opts.all_logits ? e->plan.chunk : 1, err);
     if (r < 0)
         return r;
     e->pass.parts = weir_alloc(WEIR_MEM_MISC, e->pass.max_parts, weir_part_bytes());
@@ -250,7 +251,6 @@ int weir_engine_start(struct weir_engine *e, struct weir_err *err)
     e->pass.pool = e->pool;
     e->pass.ring = e->ring;
     e->pass.files = e->files;
-    e->pass.io = e->io;
     e->pass.scratch = &e->scratch;
     e->pass.trace = e->trace;
     e->pass.act_f32 = e->opts.act_f32;

@@ -46,6 +46,7 @@ struct weir_engine {
     struct weir_io_file *files;  /* [map files] */
     bool guarded;                /* the files are mapped and registered with the guard */
     bool disk_rate_cached;
+    bool ctx_known;              /* the context was sized for this run's known length */
     const char *note;            /* something worth telling once, a literal, or NULL */
     struct weir_pool *pool;
     struct weir_ring *ring;

@@ -33,7 +33,7 @@ int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n
         s->pos += rows;
         done += rows;
         if (n_logit)
-            s->logits_hash = weir_hash(s->logits_hash, e->scratch.logits, (size_t)n_logit * n_vocab * sizeof(float));
+            s->logits_hash = weir_hash_words(s->logits_hash, e->scratch.logits, (size_t)n_logit * n_vocab * sizeof(float));
         if (fn) {
             r = fn(arg, done, e->scratch.logits, want == WEIR_LOGITS_ALL ? n_logit : 0);
             if (r < 0)

@@ -27,7 +27,8 @@
 
 /* Unicode's White_Space, as the tokenizers' own regex engines have it; PCRE2's \s adds U+180E. */
 #define WS                                                                                         \
-    "\\t-\\r \\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
+    "\\t-\\r "                                                                                     \
+    "\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 #define SPACES     "|[" WS "]+(?![^" WS "])|[" WS "]+"
 #define LINES      "|[" WS "]*[\\r\\n]+" SPACES
 #define SHORTENED  "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -54,22 +55,24 @@
 #define RE_BLOOM " ?[^(" WS "|.,!?\\x{2026}\\x{3002}\\x{FF0C}\\x{3001}\\x{964}\\x{6D4}\\x{60C})]+"
 /* The letters that have case, as deepseek-llm lists them. */
 #define CASED                                                                                      \
-    "A-Za-z\\x{B5}\\x{C0}-\\x{D6}\\x{D8}-\\x{F6}\\x{F8}-\\x{1BA}\\x{1BC}-\\x{1BF}\\x{1C4}-\\x{293}" \
-    "\\x{295}-\\x{2AF}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37B}-\\x{37D}\\x{37F}\\x{386}"           \
-    "\\x{388}-\\x{38A}\\x{38C}\\x{38E}-\\x{3A1}\\x{3A3}-\\x{3F5}\\x{3F7}-\\x{481}"                  \
-    "\\x{48A}-\\x{52F}\\x{531}-\\x{556}\\x{10A0}-\\x{10C5}\\x{13A0}-\\x{13F5}\\x{13F8}-\\x{13FD}"   \
-    "\\x{1C90}-\\x{1CBA}\\x{1CBD}-\\x{1CBF}\\x{1D00}-\\x{1D2B}\\x{1D6B}-\\x{1D77}"                  \
-    "\\x{1D79}-\\x{1D9A}\\x{1E00}-\\x{1F15}\\x{1F18}-\\x{1F1D}\\x{1F20}-\\x{1F45}"                  \
-    "\\x{1F48}-\\x{1F4D}\\x{1F50}-\\x{1F57}\\x{1F59}\\x{1F5B}\\x{1F5D}\\x{1F5F}-\\x{1F7D}"          \
-    "\\x{1F80}-\\x{1FB4}\\x{1FB6}-\\x{1FBC}\\x{1FBE}\\x{1FC2}-\\x{1FC4}\\x{1FC6}-\\x{1FCC}"         \
-    "\\x{1FD0}-\\x{1FD3}\\x{1FD6}-\\x{1FDB}\\x{1FE0}-\\x{1FEC}\\x{1FF2}-\\x{1FF4}"                  \
-    "\\x{1FF6}-\\x{1FFC}\\x{2102}\\x{2107}\\x{210A}-\\x{2113}\\x{2115}\\x{2119}-\\x{211D}\\x{2124}" \
-    "\\x{2126}\\x{2128}\\x{212A}-\\x{212D}\\x{212F}-\\x{2134}\\x{2139}\\x{213C}-\\x{213F}"          \
-    "\\x{2145}-\\x{2149}\\x{214E}\\x{2183}\\x{2184}\\x{2C00}-\\x{2C7B}\\x{2C7E}-\\x{2CE4}"          \
-    "\\x{2CEB}-\\x{2CEE}\\x{2CF2}\\x{2CF3}\\x{A640}-\\x{A66D}\\x{A680}-\\x{A69B}"                   \
-    "\\x{A722}-\\x{A76F}\\x{A771}-\\x{A787}\\x{A78B}-\\x{A78E}\\x{AB70}-\\x{ABBF}"                  \
-    "\\x{FB00}-\\x{FB06}\\x{FB13}-\\x{FB17}\\x{FF21}-\\x{FF3A}\\x{FF41}-\\x{FF5A}"                  \
-    "\\x{10400}-\\x{1044F}\\x{104B0}-\\x{104D3}\\x{104D8}-\\x{104FB}\\x{10C80}-\\x{10CB2}"          \
+    "A-Za-z\\x{B5}\\x{C0}-\\x{D6}\\x{D8}-\\x{F6}\\x{F8}-\\x{1BA}\\x{1BC}-\\x{1BF}\\x{1C4}-\\x{"    \
+    "293}"                                                                                         \
+    "\\x{295}-\\x{2AF}\\x{370}-\\x{373}\\x{376}\\x{377}\\x{37B}-\\x{37D}\\x{37F}\\x{386}"          \
+    "\\x{388}-\\x{38A}\\x{38C}\\x{38E}-\\x{3A1}\\x{3A3}-\\x{3F5}\\x{3F7}-\\x{481}"                 \
+    "\\x{48A}-\\x{52F}\\x{531}-\\x{556}\\x{10A0}-\\x{10C5}\\x{13A0}-\\x{13F5}\\x{13F8}-\\x{13FD}"  \
+    "\\x{1C90}-\\x{1CBA}\\x{1CBD}-\\x{1CBF}\\x{1D00}-\\x{1D2B}\\x{1D6B}-\\x{1D77}"                 \
+    "\\x{1D79}-\\x{1D9A}\\x{1E00}-\\x{1F15}\\x{1F18}-\\x{1F1D}\\x{1F20}-\\x{1F45}"                 \
+    "\\x{1F48}-\\x{1F4D}\\x{1F50}-\\x{1F57}\\x{1F59}\\x{1F5B}\\x{1F5D}\\x{1F5F}-\\x{1F7D}"         \
+    "\\x{1F80}-\\x{1FB4}\\x{1FB6}-\\x{1FBC}\\x{1FBE}\\x{1FC2}-\\x{1FC4}\\x{1FC6}-\\x{1FCC}"        \
+    "\\x{1FD0}-\\x{1FD3}\\x{1FD6}-\\x{1FDB}\\x{1FE0}-\\x{1FEC}\\x{1FF2}-\\x{1FF4}"                 \
+    "\\x{1FF6}-\\x{1FFC}\\x{2102}\\x{2107}\\x{210A}-\\x{2113}\\x{2115}\\x{2119}-\\x{211D}\\x{"     \
+    "2124}"                                                                                        \
+    "\\x{2126}\\x{2128}\\x{212A}-\\x{212D}\\x{212F}-\\x{2134}\\x{2139}\\x{213C}-\\x{213F}"         \
+    "\\x{2145}-\\x{2149}\\x{214E}\\x{2183}\\x{2184}\\x{2C00}-\\x{2C7B}\\x{2C7E}-\\x{2CE4}"         \
+    "\\x{2CEB}-\\x{2CEE}\\x{2CF2}\\x{2CF3}\\x{A640}-\\x{A66D}\\x{A680}-\\x{A69B}"                  \
+    "\\x{A722}-\\x{A76F}\\x{A771}-\\x{A787}\\x{A78B}-\\x{A78E}\\x{AB70}-\\x{ABBF}"                 \
+    "\\x{FB00}-\\x{FB06}\\x{FB13}-\\x{FB17}\\x{FF21}-\\x{FF3A}\\x{FF41}-\\x{FF5A}"                 \
+    "\\x{10400}-\\x{1044F}\\x{104B0}-\\x{104D3}\\x{104D8}-\\x{104FB}\\x{10C80}-\\x{10CB2}"         \
     "\\x{10CC0}-\\x{10CF2}\\x{118A0}-\\x{118DF}\\x{1E900}-\\x{1E943}"
 
 static const struct pre {
@@ -77,43 +80,73 @@ static const struct pre {
     bool ignore_merges, add_bos;
     const char *re[MAX_PASSES + 1];
 } pres[] = {
-    { "default", false, false,
+    { "default",
+      false,
+      false,
       { "[\\p{P}\\$\\+<=>\\^~\\|]+", RE_GPT2, "\\p{N}+", "[0-9][0-9][0-9]" } },
-    { "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", true, true,
+    { "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
+      true,
+      true,
       { RE_LLAMA3 } },
     { "dbrx smaug-bpe chatglm-bpe glm4", false, false, { RE_LLAMA3 } },
-    { "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan solar-open grok-2 kormo f2llmv2", false, false,
+    { "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan solar-open grok-2 kormo f2llmv2",
+      false,
+      false,
       { RE_QWEN2 } },
     { "qwen35", false, false, { RE_QWEN35 } },
-    { "gpt-2 gpt2 gpt-neox mpt olmo jais phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 "
-      "mellum exaone4 trillion granite-docling", false, false, { RE_GPT2 } },
-    { "starcoder refact command-r smollm codeshell exaone minerva-7b mellum2", false, false,
+    { "gpt-2 gpt2 gpt-neox mpt olmo jais phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat "
+      "a.x-4.0 "
+      "mellum exaone4 trillion granite-docling",
+      false,
+      false,
+      { RE_GPT2 } },
+    { "starcoder refact command-r smollm codeshell exaone minerva-7b mellum2",
+      false,
+      false,
       { "\\p{N}", RE_GPT2 } },
     { "falcon", false, false, { "[\\p{P}\\$\\+<=>\\^~\\|`]+", RE_GPT2, "[0-9][0-9][0-9]" } },
-    { "deepseek-llm", false, false,
+    { "deepseek-llm",
+      false,
+      false,
       { "[\\r\\n]", "[" WS "]?[" CASED "]+",
-        "[" WS "]?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+",
+        "[" WS
+        "]?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+",
         /* \s+$ with a look behind, without which a run of n spaces costs n * n */
         "(?<![" WS "])[" WS "]++$", RE_CJK_HANGUL, "\\p{N}+" } },
-    { "deepseek-coder", false, false,
+    { "deepseek-coder",
+      false,
+      false,
       { "[\\r\\n]", "[" WS "]?\\p{L}+", "[" WS "]?\\p{P}+", RE_CJK_HANGUL, "\\p{N}" } },
-    { "deepseek-v3 hunyuan-dense joyai-llm", false, false,
+    { "deepseek-v3 hunyuan-dense joyai-llm",
+      false,
+      false,
       { "\\p{N}{1,3}", RE_CJK_KANA, RE_DS3_MAIN("[\\r\\n]*") LINES } },
     { "bloom poro-chat gpt3-finnish", false, false, { RE_BLOOM } },
     { "viking", false, false, { RE_BLOOM, "\\p{N}" } },
     { "tekken", true, true, { RE_O200K("", "\\p{N}") } },
-    { "gpt-4o llama4 kanana2 minimax-m2", false, false, { RE_O200K(SHORTENED "?", "\\p{N}{1,3}") } },
-    { "chameleon", false, true,
+    { "gpt-4o llama4 kanana2 minimax-m2",
+      false,
+      false,
+      { RE_O200K(SHORTENED "?", "\\p{N}{1,3}") } },
+    { "chameleon",
+      false,
+      true,
       { "<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  ", "\\p{N}",
         "[\\p{P}!-/:-@\\[-`{-~]", RE_GPT2 } },
-    { "bailingmoe bailingmoe2 llada-moe", false, false,
+    { "bailingmoe bailingmoe2 llada-moe",
+      false,
+      false,
       { "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^" WS
         "\\p{L}\\p{N}]++[\\r\\n]*|[" WS "]*[\\r\\n]" SPACES } },
-    { "seed-coder", false, false,
+    { "seed-coder",
+      false,
+      false,
       { SHORTENED LETTERS "|\\p{N}| ?[^" WS "\\p{L}\\p{N}\\r\\n]+" LINES } },
-    { "exaone-moe", false, false,
+    { "exaone-moe",
+      false,
+      false,
       { SHORTENED "|" HEAD "(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}| ?[^" WS
-        "\\p{L}\\p{N}]+[\\r\\n/]?|[" WS "]*[\\r\\n]" SPACES } },
+                  "\\p{L}\\p{N}]+[\\r\\n/]?|[" WS "]*[\\r\\n]" SPACES } },
 };
 
 struct weir_pretok {
@@ -156,8 +189,10 @@ int weir_pretok_new(const char *pre, size_t n, struct weir_pretok **ret, struct 
     }
     const struct pre *found = find(pre, n);
     if (!found)
-        return weir_fail(err, -ENOTSUP, "tokenizer.ggml.pre is '%.*s', a way to split text that this "
-                         "program does not know", (int)(n < 80 ? n : 80), pre);
+        return weir_fail(err, -ENOTSUP,
+                         "tokenizer.ggml.pre is '%.*s', a way to split text that this "
+                         "program does not know",
+                         (int)(n < 80 ? n : 80), pre);
 
     struct weir_pretok *p = weir_alloc(WEIR_MEM_TEXT, 1, sizeof(*p));
     pcre2_general_context *mem = pcre2_general_context_create(pcre_alloc, pcre_free, NULL);
@@ -172,8 +207,9 @@ int weir_pretok_new(const char *pre, size_t n, struct weir_pretok **ret, struct 
     for (; p->n_pass < MAX_PASSES && found->re[p->n_pass]; p->n_pass++) {
         int code;
         PCRE2_SIZE at;
-        pcre2_code *c = pcre2_compile((PCRE2_SPTR)found->re[p->n_pass], PCRE2_ZERO_TERMINATED,
-                                      PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY, &code, &at, how);
+        pcre2_code *c =
+            pcre2_compile((PCRE2_SPTR)found->re[p->n_pass], PCRE2_ZERO_TERMINATED,
+                          PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY, &code, &at, how);
         if (!c) {
             PCRE2_UCHAR why[120] = "";
             pcre2_get_error_message(code, why, sizeof(why));
@@ -225,7 +261,8 @@ static int match(const struct walk *w, unsigned pass, PCRE2_SPTR s, size_t n, si
     if (w->p->jit[pass])
         rc = pcre2_jit_match(code, s, n, from, PCRE2_NO_UTF_CHECK, w->found[pass], w->limits);
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(code, s, n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->found[pass], w->limits);
+        rc = pcre2_match(code, s, n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, w->found[pass],
+                         w->limits);
     return rc;
 }
 
@@ -252,7 +289,8 @@ static int cut(const struct walk *w, unsigned pass, size_t start, size_t end)
         const PCRE2_SIZE *v = pcre2_get_ovector_pointer(w->found[pass]);
         const size_t a = v[0], b = v[1];
         if (b <= a || a < done) /* no expression of the table matches nothing */
-            return weir_fail(w->err, -EINVAL, "expression %u of '%s' matched nothing", pass + 1, w->p->name);
+            return weir_fail(w->err, -EINVAL, "expression %u of '%s' matched nothing", pass + 1,
+                             w->p->name);
         rc = cut(w, pass + 1, start + done, start + a);
         if (!rc)
             rc = cut(w, pass + 1, start + a, start + b);
@@ -262,7 +300,8 @@ static int cut(const struct walk *w, unsigned pass, size_t start, size_t end)
 }
 
 int weir_pretok_split(const struct weir_pretok *p, const uint8_t *text, size_t n,
-                      int (*word)(void *ctx, size_t start, size_t end), void *ctx, struct weir_err *err)
+                      int (*word)(void *ctx, size_t start, size_t end), void *ctx,
+                      struct weir_err *err)
 {
     struct walk w = { .p = p, .text = text, .word = word, .ctx = ctx, .err = err };
     pcre2_general_context *mem = pcre2_general_context_create(pcre_alloc, pcre_free, NULL);
@@ -308,8 +347,10 @@ out:
 int weir_pretok_new(const char *pre, size_t n, struct weir_pretok **ret, struct weir_err *err)
 {
     (void)ret;
-    return weir_fail(err, -ENOTSUP, "the tokenizer is byte-level BPE ('%.*s'), which needs a build of "
-                     "this program with PCRE2", (int)(n < 80 ? n : 80), n ? pre : "");
+    return weir_fail(err, -ENOTSUP,
+                     "the tokenizer is byte-level BPE ('%.*s'), which needs a build of "
+                     "this program with PCRE2",
+                     (int)(n < 80 ? n : 80), n ? pre : "");
 }
 
 void weir_pretok_free(struct weir_pretok *p) { (void)p; }
@@ -318,7 +359,8 @@ bool weir_pretok_ignore_merges(const struct weir_pretok *p) { (void)p; return fa
 bool weir_pretok_add_bos(const struct weir_pretok *p) { (void)p; return false; }
 
 int weir_pretok_split(const struct weir_pretok *p, const uint8_t *text, size_t n,
-                      int (*word)(void *ctx, size_t start, size_t end), void *ctx, struct weir_err *err)
+                      int (*word)(void *ctx, size_t start, size_t end), void *ctx,
+                      struct weir_err *err)
 {
     (void)p, (void)text, (void)n, (void)word, (void)ctx;
     return weir_fail(err, -ENOTSUP, "this program was built without PCRE2");

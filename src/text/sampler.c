@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the choice of a token.  Invariant: the same options, logits and history give the same token on
- * every machine.  So candidates have a total order (logit, then id), sums are made in that order in
- * double, the exponential is our own (libm's differ in the last bit), and the build must not
+ * Owns the choice of a token.  Invariant: the same options, logits and history give the same token
+ * on every machine.  So candidates have a total order (logit, then id), sums are made in that order
+ * in double, the exponential is our own (libm's differ in the last bit), and the build must not
  * contract a * b + c (-ffp-contract=off).
  *
  * One thread; nothing is allocated after weir_sampler_new. */
@@ -155,7 +155,10 @@ static void penalize(struct weir_sampler *s, float *logits)
         s->seen[s->recent[i] >> 3] = 0;
 }
 
-static bool better(struct cand a, struct cand b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
+static bool better(struct cand a, struct cand b)
+{
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
 
 /* Let c[i] sink in a heap of N whose root is the worst candidate (BEST: the best one). */
 static void sink(struct cand *c, uint32_t n, uint32_t i, bool best)

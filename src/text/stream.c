@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the last step to the screen: bytes of tokens in, whole characters out, and nothing that could
- * still turn out to be part of a stop string.
+ * Owns the last step to the screen: bytes of tokens in, whole characters out, and nothing that
+ * could still turn out to be part of a stop string.
  *
  * Invariant between calls: buf[0..n) is what was not shown; it is valid UTF-8 except for an
  * unfinished character at its end.  What a call shows lies at the end of the same block.  The stop
@@ -61,7 +61,8 @@ static size_t stop_ending_at(const struct weir_stream *s, size_t end)
     return best;
 }
 
-/* Where in buf[0..n) the first thing begins that may still become a stop string; N when nothing does. */
+/* Where in buf[0..n) the first thing begins that may still become a stop string; N when nothing
+ * does. */
 static size_t undecided(const struct weir_stream *s, size_t n)
 {
     size_t first = n;
@@ -75,7 +76,8 @@ static size_t undecided(const struct weir_stream *s, size_t n)
 }
 
 /* Take N raw bytes; LAST: no more follow. */
-static int take(struct weir_stream *s, const char *piece, size_t n, bool last, const char **ret_text, size_t *ret_n)
+static int take(struct weir_stream *s, const char *piece, size_t n, bool last,
+                const char **ret_text, size_t *ret_n)
 {
     *ret_text = "";
     *ret_n = 0;

@@ -101,7 +101,8 @@ void weir_tok_ids_done(struct weir_tok_ids *ids)
 static bool bit(const uint8_t *bits, uint32_t i) { return bits[i >> 3] >> (i & 7) & 1; }
 
 /* The longest special token that starts at P (N bytes left); its length to *RET_N. */
-static uint32_t special_at(const struct weir_tok *t, int all, const uint8_t *p, size_t n, uint32_t *ret_n)
+static uint32_t special_at(const struct weir_tok *t, int all, const uint8_t *p, size_t n,
+                           uint32_t *ret_n)
 {
     const uint32_t max = t->special_max[all][p[0]];
     uint32_t best = WEIR_TOK_NONE;
@@ -133,7 +134,8 @@ int tok_encode_counted(const struct weir_tok *t, const char *text, size_t n, uns
     int rc = 0;
 
     if (n > INT32_MAX)
-        return weir_fail(err, -EINVAL, "%zu bytes of text; an encoder takes less than 2 GiB at a time", n);
+        return weir_fail(err, -EINVAL,
+                         "%zu bytes of text; an encoder takes less than 2 GiB at a time", n);
     if ((flags & WEIR_TOK_ADD_BOS) && t->add_bos)
         rc = tok_emit(&w, t->bos, 0, 0);
 
@@ -196,5 +198,8 @@ enum weir_tok_attr weir_tok_attr(const struct weir_tok *t, uint32_t id)
 bool weir_tok_adds_space(const struct weir_tok *t) { return t->add_space; }
 uint32_t weir_tok_bos(const struct weir_tok *t) { return t->bos; }
 uint32_t weir_tok_eos(const struct weir_tok *t) { return t->eos; }
-bool weir_tok_is_end(const struct weir_tok *t, uint32_t id) { return id < t->n_vocab && bit(t->is_end, id); }
+bool weir_tok_is_end(const struct weir_tok *t, uint32_t id)
+{
+    return id < t->n_vocab && bit(t->is_end, id);
+}
 const char *weir_tok_kind(const struct weir_tok *t) { return t->kind_name; }

@@ -29,7 +29,8 @@ static int emit(struct tok_work *w, uint32_t id, size_t a, size_t b)
 static const struct tok_merge *look_up(struct tok_work *w, uint32_t left, uint32_t right)
 {
     w->n_step++;
-    return left == WEIR_TOK_NONE || right == WEIR_TOK_NONE ? NULL : tok_merge_find(w->t, left, right);
+    return left == WEIR_TOK_NONE || right == WEIR_TOK_NONE ? NULL
+                                                           : tok_merge_find(w->t, left, right);
 }
 
 struct step { /* what joining a symbol with the one after it would give */
@@ -148,7 +149,8 @@ static int word(void *ctx, size_t a, size_t b)
     return n <= SCAN_MAX ? merge_short(w, p, n, e->start + a) : merge_long(w, p, n, e->start + a);
 }
 
-int tok_bpe_encode(struct tok_work *w, const uint8_t *raw, size_t n, size_t start, struct weir_err *err)
+int tok_bpe_encode(struct tok_work *w, const uint8_t *raw, size_t n, size_t start,
+                   struct weir_err *err)
 {
     struct bpe e = { w, raw, start };
     return weir_pretok_split(w->t->pretok, raw, n, word, &e, err);

@@ -20,30 +20,6 @@
 
 #define KEY "tokenizer.ggml."
 
-/* Texts that end a generation in some family.  The first token with such a text is taken for a control
- * token whatever the file says, unless `soft`: then it has to be marked as something special. */
-static const struct {
-    const char *text;
-    bool soft;
-} ends[] = {
-    { "<|eot_id|>", false },         { "<|im_end|>", false },
-    { "<|end|>", false },            { "<|return|>", false },
-    { "<|call|>", false },           { "<|flush|>", false },
-    { "<|calls|>", false },          { "<end_of_turn>", false },
-    { "<|endoftext|>", false },      { "<|eom_id|>", false },
-    { "<EOT>", false },              { "_<EOT>", false },
-    { "[EOT]", true },               { "[EOS]", true },
-    { "<|end_of_text|>", false },    { "<end_of_utterance>", false },
-    { "<eos>", true },               { "</s>", true },
-    { "[e~[", true },                { "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>", false },
-    { "<eoa>", true },               { "<|fim_pad|>", false },
-    { "<fim_pad>", false },          { "<fim-pad>", false },
-    { "<|fim_repo|>", false },       { "<|repo_name|>", false },
-    { "<fim-repo>", false },         { "<|file_sep|>", false },
-};
-enum { N_ENDS = sizeof(ends) / sizeof(ends[0]), END_END = 2, END_RETURN = 3, END_CALL = 4, END_FLUSH = 5, END_CALLS = 6 };
-_Static_assert(N_ENDS <= 32, "one bit each");
-
 struct source { /* what the metadata offers */
     enum tok_kind kind;
     const struct weir_meta *tokens, *scores, *types, *merges;
@@ -54,9 +30,12 @@ struct source { /* what the metadata offers */
 
 /* ---- the byte alphabet: 256 printable characters that stand for the 256 bytes ---- */
 
-static bool byte_is_itself(unsigned b) { return (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174; }
+static bool byte_is_itself(unsigned b)
+{
+    return (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+}
 
-/* Decode P[0..N) to OUT (room for N).  The length, or -1 when a character is not of the alphabet. */
+/* Decode P[0..N) to OUT (room for N).  The length, or -1: a character is not of the alphabet. */
 static int64_t alphabet_decode(const int16_t map[512], const uint8_t *p, size_t n, uint8_t *out)
 {
     size_t m = 0;
@@ -118,19 +97,23 @@ static int find_source(const struct weir_map *m, struct source *s, struct weir_e
     else if (n == 4 && !memcmp(model, "gpt2", 4))
         s->kind = TOK_BPE;
     else
-        return weir_fail(err, -ENOTSUP, "the tokenizer is of the kind '%.*s'; this program knows 'llama' "
-                         "and 'gpt2'", (int)(n < 80 ? n : 80), model);
+        return weir_fail(err, -ENOTSUP,
+                         "the tokenizer is of the kind '%.*s'; this program knows 'llama' "
+                         "and 'gpt2'",
+                         (int)(n < 80 ? n : 80), model);
 
     s->tokens = array(m, KEY "tokens");
     if (!s->tokens || s->tokens->v.arr.type != WEIR_META_STR || !s->tokens->v.arr.n)
         return weir_fail(err, -EINVAL, "tokenizer.ggml.tokens is not there, or no list of strings");
     if (s->tokens->v.arr.n > TOK_MAX_VOCAB)
-        return weir_fail(err, -EINVAL, "tokenizer.ggml.tokens has %llu entries; at most %u are believed",
+        return weir_fail(err, -EINVAL,
+                         "tokenizer.ggml.tokens has %llu entries; at most %u are believed",
                          (unsigned long long)s->tokens->v.arr.n, TOK_MAX_VOCAB);
     s->n_vocab = (uint32_t)s->tokens->v.arr.n;
     s->text_bytes = s->tokens->v.arr.bytes;
     if (s->text_bytes > UINT32_MAX / 2)
-        return weir_fail(err, -EINVAL, "tokenizer.ggml.tokens takes %llu bytes; at most 2 GiB are believed",
+        return weir_fail(err, -EINVAL,
+                         "tokenizer.ggml.tokens takes %llu bytes; at most 2 GiB are believed",
                          (unsigned long long)s->text_bytes);
 
     static const char *const lists[] = { KEY "scores", KEY "token_type" };
@@ -152,10 +135,12 @@ static int find_source(const struct weir_map *m, struct source *s, struct weir_e
     if (s->kind == TOK_BPE) {
         s->merges = array(m, KEY "merges");
         if (!s->merges || (s->merges->v.arr.n && s->merges->v.arr.type != WEIR_META_STR))
-            return weir_fail(err, -EINVAL, "tokenizer.ggml.merges is not there, or no list of strings; a "
+            return weir_fail(err, -EINVAL,
+                             "tokenizer.ggml.merges is not there, or no list of strings; a "
                              "'gpt2' tokenizer needs it");
         if (s->merges->v.arr.n > 4 * (uint64_t)TOK_MAX_VOCAB)
-            return weir_fail(err, -EINVAL, "tokenizer.ggml.merges has %llu entries; at most %u are believed",
+            return weir_fail(err, -EINVAL,
+                             "tokenizer.ggml.merges has %llu entries; at most %u are believed",
                              (unsigned long long)s->merges->v.arr.n, 4 * TOK_MAX_VOCAB);
         s->n_merge = (uint32_t)s->merges->v.arr.n;
     }
@@ -171,19 +156,15 @@ uint64_t weir_tok_memusage(const struct weir_map *m)
     sum += (uint64_t)(s.n_vocab + 1) * sizeof(uint32_t); /* off */
     sum += s.n_vocab + s.n_vocab / 8 + 1;                 /* attr, is_end */
     sum += (uint64_t)tok_table_slots(s.n_vocab) * sizeof(struct tok_slot);
-    sum += (uint64_t)tok_table_slots(s.n_special + N_ENDS) * sizeof(struct tok_slot);
+    sum += (uint64_t)tok_table_slots(s.n_special + TOK_N_ENDS) * sizeof(struct tok_slot);
     if (s.kind == TOK_SPM)
         return sum + (uint64_t)s.n_vocab * sizeof(uint32_t);
-    return sum + (uint64_t)tok_merge_slots(s.n_merge) * sizeof(struct tok_merge) + WEIR_PRETOK_MAX_BYTES +
-           4 * weir_min_u64(s.text_bytes, TOK_MAX_PIECE) + 1; /* the last while loading only */
+    return sum + (uint64_t)tok_merge_slots(s.n_merge) * sizeof(struct tok_merge) +
+           WEIR_PRETOK_MAX_BYTES + 4 * weir_min_u64(s.text_bytes, TOK_MAX_PIECE) +
+           1; /* the last while loading only */
 }
 
 /* ---- pieces ---- */
-
-static bool special_type(uint8_t a)
-{
-    return a == WEIR_TOK_CONTROL || a == WEIR_TOK_UNKNOWN || a == WEIR_TOK_USER_DEFINED;
-}
 
 static int hex(uint8_t c)
 {
@@ -203,7 +184,8 @@ static int byte_of(const uint8_t *p, uint64_t n)
 
 /* Write the shown form of token ID to OUT; true when plain text may become this token.
  * Control, unknown and byte tokens never come out of plain text: what a user types stays text. */
-static bool make_spm(struct weir_tok *t, uint32_t id, const uint8_t *p, uint32_t n, uint8_t *out, uint32_t *ret_n)
+static bool make_spm(struct weir_tok *t, uint32_t id, const uint8_t *p, uint32_t n, uint8_t *out,
+                     uint32_t *ret_n)
 {
     const int byte = byte_of(p, n);
     uint8_t *const attr = &t->attr[id];
@@ -231,19 +213,19 @@ static bool make_spm(struct weir_tok *t, uint32_t id, const uint8_t *p, uint32_t
     return m && !spaces && *attr != WEIR_TOK_CONTROL && *attr != WEIR_TOK_UNKNOWN;
 }
 
-static bool make_bpe(const struct weir_tok *t, uint32_t id, const int16_t map[512], const uint8_t *p, uint32_t n,
-                     uint8_t *out, uint32_t *ret_n)
+static bool make_bpe(const struct weir_tok *t, uint32_t id, const int16_t map[512],
+                     const uint8_t *p, uint32_t n, uint8_t *out, uint32_t *ret_n)
 {
     const uint8_t attr = t->attr[id];
-    if (!special_type(attr)) {
+    if (!tok_is_special(attr)) {
         const int64_t m = alphabet_decode(map, p, n, out);
         if (m >= 0) {
             *ret_n = (uint32_t)m;
             return m > 0;
         }
     }
-    /* Special tokens are written as they look.  A merge may still make a user-defined one where both
-     * spellings are the same. */
+    /* Special tokens are written as they look.  A merge may still make a user-defined one where
+     * both spellings are the same. */
     bool plain = n > 0 && attr == WEIR_TOK_USER_DEFINED;
     for (uint32_t i = 0; i < n; i++)
         plain = plain && p[i] > 0x20 && p[i] < 0x7F;
@@ -252,7 +234,7 @@ static bool make_bpe(const struct weir_tok *t, uint32_t id, const int16_t map[51
     return plain;
 }
 
-static int load_pieces(struct weir_tok *t, const struct source *s, uint32_t *ret_ends, uint32_t end_ids[N_ENDS],
+static int load_pieces(struct weir_tok *t, const struct source *s, struct tok_ends *ends,
                        struct weir_err *err)
 {
     int16_t map[512];
@@ -267,37 +249,34 @@ static int load_pieces(struct weir_tok *t, const struct source *s, uint32_t *ret
         uint64_t n;
         uint32_t m;
         int64_t type = WEIR_TOK_NORMAL;
-        if (!weir_meta_next_str(&words, &text, &n) || (s->types && !weir_meta_next_i64(&types, &type)))
+        if (!weir_meta_next_str(&words, &text, &n) ||
+            (s->types && !weir_meta_next_i64(&types, &type)))
             return weir_fail(err, -EINVAL, "token %u of %u cannot be read", id, t->n_vocab);
         if (n > TOK_MAX_PIECE)
             return weir_fail(err, -EINVAL, "token %u has %llu bytes; at most %u are believed", id,
                              (unsigned long long)n, TOK_MAX_PIECE);
         if (n > s->text_bytes - used)
-            return weir_fail(err, -EINVAL, "the tokens up to %u have more bytes than their list", id);
+            return weir_fail(err, -EINVAL, "the tokens up to %u have more bytes than their list",
+                             id);
         const uint8_t *p = (const uint8_t *)text;
         uint8_t *out = t->bytes + used;
-        t->attr[id] = type >= WEIR_TOK_NORMAL && type <= WEIR_TOK_BYTE ? (uint8_t)type : WEIR_TOK_NORMAL;
+        t->attr[id] =
+            type >= WEIR_TOK_NORMAL && type <= WEIR_TOK_BYTE ? (uint8_t)type : WEIR_TOK_NORMAL;
         const bool plain = s->kind == TOK_SPM ? make_spm(t, id, p, (uint32_t)n, out, &m)
                                               : make_bpe(t, id, map, p, (uint32_t)n, out, &m);
         used += m;
         t->off[id + 1] = (uint32_t)used;
         if (plain) {
             if (!tok_enter(t, &t->pieces, id))
-                return weir_fail(err, -EINVAL, "the tokens collide in a way no real vocabulary does (at %u)", id);
+                return weir_fail(err, -EINVAL,
+                                 "the tokens collide in a way no real vocabulary does (at %u)", id);
             if (m > t->max_piece)
                 t->max_piece = m;
             for (uint32_t i = 1; i < m; i++)
                 if (out[i] == ' ')
                     t->before_space[out[i - 1]] = 1;
         }
-        if (n < 4 || n > 32 || !strchr("<_[", *text))
-            continue;
-        for (unsigned e = 0; e < N_ENDS; e++)
-            if (!(*ret_ends >> e & 1) && strlen(ends[e].text) == n && !memcmp(ends[e].text, p, n) &&
-                !(ends[e].soft && !special_type(t->attr[id]))) {
-                *ret_ends |= UINT32_C(1) << e;
-                end_ids[e] = id;
-            }
+        tok_ends_note(ends, t, id, p, n);
     }
     return 0;
 }
@@ -351,11 +330,13 @@ static int load_merges(struct weir_tok *t, const struct source *s, struct weir_e
         const uint64_t hl = tok_hash(both, (size_t)ml), hr = tok_hash(both + ml, (size_t)mr);
         const uint32_t left = tok_find(t, &t->pieces, hl, both, (size_t)ml);
         const uint32_t right = tok_find(t, &t->pieces, hr, both + ml, (size_t)mr);
-        const uint32_t id = tok_find(t, &t->pieces, hl * tok_hash_pow((size_t)mr) + hr, both, (size_t)(ml + mr));
+        const uint32_t id =
+            tok_find(t, &t->pieces, hl * tok_hash_pow((size_t)mr) + hr, both, (size_t)(ml + mr));
         if (left == WEIR_TOK_NONE || right == WEIR_TOK_NONE || id == WEIR_TOK_NONE)
             continue;
         if (!tok_merge_enter(t, left, right, rank, id)) {
-            rc = weir_fail(err, -EINVAL, "the merges collide in a way no real vocabulary does (at %u)", rank);
+            rc = weir_fail(err, -EINVAL,
+                           "the merges collide in a way no real vocabulary does (at %u)", rank);
             break;
         }
     }
@@ -363,105 +344,12 @@ static int load_merges(struct weir_tok *t, const struct source *s, struct weir_e
     return rc;
 }
 
-/* ---- special tokens ---- */
-
-/* The id under KEY; DEF when the key is missing or names no token (files with -1 there exist). */
-static int load_id(const struct weir_map *m, const char *key, uint32_t n_vocab, uint32_t def, uint32_t *ret,
-                   struct weir_err *err)
-{
-    const struct weir_meta *v = weir_meta_find(m, key);
-    uint64_t id = UINT64_MAX;
-    *ret = def < n_vocab ? def : WEIR_TOK_NONE;
-    if (!v || (v->type == WEIR_META_I64 && v->v.i64 < 0))
-        return 0;
-    const int rc = weir_meta_u64(m, key, &id, err);
-    if (rc > 0 && id < n_vocab)
-        *ret = (uint32_t)id;
-    return rc < 0 ? rc : 0;
-}
-
-static void set_end(struct weir_tok *t, uint32_t id)
-{
-    if (id != WEIR_TOK_NONE)
-        t->is_end[id >> 3] |= (uint8_t)(1u << (id & 7));
-}
-
-static int load_ids(struct weir_tok *t, const struct weir_map *m, uint32_t found, const uint32_t end_ids[N_ENDS],
-                    struct weir_err *err)
-{
-    const bool spm = t->kind == TOK_SPM;
-    uint32_t eot, eom;
-    int rc;
-    if ((rc = load_id(m, KEY "bos_token_id", t->n_vocab, spm ? 1 : WEIR_TOK_NONE, &t->bos, err)) ||
-        (rc = load_id(m, KEY "eos_token_id", t->n_vocab, spm ? 2 : WEIR_TOK_NONE, &t->eos, err)) ||
-        (rc = load_id(m, KEY "unknown_token_id", t->n_vocab, spm ? 0 : WEIR_TOK_NONE, &t->unk, err)) ||
-        (rc = load_id(m, KEY "eot_token_id", t->n_vocab, WEIR_TOK_NONE, &eot, err)) ||
-        (rc = load_id(m, KEY "eom_token_id", t->n_vocab, WEIR_TOK_NONE, &eom, err)))
-        return rc;
-
-    /* In the harmony and solar formats <|end|> ends a message, not the generation. */
-    if ((found >> END_END & 1) && ((found >> END_RETURN & found >> END_CALL & 1) ||
-                                   ((found >> END_CALL | found >> END_CALLS) & found >> END_FLUSH & 1)))
-        found &= ~(UINT32_C(1) << END_END);
-    for (unsigned e = 0; e < N_ENDS; e++)
-        if (found >> e & 1) {
-            set_end(t, end_ids[e]);
-            if (!ends[e].soft)
-                t->attr[end_ids[e]] = WEIR_TOK_CONTROL;
-        }
-    set_end(t, t->eos);
-    set_end(t, eot);
-    set_end(t, eom);
-
-    t->add_space = spm;
-    t->add_bos = spm || weir_pretok_add_bos(t->pretok);
-    if (spm && (rc = weir_meta_bool(m, KEY "add_space_prefix", &t->add_space, err)) < 0)
-        return rc;
-    if ((rc = weir_meta_bool(m, KEY "add_bos_token", &t->add_bos, err)) < 0 ||
-        (rc = weir_meta_bool(m, KEY "add_eos_token", &t->add_eos, err)) < 0)
-        return rc;
-    t->add_bos = t->add_bos && t->bos != WEIR_TOK_NONE;
-    t->add_eos = t->add_eos && t->eos != WEIR_TOK_NONE;
-    return 0;
-}
-
-static int load_specials(struct weir_tok *t, struct weir_err *err)
-{
-    uint32_t count = 0;
-    for (uint32_t id = 0; id < t->n_vocab; id++)
-        count += special_type(t->attr[id]);
-    t->specials.n_slot = tok_table_slots(count);
-    t->specials.slot = weir_alloc(WEIR_MEM_TEXT, t->specials.n_slot, sizeof(*t->specials.slot));
-    if (!t->specials.slot)
-        return weir_fail(err, -ENOMEM, "no memory for %u special tokens", count);
-
-    /* User-defined ones first: of two that look alike, the one that is always matched wins. */
-    for (unsigned pass = 0; pass < 2; pass++)
-        for (uint32_t id = 0; id < t->n_vocab; id++) {
-            const uint32_t n = tok_len(t, id);
-            const bool user = t->attr[id] == WEIR_TOK_USER_DEFINED;
-            if (!special_type(t->attr[id]) || user == (pass == 1) || !n || n > TOK_MAX_SPECIAL)
-                continue;
-            if (!tok_enter(t, &t->specials, id))
-                return weir_fail(err, -EINVAL, "the special tokens collide in a way no real vocabulary does");
-            const uint8_t *p = tok_bytes(t, id);
-            t->special_len[n >> 3] |= (uint8_t)(1u << (n & 7));
-            for (unsigned all = user ? 0 : 1; all < 2; all++) {
-                if (t->special_max[all][p[0]] < n)
-                    t->special_max[all][p[0]] = (uint16_t)n;
-                for (unsigned b = n > 1 ? p[1] : 0; b <= (n > 1 ? p[1] : 255u); b++)
-                    t->special_pair[all][(p[0] << 8 | b) >> 3] |= (uint8_t)(1u << (b & 7));
-            }
-        }
-    return 0;
-}
-
 /* ---- */
 
 int weir_tok_load(const struct weir_map *m, struct weir_tok **ret, struct weir_err *err)
 {
     struct source s;
-    uint32_t end_ids[N_ENDS], found = 0;
+    struct tok_ends ends = { 0 };
     int rc = find_source(m, &s, err);
     if (rc)
         return rc;
@@ -492,14 +380,15 @@ int weir_tok_load(const struct weir_map *m, struct weir_tok **ret, struct weir_e
     t->is_end = weir_alloc(WEIR_MEM_TEXT, s.n_vocab / 8 + 1, 1);
     t->pieces.n_slot = tok_table_slots(s.n_vocab);
     t->pieces.slot = weir_alloc(WEIR_MEM_TEXT, t->pieces.n_slot, sizeof(*t->pieces.slot));
-    if (!t->bytes || !t->off || !t->attr || !t->is_end || !t->pieces.slot || (!t->merge && !t->prio)) {
+    if (!t->bytes || !t->off || !t->attr || !t->is_end || !t->pieces.slot ||
+        (!t->merge && !t->prio)) {
         rc = weir_fail(err, -ENOMEM, "no memory for a vocabulary of %u tokens", s.n_vocab);
         goto out;
     }
 
-    if ((rc = load_pieces(t, &s, &found, end_ids, err)) ||
+    if ((rc = load_pieces(t, &s, &ends, err)) ||
         (rc = s.kind == TOK_SPM ? load_scores(t, &s, err) : load_merges(t, &s, err)) ||
-        (rc = load_ids(t, m, found, end_ids, err)) || (rc = load_specials(t, err)))
+        (rc = tok_load_ids(t, m, &ends, err)) || (rc = tok_load_specials(t, err)))
         goto out;
     if (s.kind == TOK_BPE)
         for (unsigned b = 0; b < 256; b++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of the tokenizer share: the tables of one vocabulary, and the queue both kinds merge
- * with.  Everything here is read-only after weir_tok_load. */
+ * What the files of the tokenizer share: the tables of one vocabulary, and the queue both kinds
+ * merge with.  Everything here is read-only after weir_tok_load. */
 #ifndef WEIR_SRC_TEXT_TOK_PRIV_H
 #define WEIR_SRC_TEXT_TOK_PRIV_H
 
@@ -68,10 +68,10 @@ struct weir_tok {
     uint32_t byte_id[256];     /* or WEIR_TOK_NONE */
     uint32_t bos, eos, unk;
     bool add_bos, add_eos, add_space, ignore_merges;
-    /* SPM: bytes that some piece has directly before a space; anywhere else text may be cut there. */
+    /* SPM: bytes that some piece has right before a space; after others text may be cut. */
     uint8_t before_space[256];
-    /* Which pairs of first bytes, and which lengths, special tokens have: [0] user-defined only, [1]
-     * all.  max by first byte. */
+    /* Which pairs of first bytes, and which lengths, special tokens have: [0] user-defined only,
+     * [1] all.  max by first byte. */
     uint8_t special_pair[2][65536 / 8];
     uint16_t special_max[2][256];
     uint8_t special_len[TOK_MAX_SPECIAL / 8 + 1];
@@ -79,12 +79,18 @@ struct weir_tok {
     char kind_name[64];
 };
 
-static inline const uint8_t *tok_bytes(const struct weir_tok *t, uint32_t id) { return t->bytes + t->off[id]; }
-static inline uint32_t tok_len(const struct weir_tok *t, uint32_t id) { return t->off[id + 1] - t->off[id]; }
+static inline const uint8_t *tok_bytes(const struct weir_tok *t, uint32_t id)
+{
+    return t->bytes + t->off[id];
+}
+static inline uint32_t tok_len(const struct weir_tok *t, uint32_t id)
+{
+    return t->off[id + 1] - t->off[id];
+}
 
 /* The token of T's TABLE whose bytes are P[0..N), with hash H; or WEIR_TOK_NONE. */
-uint32_t tok_find(const struct weir_tok *t, const struct tok_table *table, uint64_t h, const uint8_t *p,
-                  size_t n);
+uint32_t tok_find(const struct weir_tok *t, const struct tok_table *table, uint64_t h,
+                  const uint8_t *p, size_t n);
 /* Enter ID under its own bytes, unless they are there already.  false when the table is so crowded
  * around them that the vocabulary must have been made to collide. */
 bool tok_enter(const struct weir_tok *t, struct tok_table *table, uint32_t id);
@@ -95,11 +101,34 @@ const struct tok_merge *tok_merge_find(const struct weir_tok *t, uint32_t left, 
 bool tok_merge_enter(struct weir_tok *t, uint32_t left, uint32_t right, uint32_t rank, uint32_t id);
 uint32_t tok_merge_slots(uint32_t n);
 
+/* ---- loading special tokens (tok_special.c) ---- */
+
+static inline bool tok_is_special(uint8_t attr)
+{
+    return attr == WEIR_TOK_CONTROL || attr == WEIR_TOK_UNKNOWN || attr == WEIR_TOK_USER_DEFINED;
+}
+
+#define TOK_N_ENDS 28u
+_Static_assert(TOK_N_ENDS <= 32, "one bit each");
+
+struct tok_ends { /* tokens whose text is known to end a generation */
+    uint32_t found; /* bits */
+    uint32_t id[TOK_N_ENDS];
+};
+
+/* Remember token ID if TEXT, as it is in the file, is such a text; its attr is set already. */
+void tok_ends_note(struct tok_ends *e, const struct weir_tok *t, uint32_t id, const uint8_t *text,
+                   uint64_t n);
+/* BOS, EOS and what else the metadata says; after this attr is final. */
+int tok_load_ids(struct weir_tok *t, const struct weir_map *m, const struct tok_ends *e,
+                 struct weir_err *err);
+int tok_load_specials(struct weir_tok *t, struct weir_err *err);
+
 /* ---- encoding ---- */
 
 struct tok_sym {
     uint64_t hash, pow;  /* SPM: of its bytes */
-    uint32_t pos, len;   /* bytes of the text being merged; len 0 = swallowed by its left neighbour */
+    uint32_t pos, len; /* bytes of the text being merged; len 0 = swallowed by its left neighbour */
     uint32_t raw;        /* where it starts in the caller's text */
     uint32_t prev, next; /* UINT32_MAX at the ends */
     uint32_t id;         /* or WEIR_TOK_NONE */
@@ -129,9 +158,11 @@ int tok_emit(struct tok_work *w, uint32_t id, size_t start, size_t end);
 int tok_heap_push(struct tok_work *w, struct tok_cand c);
 struct tok_cand tok_heap_pop(struct tok_work *w);
 
-/* Encode raw[0..n), which holds no special token, and whose first byte is at START of the caller's text. */
+/* Encode raw[0..n), which holds no special token, and whose first byte is at START of the caller's
+ * text. */
 int tok_spm_encode(struct tok_work *w, const uint8_t *raw, size_t n, size_t start, bool prefix);
-int tok_bpe_encode(struct tok_work *w, const uint8_t *raw, size_t n, size_t start, struct weir_err *err);
+int tok_bpe_encode(struct tok_work *w, const uint8_t *raw, size_t n, size_t start,
+                   struct weir_err *err);
 
 /* weir_tok_encode, and what it cost in steps (see tok_work). */
 int tok_encode_counted(const struct weir_tok *t, const char *text, size_t n, unsigned flags,

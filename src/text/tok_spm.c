@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns sentencepiece-style BPE: of all adjacent pairs whose joined text is a piece, the one with the
- * highest score is joined first (ties: the leftmost), until none is left.  Characters that no piece
- * covers become their bytes' tokens, or the unknown token.
+ * Owns sentencepiece-style BPE: of all adjacent pairs whose joined text is a piece, the one with
+ * the highest score is joined first (ties: the leftmost), until none is left.  Characters that no
+ * piece covers become their bytes' tokens, or the unknown token.
  *
  * Pieces are stored with a plain space for U+2581, so the text is merged with plain spaces too.
  * Belongs to the caller's thread; the vocabulary is only read. */
@@ -26,7 +26,8 @@ static int queue_pair(struct tok_work *w, uint32_t left)
     w->n_step++;
     if (size > w->t->max_piece)
         return 0;
-    const uint32_t id = tok_find(w->t, &w->t->pieces, a->hash * b->pow + b->hash, w->text + a->pos, size);
+    const uint32_t id =
+        tok_find(w->t, &w->t->pieces, a->hash * b->pow + b->hash, w->text + a->pos, size);
     if (id == WEIR_TOK_NONE)
         return 0;
     return tok_heap_push(w, (struct tok_cand){ (uint64_t)w->t->prio[id] << 32 | left, size, id });
@@ -43,7 +44,8 @@ static int emit_bytes(struct tok_work *w, const struct tok_sym *s, uint32_t raw_
     for (uint32_t i = 0; i < s->len; i++) {
         /* A literal U+2581 is 3 bytes there and one space here. */
         const bool last = i + 1 == s->len;
-        const int rc = tok_emit(w, w->t->byte_id[p[i]], s->raw + i, last ? raw_end : s->raw + i + 1);
+        const int rc =
+            tok_emit(w, w->t->byte_id[p[i]], s->raw + i, last ? raw_end : s->raw + i + 1);
         if (rc)
             return rc;
     }

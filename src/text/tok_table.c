@@ -20,13 +20,16 @@ static uint64_t mix(uint64_t h)
     return h ^ h >> 29;
 }
 
-/* High half of the hash to a slot: a multiplication serves any table size, not only powers of two. */
-static uint32_t slot_of(uint64_t mixed, uint32_t n_slot) { return (uint32_t)((mixed >> 32) * n_slot >> 32); }
+/* High half of the hash to a slot: a multiplication serves any size, not only powers of two. */
+static uint32_t slot_of(uint64_t mixed, uint32_t n_slot)
+{
+    return (uint32_t)((mixed >> 32) * n_slot >> 32);
+}
 
 uint32_t tok_table_slots(uint32_t n) { return 2 * n + 2; }
 
-uint32_t tok_find(const struct weir_tok *t, const struct tok_table *table, uint64_t h, const uint8_t *p,
-                  size_t n)
+uint32_t tok_find(const struct weir_tok *t, const struct tok_table *table, uint64_t h,
+                  const uint8_t *p, size_t n)
 {
     const uint64_t m = mix(h);
     uint32_t i = slot_of(m, table->n_slot);
@@ -84,7 +87,9 @@ bool tok_merge_enter(struct weir_tok *t, uint32_t left, uint32_t right, uint32_t
     for (unsigned walk = 0; walk < MAX_WALK; walk++, i = i + 1 == t->n_merge_slot ? 0 : i + 1) {
         struct tok_merge *e = &t->merge[i];
         if (!e->id_plus_1) {
-            *e = (struct tok_merge){ .left = left, .right = right, .rank = rank, .id_plus_1 = id + 1 };
+            *e = (struct tok_merge){
+                .left = left, .right = right, .rank = rank, .id_plus_1 = id + 1
+            };
             return true;
         }
         if (e->left == left && e->right == right)

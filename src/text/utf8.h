@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One step through UTF-8 that somebody else wrote (RFC 3629: no surrogates, no overlong forms, nothing
- * above U+10FFFF).  No state, any thread. */
+ * One step through UTF-8 that somebody else wrote (RFC 3629: no surrogates, no overlong forms,
+ * nothing above U+10FFFF).  No state, any thread. */
 #ifndef WEIR_SRC_TEXT_UTF8_H
 #define WEIR_SRC_TEXT_UTF8_H
 
@@ -14,8 +14,8 @@ enum weir_utf8 {
     WEIR_UTF8_SHORT, /* the input ends inside one */
 };
 
-/* Look at the character at P, where N > 0 bytes are left.  *RET_LEN is its length; for BAD and SHORT
- * that of the maximal subpart (Unicode 15, table 3-8): what one U+FFFD stands for. */
+/* Look at the character at P, where N > 0 bytes are left.  *RET_LEN is its length; for BAD and
+ * SHORT that of the maximal subpart (Unicode 15, table 3-8): what one U+FFFD stands for. */
 static inline enum weir_utf8 weir_utf8_step(const uint8_t *p, size_t n, size_t *ret_len)
 {
     const uint8_t c = p[0];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * libFuzzer entry for tokenizers: the input is a GGUF file; where it holds a tokenizer, the input is
- * also the text that is encoded, decoded and streamed. */
+ * libFuzzer entry for tokenizers: the input is a GGUF file; where it holds a tokenizer, the input
+ * is also the text that is encoded, decoded and streamed. */
 #include "config.h"
 
 #include "mmap/map.h"
@@ -49,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *p;
     size_t n;
     for (size_t i = 0; i < ids.n && i < 2000; i++) {
-        if (ids.v[i].id >= weir_tok_n_vocab(t) || ids.v[i].start > ids.v[i].end || ids.v[i].end > size)
+        if (ids.v[i].id >= weir_tok_n_vocab(t) || ids.v[i].start > ids.v[i].end ||
+            ids.v[i].end > size)
             abort();
         (void)weir_stream_push(&s, ids.v[i].id, &p, &n);
     }

@@ -2,8 +2,8 @@
  *
  * The names tensors go by inside weir (those of GGUF).  Containers with other names translate to these
  * when they are opened. */
-#ifndef WEIR_SRC_MODEL_NAMES_H
-#define WEIR_SRC_MODEL_NAMES_H
+#ifndef WEIR_SRC_MODEL_TENSOR_NAMES_H
+#define WEIR_SRC_MODEL_TENSOR_NAMES_H
 
 #define WEIR_NAME_TOKEN_EMBD  "token_embd.weight"  /* [n_vocab][n_embd] */
 #define WEIR_NAME_OUTPUT_NORM "output_norm.weight" /* [n_embd] */

@@ -1,0 +1,614 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kernels of every instruction set that is built and that this CPU has.
+ *
+ * Decoding is held against golden vectors (WEIR_DATA/ggml-quant-vectors) bit for bit.  Products are
+ * held against sums in double over the decoded weights, within
+ *     tolerance * sum over elements of (|d * q| + |m|) * |x|
+ * (a type with minima may cancel, so the terms count one by one), and against themselves, bit for
+ * bit, over every number of tokens and rows: the law of kernels/kernels.h.  Inputs end where an
+ * unreadable page begins; results lie between guard values. */
+#include "config.h"
+#include "kernels/kernels.h"
+#include "kernels/scalar/unpack.h"
+#include "tests/tap.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* On random data the roundings of a sum cancel: k = 4096 stays well within this, and a wrong lane or
+ * scale is off by far more. */
+#define TOLERANCE 1e-6
+/* Extreme blocks make all terms alike and all roundings fall one way.  The bound then is one
+ * rounding of 2^-24 for each step of the longest chain, k / 8 in AVX2, and a few for scales and
+ * the last sum. */
+#define TOLERANCE_EXTREME(k) (((double)(k) / 8 + 8) * 0x1p-24)
+#define MAX_ROWS 5
+#define MAX_TOK 9
+#define MAX_K 4096
+#define GUARD 12345.0f
+
+static uint64_t seed = 88172645463325252u;
+
+static uint32_t rnd(void)
+{
+    seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+    return (uint32_t)(seed >> 16);
+}
+
+static float rnd_float(void)
+{
+    return (float)(rnd() & 0xffff) / 32768.0f - 1.0f;
+}
+
+/* ---- memory that ends at an unreadable page ---- */
+
+struct edge {
+    uint8_t *base;
+    size_t bytes;
+};
+
+static struct edge edge_new(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct edge e = { NULL, (bytes + page - 1) / page * page };
+    void *p = mmap(NULL, e.bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED || mprotect((uint8_t *)p + e.bytes, page, PROT_NONE)) {
+        perror("mmap");
+        exit(99);
+    }
+    e.base = p;
+    return e;
+}
+
+/* The last BYTES before the page. */
+static void *edge_end(const struct edge *e, size_t bytes)
+{
+    return e->base + e->bytes - bytes;
+}
+
+static struct edge edge_w, edge_x, edge_q, edge_d, edge_s, edge_tmp, edge_tmp2;
+
+/* ---- making weights ---- */
+
+enum fill { RANDOM, ALL_ONES, ALL_ZERO, HUGE_SCALE, TINY_SCALE, FILL_COUNT };
+static const char *const fill_name[] = { "random", "all bits set", "all zero", "largest scales",
+                                         "denormal scales" };
+
+/* Halves at these offsets of a block are scales. */
+static const struct { int dtype, n, at[2]; } scale_at[] = {
+    { WEIR_DTYPE_Q4_0, 1, { 0 } },       { WEIR_DTYPE_Q4_1, 2, { 0, 2 } },
+    { WEIR_DTYPE_Q5_0, 1, { 0 } },       { WEIR_DTYPE_Q5_1, 2, { 0, 2 } },
+    { WEIR_DTYPE_Q8_0, 1, { 0 } },       { WEIR_DTYPE_Q2_K, 2, { 80, 82 } },
+    { WEIR_DTYPE_Q3_K, 1, { 108 } },     { WEIR_DTYPE_Q4_K, 2, { 0, 2 } },
+    { WEIR_DTYPE_Q5_K, 2, { 0, 2 } },    { WEIR_DTYPE_Q6_K, 1, { 208 } },
+};
+
+/* A half for FILL; ALL_ONES would be NaN, so it gets an ordinary one. */
+static uint16_t scale_half(enum fill fill)
+{
+    switch (fill) {
+    case HUGE_SCALE: return rnd() & 1 ? 0x7bff : 0xfbff;
+    case TINY_SCALE: return (uint16_t)(1 + rnd() % 3);
+    case ALL_ONES: return 0xbc01;
+    default: return weir_f32_to_f16(rnd_float() * 0.1f);
+    }
+}
+
+static void fill_row(enum weir_dtype dtype, uint8_t *w, size_t k, enum fill fill)
+{
+    const struct weir_dtype_info *info = weir_dtype_info(dtype);
+    size_t bytes = weir_dtype_row_bytes(info, k);
+
+    for (size_t i = 0; i < bytes; i++)
+        w[i] = fill == ALL_ONES ? 0xff : fill == ALL_ZERO ? 0 : (uint8_t)rnd();
+    if (info->block_elems == 1) {
+        for (size_t i = 0; i < k; i++) {
+            float f = fill == ALL_ZERO ? 0 : rnd_float() * (fill == TINY_SCALE ? 1e-6f : 1.0f);
+            uint32_t u;
+            uint16_t h;
+            memcpy(&u, &f, 4);
+            h = dtype == WEIR_DTYPE_F16 ? weir_f32_to_f16(f) : (uint16_t)(u >> 16);
+            memcpy(w + i * info->block_bytes, dtype == WEIR_DTYPE_F32 ? (void *)&u : (void *)&h,
+                   info->block_bytes);
+        }
+        return;
+    }
+    for (size_t i = 0; i < sizeof scale_at / sizeof *scale_at; i++)
+        for (size_t b = 0; scale_at[i].dtype == (int)dtype && b < k / info->block_elems; b++)
+            for (int j = 0; j < scale_at[i].n; j++) {
+                uint16_t h = scale_half(fill);
+                memcpy(w + b * info->block_bytes + scale_at[i].at[j], &h, 2);
+            }
+}
+
+/* ---- the reference ---- */
+
+/* The absolute value of every term of every weight of a row: what rounding is measured by. */
+static void magnitudes(enum weir_dtype dtype, const uint8_t *w, size_t k, double *mag)
+{
+    const struct weir_dtype_info *info = weir_dtype_info(dtype);
+    static float v[MAX_K];
+
+    if (info->block_elems == 1) {
+        weir_kernels_get(WEIR_ISA_SCALAR)->type[dtype].dequant(w, v, k);
+        for (size_t i = 0; i < k; i++)
+            mag[i] = fabs((double)v[i]);
+        return;
+    }
+    for (size_t b = 0; b < k / info->block_elems; b++) {
+        const uint8_t *p = w + b * info->block_bytes;
+        struct weir_unpacked u;
+        switch ((int)dtype) {
+        case WEIR_DTYPE_Q4_0: unpack_q4_0(p, &u); break;
+        case WEIR_DTYPE_Q4_1: unpack_q4_1(p, &u); break;
+        case WEIR_DTYPE_Q5_0: unpack_q5_0(p, &u); break;
+        case WEIR_DTYPE_Q5_1: unpack_q5_1(p, &u); break;
+        case WEIR_DTYPE_Q8_0: unpack_q8_0(p, &u); break;
+        case WEIR_DTYPE_Q2_K: unpack_q2_k(p, &u); break;
+        case WEIR_DTYPE_Q3_K: unpack_q3_k(p, &u); break;
+        case WEIR_DTYPE_Q4_K: unpack_q4_k(p, &u); break;
+        case WEIR_DTYPE_Q5_K: unpack_q5_k(p, &u); break;
+        case WEIR_DTYPE_Q6_K: unpack_q6_k(p, &u); break;
+        }
+        for (size_t j = 0; j < info->block_elems; j++)
+            mag[b * info->block_elems + j] =
+                fabs((double)u.d[j / 16] * u.q[j]) + fabs((double)u.m[j / 16]);
+    }
+}
+
+/* ---- products ---- */
+
+struct job {
+    enum weir_dtype dtype;
+    size_t k, row_bytes;
+    const uint8_t *w;
+    struct weir_act x; /* MAX_TOK tokens */
+    double want[2][MAX_TOK][MAX_ROWS], mag[2][MAX_TOK][MAX_ROWS]; /* [0] mul, [1] mul_f32 */
+};
+
+/* SHIFT bytes before the edge, so that alignment varies; 0 ends exactly there. */
+static void job_make(struct job *j, enum weir_dtype dtype, size_t k, enum fill fill, size_t shift,
+                     int extreme_x)
+{
+    const struct weir_kernels *s = weir_kernels_get(WEIR_ISA_SCALAR);
+    static float v[MAX_K];
+    static double mag[MAX_K];
+    size_t n = MAX_TOK * k, nb = MAX_TOK * (k / WEIR_ACT_BLOCK);
+    float *x = (float *)((uintptr_t)edge_end(&edge_x, 4 * n + 4 * shift));
+    int8_t *q = edge_end(&edge_q, n + shift);
+    float *d = edge_end(&edge_d, 4 * nb + 4 * shift), *xs = edge_end(&edge_s, 4 * nb + 4 * shift);
+    int quant = s->type[dtype].act == WEIR_ACT_Q8;
+
+    j->dtype = dtype;
+    j->k = k;
+    j->row_bytes = weir_dtype_row_bytes(weir_dtype_info(dtype), k);
+    uint8_t *w = edge_end(&edge_w, MAX_ROWS * j->row_bytes + shift);
+    for (int r = 0; r < MAX_ROWS; r++)
+        fill_row(dtype, w + (size_t)r * j->row_bytes, k, fill);
+    j->w = w;
+    for (size_t i = 0; i < n; i++)
+        x[i] = extreme_x ? (extreme_x == 2 && rnd() & 1 ? -1.0f : 1.0f) : rnd_float();
+    if (quant)
+        s->act_q8(x, n, q, d, xs);
+    j->x = (struct weir_act){ MAX_TOK, (uint32_t)k, x, quant ? q : NULL, quant ? d : NULL,
+                              quant ? xs : NULL };
+    for (int r = 0; r < MAX_ROWS; r++) {
+        s->type[dtype].dequant(w + (size_t)r * j->row_bytes, v, k);
+        magnitudes(dtype, w + (size_t)r * j->row_bytes, k, mag);
+        for (size_t t = 0; t < MAX_TOK; t++) {
+            double sum[2] = { 0, 0 }, m[2] = { 0, 0 };
+            for (size_t i = 0; i < k; i++) {
+                double xf = (double)x[t * k + i];
+                double xq = quant ? (double)d[(t * k + i) / 32] * q[t * k + i] : xf;
+                sum[0] += (double)v[i] * xq;
+                sum[1] += (double)v[i] * xf;
+                m[0] += mag[i] * fabs(xq);
+                m[1] += mag[i] * fabs(xf);
+            }
+            for (int e = 0; e < 2; e++) {
+                j->want[e][t][r] = sum[e];
+                j->mag[e][t][r] = m[e];
+            }
+        }
+    }
+}
+
+/* Run MUL on rows [r0, r0 + n_row) and tokens [t0, t0 + n_tok) and compare with FULL bit for bit.
+ * Returns 1 when equal and the guards stand. */
+static int part_equal(const struct job *j, weir_mul_fn *mul, uint32_t r0, uint32_t n_row,
+                      uint32_t t0, uint32_t n_tok, float full[MAX_TOK][MAX_ROWS])
+{
+    float y[MAX_TOK + 2][MAX_ROWS + 2];
+    struct weir_act x = j->x;
+    int good = 1;
+
+    x.n_tok = n_tok;
+    x.f32 += t0 * j->k;
+    if (x.q) {
+        x.q += t0 * j->k;
+        x.d += t0 * (j->k / WEIR_ACT_BLOCK);
+        x.s += t0 * (j->k / WEIR_ACT_BLOCK);
+    }
+    for (int t = 0; t < MAX_TOK + 2; t++)
+        for (int r = 0; r < MAX_ROWS + 2; r++)
+            y[t][r] = GUARD;
+    mul(j->w + r0 * j->row_bytes, j->row_bytes, n_row, &x, &y[1][1], MAX_ROWS + 2);
+    for (uint32_t t = 0; t < MAX_TOK + 2; t++)
+        for (uint32_t r = 0; r < MAX_ROWS + 2; r++) {
+            int inside = t >= 1 && t <= n_tok && r >= 1 && r <= n_row;
+            float want = inside ? full[t0 + t - 1][r0 + r - 1] : GUARD;
+            good &= !memcmp(&y[t][r], &want, sizeof want);
+        }
+    return good;
+}
+
+struct verdict {
+    int close, law;
+    double worst; /* error / sum |w||x| */
+};
+
+static void job_run(const struct job *j, const struct weir_kernels *kn, int exact, int all_shapes,
+                    double tolerance, struct verdict *v)
+{
+    weir_mul_fn *mul = exact ? kn->type[j->dtype].mul_f32 : kn->type[j->dtype].mul;
+    float full[MAX_TOK][MAX_ROWS];
+
+    mul(j->w, j->row_bytes, MAX_ROWS, &j->x, full[0], MAX_ROWS);
+    for (int t = 0; t < MAX_TOK; t++)
+        for (int r = 0; r < MAX_ROWS; r++) {
+            double e = fabs((double)full[t][r] - j->want[exact][t][r]);
+            double m = j->mag[exact][t][r];
+            /* 1e-37: products of denormals have no 24 bits left */
+            if (!(e <= tolerance * m + 1e-37))
+                v->close = 0;
+            if (m > 0 && e / m > v->worst)
+                v->worst = e / m;
+        }
+    /* the same rows 1 to 3 bytes further down, same bits */
+    for (size_t shift = 1; shift < 4; shift++) {
+        struct job moved = *j;
+        uint8_t *w = edge_end(&edge_tmp, MAX_ROWS * j->row_bytes + shift);
+        memcpy(w, j->w, MAX_ROWS * j->row_bytes);
+        moved.w = w;
+        v->law &= part_equal(&moved, mul, 0, MAX_ROWS, 0, MAX_TOK, full);
+    }
+    for (uint32_t n_tok = 1; n_tok <= MAX_TOK; n_tok++)
+        for (uint32_t n_row = 1; n_row <= MAX_ROWS; n_row++) {
+            if (!all_shapes && n_tok != 1 && n_row != 2)
+                continue;
+            v->law &= part_equal(j, mul, MAX_ROWS - n_row, n_row, MAX_TOK - n_tok, n_tok, full);
+            v->law &= part_equal(j, mul, 0, n_row, 0, n_tok, full);
+        }
+}
+
+static void check_type(const struct weir_kernels *kn, enum weir_dtype dtype)
+{
+    static const size_t float_k[] = { 1, 2, 3, 7, 15, 16, 17, 31, 33, 172, 1000, 4096 };
+    static const size_t block_k[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 128 };
+    static struct job j;
+    const char *name = weir_dtype_info(dtype)->name;
+    uint32_t elems = weir_dtype_info(dtype)->block_elems;
+    size_t n = elems == 1 ? sizeof float_k / sizeof *float_k : sizeof block_k / sizeof *block_k;
+    int scalar = kn == weir_kernels_get(WEIR_ISA_SCALAR);
+
+    for (int exact = 0; exact <= (elems > 1); exact++) {
+        struct verdict v = { 1, 1, 0 }, worst_case = { 1, 1, 0 };
+        for (size_t i = 0; i < n; i++) {
+            size_t k = elems == 1 ? float_k[i] : block_k[i] * elems;
+            k = k > MAX_K ? MAX_K : k;
+            for (size_t shift = 0; shift < 4; shift += scalar ? 3 : 1) {
+                job_make(&j, dtype, k, RANDOM, shift, 0);
+                job_run(&j, kn, exact, k <= 1024 && !scalar, TOLERANCE, &v);
+            }
+        }
+        ok(v.close, "%s %s %s: within %g of sum |w||x| (worst %.1e)", kn->name, name,
+           exact ? "mul_f32" : "mul", TOLERANCE, v.worst);
+        ok(v.law, "%s %s %s: same bits for any tokens, rows, alignment", kn->name, name,
+           exact ? "mul_f32" : "mul");
+        for (int fill = 0; fill < FILL_COUNT; fill++)
+            for (int extreme = 1; extreme <= 2; extreme++) {
+                size_t k = elems == 1 ? 300 : elems == 32 ? 480 : 768;
+                job_make(&j, dtype, k, (enum fill)fill, 1, extreme);
+                job_run(&j, kn, exact, 0, TOLERANCE_EXTREME(k), &worst_case);
+                if (!worst_case.close || !worst_case.law) {
+                    printf("# %s, x = %s: worst %.1e\n", fill_name[fill],
+                           extreme == 1 ? "127" : "+-127", worst_case.worst);
+                    fill = FILL_COUNT;
+                    break;
+                }
+            }
+        ok(worst_case.close && worst_case.law, "%s %s %s: extreme blocks (worst %.1e)", kn->name,
+           name, exact ? "mul_f32" : "mul", worst_case.worst);
+    }
+}
+
+/* Any bytes at all may come from a file: nothing may trap. */
+static void check_hostile(const struct weir_kernels *kn)
+{
+    static float y[MAX_TOK * MAX_ROWS];
+    static struct job j;
+
+    for (int d = 0; d < WEIR_DTYPE_COUNT; d++) {
+        if (!weir_kernels_supports((enum weir_dtype)d))
+            continue;
+        for (int round = 0; round < 3; round++) {
+            job_make(&j, (enum weir_dtype)d, 512, ALL_ONES, 0, 0);
+            for (size_t i = 0; i < MAX_ROWS * j.row_bytes; i++)
+                ((uint8_t *)(uintptr_t)j.w)[i] = round ? (uint8_t)rnd() : 0xff;
+            kn->type[d].mul(j.w, j.row_bytes, MAX_ROWS, &j.x, y, MAX_ROWS);
+            kn->type[d].mul_f32(j.w, j.row_bytes, MAX_ROWS, &j.x, y, MAX_ROWS);
+        }
+    }
+    ok(1, "%s: survives NaN, infinity and random bytes", kn->name);
+}
+
+/* ---- decoding ---- */
+
+static size_t slurp(const char *dir, const char *name, const char *ext, void *buf, size_t cap)
+{
+    char path[4096];
+    FILE *f;
+    size_t n;
+
+    snprintf(path, sizeof path, "%s/ggml-quant-vectors/%s.%s", dir, name, ext);
+    f = fopen(path, "rb");
+    if (!f)
+        return 0;
+    n = fread(buf, 1, cap, f);
+    fclose(f);
+    return n;
+}
+
+static void check_golden(const struct weir_kernels *kn)
+{
+    static const struct { const char *file; enum weir_dtype dtype; } v[] = {
+        { "f16", WEIR_DTYPE_F16 },   { "bf16", WEIR_DTYPE_BF16 }, { "q4_0", WEIR_DTYPE_Q4_0 },
+        { "q4_1", WEIR_DTYPE_Q4_1 }, { "q5_0", WEIR_DTYPE_Q5_0 }, { "q5_1", WEIR_DTYPE_Q5_1 },
+        { "q8_0", WEIR_DTYPE_Q8_0 }, { "q2_K", WEIR_DTYPE_Q2_K }, { "q3_K", WEIR_DTYPE_Q3_K },
+        { "q4_K", WEIR_DTYPE_Q4_K }, { "q5_K", WEIR_DTYPE_Q5_K }, { "q6_K", WEIR_DTYPE_Q6_K },
+    };
+    const char *dir = getenv("WEIR_DATA");
+    static uint8_t q[8192];
+    static float want[2048], got[2048];
+
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        char what[64];
+        size_t row = weir_dtype_row_bytes(weir_dtype_info(v[i].dtype), 2048);
+        snprintf(what, sizeof what, "%s: golden %s", kn->name, v[i].file);
+        if (!dir) {
+            skip(what, "WEIR_DATA is not set");
+        } else if (slurp(dir, v[i].file, "q", q, sizeof q) != row ||
+                   slurp(dir, v[i].file, "f32", want, sizeof want) != sizeof want) {
+            skip(what, "no such file in WEIR_DATA");
+        } else {
+            uint8_t *src = edge_end(&edge_w, row);
+            memcpy(src, q, row);
+            kn->type[v[i].dtype].dequant(src, got, 2048);
+            ok(!memcmp(got, want, sizeof want), "%s", what);
+        }
+    }
+}
+
+static void check_half(void)
+{
+    int good = 1;
+
+    for (uint32_t h = 0; h < 65536; h++) {
+        float f = weir_f16_to_f32((uint16_t)h);
+        int nan = (h & 0x7fff) > 0x7c00;
+        good &= weir_f32_to_f16(f) == (nan ? h | 0x200 : h);
+        /* half way to the next half: to the even one; a little less: to this one */
+        if (!nan && (h & 0x7fff) < 0x7bff) {
+            double next = (double)weir_f16_to_f32((uint16_t)(h + 1));
+            float mid = (float)(((double)f + next) / 2); /* exact */
+            good &= weir_f32_to_f16(mid) == h + (h & 1);
+            good &= weir_f32_to_f16(nextafterf(mid, f)) == h;
+            good &= weir_f32_to_f16(nextafterf(mid, (float)next)) == h + 1;
+        }
+    }
+    good &= weir_f32_to_f16(65519.996f) == 0x7bff && weir_f32_to_f16(65520.0f) == 0x7c00;
+    good &= weir_f32_to_f16(1e-30f) == 0 && weir_f32_to_f16(-1e38f) == 0xfc00;
+    ok(good, "half: every value there and back, ties to even");
+}
+
+/* ---- vector helpers ---- */
+
+static const size_t vec_n[] = { 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65, 100, 128, 1000 };
+#define VEC_COUNT (sizeof vec_n / sizeof *vec_n)
+
+static void check_act_q8(const struct weir_kernels *kn)
+{
+    const struct weir_kernels *s = weir_kernels_get(WEIR_ISA_SCALAR);
+    int same = 1, close = 1, special = 1;
+
+    for (size_t k = 32; k <= 256; k += 32)
+        for (int round = 0; round < 40; round++) {
+            float *x = edge_end(&edge_x, 4 * k), d[2][8], sum[2][8];
+            int8_t *q = edge_end(&edge_q, k), want[256];
+            float scale = ldexpf(1.0f, (int)(rnd() % 200) - 110);
+            for (size_t i = 0; i < k; i++)
+                x[i] = rnd_float() * scale;
+            if (round == 1)
+                memset(x, 0, 4 * k);
+            if (round == 2)
+                x[k / 2] = INFINITY;
+            if (round == 3)
+                x[k - 1] = NAN;
+            if (round == 4)
+                x[0] = -3e38f;
+            s->act_q8(x, k, want, d[0], sum[0]);
+            kn->act_q8(x, k, q, d[1], sum[1]);
+            /* NaN has many bit patterns; equal means both NaN there */
+            same &= !memcmp(q, want, k);
+            for (size_t b = 0; b < k / 32; b++) {
+                int bad = isnan(d[0][b]);
+                same &= bad ? isnan(d[1][b]) && isnan(sum[1][b]) :
+                              d[0][b] == d[1][b] && sum[0][b] == sum[1][b];
+                for (size_t i = 32 * b; !bad && i < 32 * b + 32; i++)
+                    close &= fabs((double)x[i] - (double)d[1][b] * q[i]) <=
+                             0.50001 * (double)d[1][b] + 0x1p-100;
+            }
+            if (round == 1)
+                special &= d[1][0] == 0 && sum[1][0] == 0 && q[0] == 0;
+            if (round == 2 || round == 3)
+                special &= isnan(d[1][(round == 2 ? k / 2 : k - 1) / 32]);
+        }
+    ok(same, "%s act_q8: the bits of scalar", kn->name);
+    ok(close, "%s act_q8: within half a step", kn->name);
+    ok(special, "%s act_q8: zeros give 0, NaN and infinity give NaN", kn->name);
+}
+
+static void check_dots(const struct weir_kernels *kn)
+{
+    int dot = 1, doth = 1, axpy = 1, axpyh = 1, half = 1, add = 1;
+
+    for (size_t i = 0; i < VEC_COUNT; i++) {
+        size_t n = vec_n[i];
+        float *a = edge_end(&edge_x, 4 * n), *b = edge_end(&edge_d, 4 * n), y[1001];
+        uint16_t *h = edge_end(&edge_tmp, 2 * n), *to = edge_end(&edge_tmp2, 2 * n);
+        double s = 0, sh = 0, m = 0;
+        for (size_t j = 0; j < n; j++) {
+            a[j] = rnd_float();
+            b[j] = rnd_float();
+            h[j] = weir_f32_to_f16(a[j]);
+            s += (double)a[j] * (double)b[j];
+            sh += (double)weir_f16_to_f32(h[j]) * (double)b[j];
+            m += fabs((double)a[j] * (double)b[j]);
+        }
+        dot &= fabs((double)kn->dot_f32(a, b, n) - s) <= 1e-6 * m;
+        doth &= fabs((double)kn->dot_f16(h, b, n) - sh) <= 2e-6 * m;
+        kn->f32_to_f16(a, to, n);
+        half &= !memcmp(h, to, 2 * n);
+        memcpy(y, b, 4 * n);
+        y[n] = GUARD;
+        kn->axpy_f32(y, 0.7f, a, n);
+        for (size_t j = 0; j < n; j++)
+            axpy &= fabs((double)y[j] - ((double)b[j] + (double)0.7f * (double)a[j])) <= 2e-7;
+        memcpy(y, b, 4 * n);
+        kn->axpy_f16(y, 0.7f, h, n);
+        for (size_t j = 0; j < n; j++)
+            axpyh &= fabs((double)y[j] - ((double)b[j] +
+                          (double)0.7f * (double)weir_f16_to_f32(h[j]))) <= 2e-7;
+        memcpy(y, b, 4 * n);
+        kn->add(y, a, n);
+        for (size_t j = 0; j < n; j++)
+            add &= y[j] == a[j] + b[j];
+        add &= y[n] == GUARD;
+    }
+    ok(dot, "%s dot_f32", kn->name);
+    ok(doth, "%s dot_f16", kn->name);
+    ok(axpy, "%s axpy_f32", kn->name);
+    ok(axpyh, "%s axpy_f16", kn->name);
+    ok(half, "%s f32_to_f16: the bits of weir_f32_to_f16", kn->name);
+    ok(add, "%s add", kn->name);
+}
+
+/* Floats between B and the double A, in units of the last place of A. */
+static double ulps(double a, float b)
+{
+    float f = fabsf((float)a);
+    return fabs(a - (double)b) / ((double)nextafterf(f, INFINITY) - (double)f);
+}
+
+static void check_nonlinear(const struct weir_kernels *kn)
+{
+    double worst_norm = 0, worst_soft = 0, worst_silu = 0;
+    int guard = 1;
+
+    for (size_t i = 0; i < VEC_COUNT; i++)
+        for (int round = 0; round < 8; round++) {
+            size_t n = vec_n[i];
+            float *x = edge_end(&edge_x, 4 * n), *w = edge_end(&edge_d, 4 * n), y[1001];
+            float scale = round < 4 ? 3.0f : 60.0f;
+            double sum = 0, ex = 0, max = -1e30;
+            for (size_t j = 0; j < n; j++) {
+                x[j] = rnd_float() * scale;
+                w[j] = rnd_float();
+                sum += (double)x[j] * (double)x[j];
+                max = fmax(max, (double)x[j]);
+            }
+            for (size_t j = 0; j < n; j++)
+                ex += exp((double)x[j] - max);
+            y[n] = GUARD;
+            kn->rms_norm(y, x, w, n, 1e-5f);
+            for (size_t j = 0; j < n; j++)
+                worst_norm = fmax(worst_norm, ulps((double)x[j] / sqrt(sum / (double)n +
+                                  (double)1e-5f) * (double)w[j], y[j]));
+            memcpy(y, x, 4 * n);
+            kn->softmax(y, n);
+            for (size_t j = 0; j < n; j++) {
+                /* x - max is rounded before exp: its error grows with its size */
+                double want = exp((double)x[j] - max) / ex;
+                double slack = 1 + fabs((double)x[j] - max) / 2;
+                worst_soft = fmax(worst_soft, ulps(want, y[j]) / slack);
+            }
+            memcpy(y, x, 4 * n);
+            kn->silu_mul(y, w, n);
+            for (size_t j = 0; j < n; j++)
+                worst_silu = fmax(worst_silu, ulps((double)x[j] / (1 + exp(-(double)x[j])) *
+                                                   (double)w[j], y[j]));
+            guard &= y[n] == GUARD;
+        }
+    ok(worst_norm < 8, "%s rms_norm: %.2f ulp", kn->name, worst_norm);
+    ok(worst_soft < 8, "%s softmax: %.2f ulp", kn->name, worst_soft);
+    ok(worst_silu < 8, "%s silu_mul: %.2f ulp", kn->name, worst_silu);
+    ok(guard, "%s: nothing written past the end", kn->name);
+}
+
+/* exp itself, seen through softmax of {0, v}: with v below -20 the sum rounds to 1. */
+static void check_exp(const struct weir_kernels *kn)
+{
+    double worst = 0;
+    float edge[4] = { 0, -200.0f, -103.0f, -INFINITY }, big[3] = { -300.0f, 300.0f, -0.0f };
+    float up[3] = { 1, 1, 1 };
+
+    for (float v = -20.0f; v > -87.0f; v -= 0.0137f) {
+        float x[2] = { 0, v };
+        kn->softmax(x, 2);
+        worst = fmax(worst, ulps(exp((double)v), x[1]));
+    }
+    ok(worst < 2, "%s exp: %.2f ulp", kn->name, worst);
+    kn->softmax(edge, 4);
+    ok(edge[0] == 1 && edge[1] == 0 && edge[2] >= 0 && edge[2] < 1e-44f && edge[3] == 0,
+       "%s softmax: far below the maximum is 0", kn->name);
+    kn->silu_mul(big, up, 3);
+    ok(big[0] == 0 && big[1] == 300.0f && big[2] == 0, "%s silu_mul: large arguments", kn->name);
+}
+
+int main(void)
+{
+    size_t row = MAX_K * 4 + 64;
+
+    edge_w = edge_new(MAX_ROWS * row);
+    edge_x = edge_new(MAX_TOK * row);
+    edge_q = edge_new(MAX_TOK * row);
+    edge_d = edge_new(MAX_TOK * row);
+    edge_s = edge_new(MAX_TOK * row);
+    edge_tmp = edge_new(MAX_ROWS * row);
+    edge_tmp2 = edge_new(row);
+
+    check_half();
+    for (int isa = 0; isa < WEIR_ISA_COUNT; isa++) {
+        static const char *const name[] = { "scalar", "avx2", "avx512" };
+        const struct weir_kernels *kn = weir_kernels_get((enum weir_isa)isa);
+        if (!kn) {
+            skip(name[isa], "not built, or this CPU lacks it");
+            continue;
+        }
+        check_golden(kn);
+        for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
+            if (weir_kernels_supports((enum weir_dtype)d))
+                check_type(kn, (enum weir_dtype)d);
+        check_hostile(kn);
+        check_act_q8(kn);
+        check_dots(kn);
+        check_nonlinear(kn);
+        check_exp(kn);
+    }
+    return done();
+}
