@@ -1,17 +1,59 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is a UTF-8 character (RFC 3629), for text that may be anything. */
+ * One step through UTF-8 that somebody else wrote (RFC 3629: no surrogates, no overlong forms,
+ * nothing above U+10FFFF).  No state, any thread. */
 #ifndef WEIR_BASE_UTF8_H
 #define WEIR_BASE_UTF8_H
 
 #include <stddef.h>
+#include <stdint.h>
 
-/* Look at the N bytes at S (N >= 1).
- * > 0: a whole valid character of so many bytes.
- *   0: the start of a character that needs more bytes than there are.
- * < 0: minus the length of the longest stretch that no valid character starts with ("maximal
- *      subpart", Unicode 3.9): replace it by one U+FFFD. */
-int weir_utf8_len(const char *s, size_t n);
+enum weir_utf8 {
+    WEIR_UTF8_OK,    /* a whole character */
+    WEIR_UTF8_BAD,   /* cannot become one, whatever follows */
+    WEIR_UTF8_SHORT, /* the input ends inside one */
+};
+
+/* Look at the character at P, where N > 0 bytes are left.  *RET_LEN is its length; for BAD and
+ * SHORT that of the maximal subpart (Unicode 15, table 3-8): what one U+FFFD stands for. */
+static inline enum weir_utf8 weir_utf8_step(const uint8_t *p, size_t n, size_t *ret_len)
+{
+    const uint8_t c = p[0];
+    uint8_t lo = 0x80, hi = 0xBF; /* what the second byte may be */
+    size_t len;
+
+    *ret_len = 1;
+    if (c < 0x80)
+        return WEIR_UTF8_OK;
+    if (c < 0xC2 || c > 0xF4)
+        return WEIR_UTF8_BAD;
+    if (c < 0xE0) {
+        len = 2;
+    } else if (c < 0xF0) {
+        len = 3;
+        if (c == 0xE0)
+            lo = 0xA0;
+        else if (c == 0xED)
+            hi = 0x9F;
+    } else {
+        len = 4;
+        if (c == 0xF0)
+            lo = 0x90;
+        else if (c == 0xF4)
+            hi = 0x8F;
+    }
+    for (size_t i = 1; i < len; i++) {
+        *ret_len = i;
+        if (i >= n)
+            return WEIR_UTF8_SHORT;
+        if (p[i] < lo || p[i] > hi)
+            return WEIR_UTF8_BAD;
+        lo = 0x80;
+        hi = 0xBF;
+    }
+    *ret_len = len;
+    return WEIR_UTF8_OK;
+}
 
 /* A terminated copy of S with every invalid part (and NUL) replaced by U+FFFD; free with free().
  * NULL when there is no memory. */

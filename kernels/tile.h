@@ -4,7 +4,7 @@
  * weights serves T tokens and a loaded block of activations serves R rows.
  *
  * A tile keeps one vector accumulator for each (row, token) and feeds it in the same order whatever
- * R and T are.  That is how the bitwise law of kernels.h is kept: WEIR_TILES may choose any sizes. */
+ * R and T are.  That keeps the bitwise law of kernels.h: WEIR_TILES may choose any sizes. */
 #ifndef WEIR_KERNELS_TILE_H
 #define WEIR_KERNELS_TILE_H
 

@@ -19,8 +19,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* On random data the roundings of a sum cancel: k = 4096 stays well within this, and a wrong lane or
- * scale is off by far more. */
+/* On random data the roundings of a sum cancel: k = 4096 stays well within this, and a wrong lane
+ * or scale is off by far more. */
 #define TOLERANCE 1e-6
 /* Extreme blocks make all terms alike and all roundings fall one way.  The bound then is one
  * rounding of 2^-24 for each step of the longest chain, k / 8 in AVX2, and a few for scales and
@@ -55,7 +55,8 @@ static struct edge edge_new(size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     struct edge e = { NULL, (bytes + page - 1) / page * page };
-    void *p = mmap(NULL, e.bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p = mmap(NULL, e.bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                   0);
 
     if (p == MAP_FAILED || mprotect((uint8_t *)p + e.bytes, page, PROT_NONE)) {
         perror("mmap");
@@ -223,9 +224,8 @@ static void job_make(struct job *j, enum weir_dtype dtype, size_t k, enum fill f
 static int part_equal(const struct job *j, weir_mul_fn *mul, uint32_t r0, uint32_t n_row,
                       uint32_t t0, uint32_t n_tok, float full[MAX_TOK][MAX_ROWS])
 {
-    float y[MAX_TOK + 2][MAX_ROWS + 2];
+    float y[MAX_TOK + 2][MAX_ROWS + 2], want[MAX_TOK + 2][MAX_ROWS + 2];
     struct weir_act x = j->x;
-    int good = 1;
 
     x.n_tok = n_tok;
     x.f32 += t0 * j->k;
@@ -236,15 +236,12 @@ static int part_equal(const struct job *j, weir_mul_fn *mul, uint32_t r0, uint32
     }
     for (int t = 0; t < MAX_TOK + 2; t++)
         for (int r = 0; r < MAX_ROWS + 2; r++)
-            y[t][r] = GUARD;
+            y[t][r] = want[t][r] = GUARD;
+    for (uint32_t t = 0; t < n_tok; t++)
+        for (uint32_t r = 0; r < n_row; r++)
+            want[t + 1][r + 1] = full[t0 + t][r0 + r];
     mul(j->w + r0 * j->row_bytes, j->row_bytes, n_row, &x, &y[1][1], MAX_ROWS + 2);
-    for (uint32_t t = 0; t < MAX_TOK + 2; t++)
-        for (uint32_t r = 0; r < MAX_ROWS + 2; r++) {
-            int inside = t >= 1 && t <= n_tok && r >= 1 && r <= n_row;
-            float want = inside ? full[t0 + t - 1][r0 + r - 1] : GUARD;
-            good &= !memcmp(&y[t][r], &want, sizeof want);
-        }
-    return good;
+    return !memcmp(y, want, sizeof y);
 }
 
 struct verdict {

@@ -132,7 +132,7 @@ WEIR_INLINE void tile_exact(weir_dequant_fn *dequant, size_t elems, size_t bytes
     }                                                                                             \
     static void mul_f32_##name(WEIR_MUL_ARGS)                                                     \
     {                                                                                             \
-        WEIR_TILES(exact_##name, 1, 1, 4);                                                          \
+        WEIR_TILES(exact_##name, 1, 1, 4);                                                        \
     }
 BLOCK_TYPE(Q4_0, q4_0)
 BLOCK_TYPE(Q4_1, q4_1)

@@ -24,7 +24,8 @@ struct words {
 };
 #define WORDS(s, m, h, q)                                                                         \
     {                                                                                             \
-        { WORDS8(s, q), WORDS8(s, (q) + (s)), WORDS8(s, (q) + 2 * (s)), WORDS8(s, (q) + 3 * (s)) }, \
+        { WORDS8(s, q), WORDS8(s, (q) + (s)), WORDS8(s, (q) + 2 * (s)),                           \
+          WORDS8(s, (q) + 3 * (s)) },                                                             \
         { EACH4(s, 0), EACH4(s, m), EACH4(s, h), EACH4(s, (h) + 1) }                              \
     }
 static const struct words words_q4_0 __attribute__((aligned(64))) = WORDS(9, 0, 0, 1);

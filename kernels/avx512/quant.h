@@ -17,8 +17,8 @@
 #include <string.h>
 
 /* A step of one or two units of 128 elements = 4 blocks of 32.  128-bit lane i of a[u] holds the
- * first 16 bytes of block i of unit u and lane i of b[u] the other 16, so that both meet in the four
- * int32 of lane i.
+ * first 16 bytes of block i of unit u and lane i of b[u] the other 16, so that both meet in the
+ * four int32 of lane i.
  * d, m: scales and minima of the 4 or 8 blocks, then zeros; m is not used of types without. */
 struct part32 {
     __m512i a[2], b[2];

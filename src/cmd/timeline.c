@@ -269,9 +269,12 @@ int weir_timeline_svg(const weir_json *trace, const char *name, FILE *out, struc
     size_t n = 0;
     for (int k = 0; k < WEIR_TL_KINDS; k++)
         n += t.n_event[k];
-    if (r == 0 && !n)
-        r = weir_fail(err, -EINVAL, t.n_odd ? "%s: none of its %zu events has a possible time" :
-                      "%s: no events of weir in it: is it what 'weir run --trace' wrote?", name, t.n_odd);
+    const double dropped = number(weir_json_get(trace, "otherData"), "dropped");
+    t.n_dropped = dropped > 0 && dropped <= VALUE_MAX ? dropped : 0;
+    if (r == 0 && !n && t.n_odd)
+        r = weir_fail(err, -EINVAL, "%s: none of its %zu events has a possible time", name, t.n_odd);
+    else if (r == 0 && !n)
+        r = weir_fail(err, -EINVAL, "%s: no events of weir in it: is it what 'weir run --trace' wrote?", name);
     else if (r < 0 || (r = prepare(&t)) < 0)
         weir_fail(err, r, "%s: no memory for its %zu events", name, n);
     if (r == 0)

@@ -42,7 +42,8 @@ struct weir_tl {
     double pin_bytes, ring_max;
     size_t depth;   /* the most reads in flight at once */
     size_t n_odd;   /* events in our lanes that made no sense and were left out */
-    double seconds; /* the whole run, > 0 */
+    double n_dropped; /* events that did not fit in the trace */
+    double seconds;   /* the whole run, > 0 */
 };
 
 /* Sums over the part of a run from t0 to t1. */

@@ -21,11 +21,11 @@ static void print_people(const struct weir_tok *tok, const struct weir_tok_ids *
         const char *piece = weir_tok_piece(tok, ids->v[i].id, true, &n);
         printf("%8u  %6u..%-6u \"", ids->v[i].id, ids->v[i].start, ids->v[i].end);
         for (size_t at = 0; at < n;) {
-            const int len = weir_utf8_len(piece + at, n - at);
             const unsigned char c = (unsigned char)piece[at];
-            if (len > 0 && c >= 0x20 && c != 0x7f) {
-                fwrite(piece + at, 1, (size_t)len, stdout);
-                at += (size_t)len;
+            size_t len;
+            if (weir_utf8_step((const uint8_t *)piece + at, n - at, &len) == WEIR_UTF8_OK && c >= 0x20 && c != 0x7f) {
+                fwrite(piece + at, 1, len, stdout);
+                at += len;
             } else { /* a byte of a longer character, or a control character */
                 printf("\\x%02x", c);
                 at++;

@@ -12,7 +12,7 @@
 #include "src/text/stream.h"
 
 #include "base/mem.h"
-#include "src/text/utf8.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <string.h>

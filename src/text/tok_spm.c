@@ -11,7 +11,7 @@
 #include "src/text/tok_priv.h"
 
 #include "base/mem.h"
-#include "src/text/utf8.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <string.h>

@@ -24,7 +24,7 @@ import gguf_write as gw
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.path.join(HERE, "..", "files", "models")
 N_TOK = 24
-VOCAB = 33
+VOCAB = 23
 
 # ---- reading a GGUF file -------------------------------------------------------------------------
 
@@ -214,40 +214,40 @@ def write_golden(name, tokens, rows, logits):
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
           "original_max_position_embeddings": 128}
 VARIANTS = {
-    "llama-mha-f32": dict(family="llama", type="f32", embd=24, ff=20, head=3, kv=3, hd=8,
+    "llama-mha-f32": dict(family="llama", type="f32", embd=24, ff=12, head=3, kv=3, hd=8,
                           without=["pairs"]),
-    "llama-gqa-f16": dict(family="llama", type="f16", embd=32, ff=28, head=4, kv=2, hd=12,
-                          base=500000.0, eps=1e-6, without=["pairs", "groups"]),
-    "llama-tied-f32": dict(family="llama", type="f32", embd=20, ff=12, head=2, kv=1, hd=10, layers=3, tied=True,
+    "llama-gqa-f16": dict(family="llama", type="f16", embd=32, ff=12, head=4, kv=2, hd=10, base=500000.0, eps=1e-6,
+                          without=["pairs", "groups"]),
+    "llama-tied-f32": dict(family="llama", type="f32", embd=20, ff=8, head=2, kv=1, hd=10, layers=3, tied=True,
                            without=["pairs"]),
-    "llama-llama3-tensor": dict(family="llama", type="bf16", embd=24, ff=20, head=2, kv=1, hd=16, tied=True,
+    "llama-llama3-tensor": dict(family="llama", type="bf16", embd=20, ff=12, head=2, kv=1, hd=16, tied=True,
                                 scaling=LLAMA3, ctx=1024, factors=True, without=["scaling"]),
-    "llama-llama3-keys": dict(family="llama", type="f16", embd=24, ff=20, head=2, kv=1, hd=16, tied=True,
+    "llama-llama3-keys": dict(family="llama", type="f16", embd=20, ff=12, head=2, kv=1, hd=16, tied=True,
                               scaling=LLAMA3, ctx=1024, without=["scaling"]),
-    "llama-linear": dict(family="llama", type="f16", embd=24, ff=20, head=2, kv=1, hd=16, tied=True,
+    "llama-linear": dict(family="llama", type="f16", embd=20, ff=12, head=2, kv=1, hd=16, tied=True,
                          scaling={"rope_type": "linear", "factor": 4.0}, ctx=512, without=["scaling"]),
-    "llama-yarn": dict(family="llama", type="f16", embd=24, ff=20, head=2, kv=1, hd=16, tied=True, ctx=4096,
+    "llama-yarn": dict(family="llama", type="f16", embd=20, ff=12, head=2, kv=1, hd=16, tied=True, ctx=4096,
                        scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024},
                        without=["scaling", "mscale"]),
-    "llama-bias": dict(family="llama", type="f16", embd=24, ff=20, head=4, kv=2, hd=6, bias="qkvo",
+    "llama-bias": dict(family="llama", type="f16", embd=24, ff=12, head=4, kv=2, hd=6, bias="qkvo",
                        without=["bias", "o_bias", "pairs"]),
-    "llama-partial": dict(family="glm", type="bf16", embd=24, ff=20, head=2, kv=1, hd=12, bias="qkv", partial=0.5,
+    "llama-partial": dict(family="glm", type="bf16", embd=24, ff=12, head=2, kv=1, hd=12, bias="qkv", partial=0.5,
                           without=["partial", "pairs", "bias"]),
-    "mistral-window": dict(family="mistral", type="f16", embd=32, ff=20, head=4, kv=2, hd=8, window=8, layers=3,
-                           tied=True, without=["window"]),
+    "mistral-window": dict(family="mistral", type="f16", embd=32, ff=12, head=4, kv=2, hd=8, window=8, tied=True,
+                           without=["window"]),
     "qwen2-f32": dict(family="qwen2", type="f32", embd=20, ff=12, head=2, kv=1, bias="qkv", base=1000000.0,
                       without=["pairs", "bias"]),
-    "qwen2-tied-bf16": dict(family="qwen2", type="bf16", embd=36, ff=28, head=3, kv=3, bias="qkv", tied=True, eps=1e-6,
+    "qwen2-tied-bf16": dict(family="qwen2", type="bf16", embd=36, ff=12, head=3, kv=3, bias="qkv", tied=True, eps=1e-6,
                             without=["pairs", "bias"]),
-    "qwen2-yarn": dict(family="qwen2", type="f16", embd=32, ff=20, head=2, kv=1, bias="qkv", tied=True, ctx=256,
+    "qwen2-yarn": dict(family="qwen2", type="f16", embd=32, ff=12, head=2, kv=1, bias="qkv", tied=True, ctx=256,
                        scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64,
                                 "beta_fast": 4.0, "beta_slow": 0.5},
                        without=["scaling", "mscale", "pairs"]),
     "qwen2-partial": dict(family="phi3", type="f16", embd=24, ff=20, head=2, kv=1, partial=0.5, tied=True,
                           without=["partial", "pairs"]),
-    "qwen3-f16": dict(family="qwen3", type="f16", embd=24, ff=20, head=2, kv=1, hd=32, eps=1e-6, base=1000000.0,
+    "qwen3-f16": dict(family="qwen3", type="f16", embd=20, ff=12, head=2, kv=1, hd=32, eps=1e-6, base=1000000.0,
                       without=["pairs", "qk_norm"]),
-    "qwen3-gqa-bf16": dict(family="qwen3", type="bf16", embd=20, ff=12, head=4, kv=2, hd=8, layers=3, tied=True, eps=1e-6,
+    "qwen3-gqa-bf16": dict(family="qwen3", type="bf16", embd=20, ff=12, head=4, kv=2, hd=8, tied=True, eps=1e-6,
                            without=["pairs", "qk_norm", "groups"]),
 }
 ARCH = {"llama": "llama", "mistral": "llama", "glm": "llama", "qwen2": "qwen2", "phi3": "qwen2", "qwen3": "qwen3"}
@@ -399,6 +399,8 @@ def write_gguf(path, v, model):
 def make_models(log):
     import torch
     import transformers
+    log("NAME.gguf is a random model, NAME.golden the logits of another program for it: u32 n_tok, n_vocab,\n"
+        "n_row; u32 token[n_tok]; u32 row[n_row]; f32 logits[n_row][n_vocab], little-endian.\n")
     log("Python %s, torch %s, transformers %s, numpy %s.\n" %
         (sys.version.split()[0], torch.__version__, transformers.__version__, np.__version__))
     torch.set_num_threads(1)
