@@ -15,6 +15,12 @@ int weir_json_parse(const char *text, size_t n, weir_json **ret, struct weir_err
 {
     const char *end = text;
     cJSON *j = cJSON_ParseWithLengthOpts(text, n, &end, 0);
+    while (j && end < text + n && (*end == ' ' || *end == '\t' || *end == '\n' || *end == '\r'))
+        end++;
+    if (j && end < text + n) { /* something behind the value */
+        cJSON_Delete(j);
+        j = NULL;
+    }
     if (!j)
         return weir_fail(err, -EINVAL, "not JSON: error at byte %zu", (size_t)(end - text));
     *ret = j;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * JSON, through cJSON, which base/json.c alone includes.  Trees are opaque; numbers are doubles, so
- * whole numbers are exact up to 2^53.  One thread per tree. */
+ * whole numbers are exact up to 2^53 when read, up to 10^15 when written.  One thread per tree. */
 #ifndef WEIR_BASE_JSON_H
 #define WEIR_BASE_JSON_H
 

@@ -98,25 +98,25 @@ int weir_region_init(struct weir_region *r, enum weir_account account, uint64_t 
     if (!bytes)
         return 0;
     const uint64_t size = weir_region_bytes(bytes);
-    /* Reserve one huge page more than needed, then give back what lies outside the alignment. */
-    const uint64_t slack = size >= HUGE_PAGE ? HUGE_PAGE : 0;
-    uint8_t *p = mmap(NULL, size + slack, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    /* Reserve one huge page more than needed, then give back what lies outside the alignment.  Small
+     * regions too: a disk may want more than a page. */
+    const uint64_t slack = HUGE_PAGE;
+    uint8_t *p = bytes > SIZE_MAX / 2 ? MAP_FAILED
+                                      : mmap(NULL, size + slack, PROT_READ | PROT_WRITE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) {
         char s[WEIR_SIZE_STR];
-        return weir_fail(err, -ENOMEM, "no memory for %s of %s", weir_size_format(size, s, sizeof(s)),
+        return weir_fail(err, -ENOMEM, "no memory for %s of %s", weir_size_format(bytes, s, sizeof(s)),
                          weir_mem_names[account]);
     }
-    if (slack) {
-        uint8_t *base = (uint8_t *)weir_align_up((uintptr_t)p, HUGE_PAGE);
-        if (base > p)
-            munmap(p, (size_t)(base - p));
-        if (base < p + slack)
-            munmap(base + size, (size_t)(p + slack - base));
-        p = base;
-        madvise(p, size, MADV_HUGEPAGE); /* a kernel without huge pages is only slower */
-    }
-    r->base = p;
+    uint8_t *base = (uint8_t *)weir_align_up((uintptr_t)p, HUGE_PAGE);
+    if (base > p)
+        munmap(p, (size_t)(base - p));
+    if (base < p + slack)
+        munmap(base + size, (size_t)(p + slack - base));
+    if (size >= HUGE_PAGE)
+        madvise(base, size, MADV_HUGEPAGE); /* a kernel without huge pages is only slower */
+    r->base = base;
     r->bytes = size;
     charge(account, size);
     return 0;

@@ -34,8 +34,8 @@ char *weir_strndup(enum weir_account account, const char *s, size_t n);
 /* Bytes now charged to ACCOUNT. */
 uint64_t weir_mem_used(enum weir_account account);
 
-/* A page-aligned region straight from the kernel.  From 2 MiB up it is aligned to 2 MiB and asks for
- * huge pages, because direct reads into huge pages run at up to three times the rate of reads into
+/* A region straight from the kernel, aligned to 2 MiB.  From that size up it asks for huge pages,
+ * because direct reads into huge pages run at up to three times the rate of reads into
  * ordinary ones.  Pages are charged by the kernel when touched. */
 struct weir_region {
     uint8_t *base; /* NULL when empty */

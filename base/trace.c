@@ -5,6 +5,7 @@
 #include "base/trace.h"
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/outfile.h"
 
 #include <errno.h>
@@ -76,8 +77,8 @@ int weir_trace_write(const struct weir_trace *t, const char *path, struct weir_e
         return r;
     uint64_t start = UINT64_MAX;
     for (int l = 0; l < WEIR_LANE_COUNT; l++)
-        if (t->n[l] && t->events[l][0].t0 < start)
-            start = t->events[l][0].t0;
+        for (uint32_t i = 0; i < t->n[l]; i++) /* recorded when they end: the first need not begin first */
+            start = weir_min_u64(start, t->events[l][i].t0);
     fprintf(f.stream, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");
     for (int l = 0; l < WEIR_LANE_COUNT; l++)
         fprintf(f.stream, "%s\n{\"ph\":\"M\",\"pid\":1,\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":\"%s\"}}",

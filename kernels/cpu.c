@@ -11,16 +11,28 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#if WEIR_BUILD_AVX2 || WEIR_BUILD_AVX512
+#include <cpuid.h>
+#endif
 
 static struct weir_kernels tables[WEIR_ISA_COUNT];
 static int have[WEIR_ISA_COUNT];
 static const struct weir_kernels *best;
 
+#if WEIR_BUILD_AVX2 || WEIR_BUILD_AVX512
+/* Not every compiler knows this one by name. */
+static int cpu_has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 #if WEIR_BUILD_AVX2
 static int cpu_has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+           cpu_has_f16c();
 }
 #endif
 
@@ -30,7 +42,7 @@ static int cpu_has_avx512(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx2") &&
-           __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+           __builtin_cpu_supports("fma") && cpu_has_f16c();
 }
 #endif
 

@@ -32,9 +32,9 @@ struct weir_io_config {
 
 struct weir_io_req {
     uint32_t file;
-    uint64_t offset; /* multiple of the file's align */
-    uint32_t bytes;  /* multiple of the file's align */
-    uint8_t *dst;    /* [bytes], aligned; ignored by a backend with `view` */
+    uint64_t offset; /* multiple of the file's align, unless it is the rest of a short buffered read */
+    uint32_t bytes;  /* as offset */
+    uint8_t *dst;    /* [bytes], aligned as offset is; ignored by a backend with `view` */
     uint32_t tag;    /* comes back in weir_io_done */
 };
 

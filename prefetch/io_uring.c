@@ -30,7 +30,7 @@ struct uring {
     bool fixed_files, fixed_bufs;
     const uint8_t *reg_base;
     uint64_t reg_bytes;
-    struct weir_io_req *reqs; /* [depth], by slot; needed to drop pages behind buffered reads */
+    struct weir_io_req *reqs; /* [depth], by slot; dst is NULL when the slot is free */
     uint32_t *free_slots;     /* [depth - in_flight] of them are free */
 };
 
@@ -146,28 +146,48 @@ static int uring_submit(void *io, const struct weir_io_req *req, struct weir_io_
     return WEIR_IO_QUEUED;
 }
 
-static unsigned uring_reap(void *io, struct weir_io_done *done, unsigned max, bool wait)
+static void give_back(struct uring *u, uint32_t slot, int32_t result, struct weir_io_done *done)
 {
-    struct uring *u = io;
-    if (!u->in_flight)
-        return 0;
-    int r;
-    do
-        r = io_uring_submit_and_wait(&u->ring, wait ? 1 : 0);
-    while (r == -EINTR);
+    *done = (struct weir_io_done){ .tag = u->reqs[slot].tag, .result = result };
+    u->reqs[slot].dst = NULL;
+    u->free_slots[u->depth - u->in_flight--] = slot;
+}
+
+static unsigned take_finished(struct uring *u, struct weir_io_done *done, unsigned max)
+{
     struct io_uring_cqe *cqe;
     unsigned n = 0;
     while (n < max && !io_uring_peek_cqe(&u->ring, &cqe)) {
         const uint32_t slot = (uint32_t)io_uring_cqe_get_data64(cqe);
         const struct weir_io_req *req = &u->reqs[slot];
         const struct weir_io_file *f = &u->files[req->file];
-        done[n++] = (struct weir_io_done){ .tag = req->tag, .result = cqe->res };
         if (!f->direct) /* a copy was taken: the page cache must not grow with the model */
             posix_fadvise(f->fd, (off_t)req->offset, req->bytes, POSIX_FADV_DONTNEED);
-        u->free_slots[u->depth - u->in_flight--] = slot;
+        give_back(u, slot, cqe->res, &done[n++]);
         io_uring_cqe_seen(&u->ring, cqe);
     }
     return n;
+}
+
+static unsigned uring_reap(void *io, struct weir_io_done *done, unsigned max, bool wait)
+{
+    struct uring *u = io;
+    while (u->in_flight) {
+        const int r = io_uring_submit_and_wait(&u->ring, wait ? 1 : 0);
+        unsigned n = take_finished(u, done, max);
+        if (n)
+            return n;
+        if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY) {
+            /* It will not go away by asking again (a sandbox that forbids the call): the reads failed. */
+            for (uint32_t slot = 0; slot < u->depth && n < max; slot++)
+                if (u->reqs[slot].dst)
+                    give_back(u, slot, r, &done[n++]);
+            return n;
+        }
+        if (!wait)
+            break;
+    }
+    return 0;
 }
 
 #else /* !HAVE_LIBURING */

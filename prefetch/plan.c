@@ -66,6 +66,19 @@ static uint64_t all_pinned_bytes(const struct weir_plan_in *in)
     return in->map_when_fits ? sum : weir_region_bytes(sum);
 }
 
+/* The largest region that fits into BYTES: one of huge pages is a whole number of them. */
+static uint64_t whole_region(uint64_t bytes)
+{
+    return weir_align_down(bytes, bytes >= UINT64_C(2) << 20 ? UINT64_C(2) << 20 : 4096);
+}
+
+/* Memory of a cache of CTX positions.  What is beyond all budgets stays so, instead of wrapping. */
+static uint64_t kv_region(const struct weir_plan_in *in, uint32_t ctx)
+{
+    uint64_t bytes;
+    return weir_mul_over(in->kv_bytes_per_tok, ctx, &bytes) || bytes >> 62 ? UINT64_C(1) << 63 : weir_region_bytes(bytes);
+}
+
 static uint64_t sat_sub(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
 /* Positions: what was asked for, or what the model was trained for if all fits with it, or a share of
@@ -117,7 +130,7 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
     /* The least that works: nothing pinned, the smallest ring, one row at a time. */
     const uint32_t ctx_least = in->ctx ? in->ctx : (uint32_t)weir_min_u64(in->ctx_train, weir_max_u64(in->ctx_min, CTX_MIN));
     const uint64_t ring_least = weir_region_bytes((uint64_t)weir_min_u64(SLOTS_MIN, s->n_step) * p.slot_bytes);
-    const uint64_t least = fixed + weir_region_bytes(in->kv_bytes_per_tok * ctx_least) +
+    const uint64_t least = fixed + kv_region(in, ctx_least) +
                            weir_region_bytes(in->scratch_bytes(in->scratch_arg, 1, ctx_least));
     p.smallest_budget_bytes = least + weir_min_u64(ring_least, all_pinned_bytes(in));
     if (budget < p.smallest_budget_bytes) {
@@ -131,10 +144,10 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
 
     p.ctx = choose_ctx(in, fixed);
     p.ctx_cut = p.ctx < in->ctx_train;
-    p.kv_bytes = weir_region_bytes(in->kv_bytes_per_tok * p.ctx);
+    p.kv_bytes = kv_region(in, p.ctx);
     if (fixed + p.kv_bytes + weir_region_bytes(in->scratch_bytes(in->scratch_arg, 1, p.ctx)) + ring_least > budget) {
         p.ctx = ctx_least;
-        p.kv_bytes = weir_region_bytes(in->kv_bytes_per_tok * p.ctx);
+        p.kv_bytes = kv_region(in, p.ctx);
     }
 
     /* Rows of a prefill pass: enough to hide the disk behind compute, for a small share of the budget.
@@ -166,15 +179,13 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
         uint64_t ring = in->ring_bytes ? in->ring_bytes : budget / 64;
         if (!in->ring_bytes)
             ring = weir_min_u64(weir_max_u64(ring, RING_MIN), RING_MAX);
-        ring = weir_min_u64(ring, rest / (in->ring_bytes ? 1 : 4));
-        const uint64_t n = weir_min_u64(ring / p.slot_bytes, s->n_step);
-        p.n_slot = (uint32_t)weir_max_u64(n, SLOTS_MIN);
+        ring = weir_min_u64(ring, whole_region(in->ring_bytes ? rest : rest / 4));
+        const uint64_t n = weir_max_u64(ring / p.slot_bytes, SLOTS_MIN);
+        p.n_slot = (uint32_t)weir_min_u64(n, s->n_step);
         p.ring_bytes = weir_region_bytes((uint64_t)p.n_slot * p.slot_bytes);
         const uint64_t queue = weir_min_u64(weir_max_u64(IN_FLIGHT / p.slot_bytes, 8), 64);
         p.depth = (uint32_t)weir_min_u64(queue, weir_max_u64(p.n_slot - 1, 2));
-        uint64_t avail = sat_sub(rest, p.ring_bytes);
-        /* A region of huge pages is a whole number of them. */
-        avail = avail >= UINT64_C(2) << 20 ? weir_align_down(avail, UINT64_C(2) << 20) : weir_align_down(avail, 4096);
+        const uint64_t avail = whole_region(sat_sub(rest, p.ring_bytes));
         p.pinned_bytes = weir_region_bytes(spread(s, in->align, avail, (double)avail / (double)s->bytes, p.pinned));
         for (uint32_t i = 0; i < s->n_step; i++) {
             p.n_pinned += p.pinned[i];

@@ -61,6 +61,7 @@ struct weir_ring {
 
     /* Engine only. */
     uint32_t acquired, released; /* next step to acquire, to release, in the pass */
+    uint64_t acquire_pass;       /* the pass of `acquired`, from 1 */
     uint64_t n_used, n_given;    /* streamed steps acquired, released since the start */
     uint32_t n_held;             /* steps acquired and not released */
 
@@ -179,6 +180,7 @@ static void finish(struct weir_ring *r, uint32_t tag, int32_t result)
 {
     struct job *j = &r->jobs[tag];
     const struct weir_step *st = &r->c.sched->steps[j->step];
+    const struct weir_io_file *f = &r->c.files[st->file];
     const uint32_t need = j->span.lead + st->bytes; /* the last block of a file may be cut short */
     if (result == -EINTR || result == -EAGAIN) {
         submit(r, tag);
@@ -186,25 +188,31 @@ static void finish(struct weir_ring *r, uint32_t tag, int32_t result)
     }
     if (result > 0) {
         atomic_fetch_add_explicit(&r->bytes_read, (uint64_t)result, memory_order_relaxed);
+        const uint32_t before = j->have;
         j->have += (uint32_t)result;
-        if (j->have < need) { /* go on where it stopped, at an aligned place */
-            j->have = (uint32_t)weir_align_down(j->have, r->c.files[st->file].align);
-            submit(r, tag);
-            return;
+        if (j->have < need) { /* go on where it stopped; a direct read, at an aligned place */
+            if (f->direct)
+                j->have = (uint32_t)weir_align_down(j->have, f->align);
+            if (j->have > before) {
+                submit(r, tag);
+                return;
+            }
+            result = 0; /* less than a block: the file ends inside it, and would do so for ever */
         }
-    } else if (result < 0) {
-        fail(r, result, j, strerror(-result));
-    } else {
-        fail(r, -EIO, j, "the file ends before that: it was shortened while in use");
     }
+    if (result < 0)
+        fail(r, result, j, strerror(-result));
+    else if (result == 0)
+        fail(r, -EIO, j, "the file ends before that: it was shortened while in use");
     const uint64_t now = weir_now_ns();
     weir_trace_span(r->c.trace, WEIR_LANE_DISK, j->slot == UINT32_MAX ? "pin" : "read", j->t_submit, now, j->span.bytes);
     atomic_fetch_add_explicit(&r->n_read, 1, memory_order_relaxed);
     if (result > 0 && j->slot == UINT32_MAX) {
         atomic_store_explicit(&r->pin_ready[j->step], 1, memory_order_release);
     } else if (result > 0) {
-        atomic_store_explicit(&r->state[j->slot], READY, memory_order_release);
+        /* Counted first: once it is READY the engine may release it, and the count must not go below 0. */
         const uint32_t ready = atomic_fetch_add_explicit(&r->n_ready, 1, memory_order_relaxed) + 1;
+        atomic_store_explicit(&r->state[j->slot], READY, memory_order_release);
         weir_trace_span(r->c.trace, WEIR_LANE_RING, "ring", now, now, (uint64_t)ready * r->c.slot_bytes);
     }
     r->free_jobs[r->c.depth - r->in_flight--] = tag;
@@ -215,9 +223,12 @@ static void *io_thread(void *arg)
 {
     struct weir_ring *r = arg;
     struct weir_io_done done[32];
-    while (!atomic_load_explicit(&r->quit, memory_order_relaxed)) {
+    for (;;) {
+        /* Read before anything it announces is looked at, `quit` too, or a wake-up is lost. */
         const uint32_t seen = weir_word_get(&r->freed);
         struct job j;
+        if (atomic_load_explicit(&r->quit, memory_order_relaxed))
+            break;
         while (r->in_flight < r->c.depth && !atomic_load_explicit(&r->failed, memory_order_relaxed) &&
                next_job(r, &j))
             start(r, &j);
@@ -279,6 +290,10 @@ int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8
                     *err = r->error;
                 return r->error.code;
             }
+            const uint64_t last = atomic_load_explicit(&r->last_pass, memory_order_relaxed);
+            if (last && r->acquire_pass > last) /* it would never come */
+                return weir_fail(err, -EINVAL, "step %u of pass %llu was asked for, but pass %llu was said to be the last: this is a bug in weir",
+                                 step, (unsigned long long)r->acquire_pass, (unsigned long long)last);
             weir_word_wait(&r->arrived, seen);
         }
         const uint64_t t1 = weir_now_ns();
@@ -289,7 +304,11 @@ int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8
     *ret_view = view_of(r, step);
     r->n_used += !r->c.pinned[step];
     r->n_held++;
-    r->acquired = step + 1 == r->c.sched->n_step ? 0 : step + 1;
+    r->acquired = step + 1;
+    if (r->acquired == r->c.sched->n_step) {
+        r->acquired = 0;
+        r->acquire_pass++;
+    }
     return 0;
 }
 
@@ -373,7 +392,7 @@ int weir_ring_new(const struct weir_ring_config *c, struct weir_ring **ret, cons
     if (!r)
         return weir_fail(err, -ENOMEM, "no memory for a ring");
     r->c = *c;
-    r->pass = 1;
+    r->pass = r->acquire_pass = 1;
     int e = allocate(r, err);
     if (e < 0)
         goto out;

@@ -65,7 +65,8 @@ void weir_ring_free(struct weir_ring *r);
  * ret_view  first byte of the step; read-only, any alignment; owned by the ring.
  * WAIT      false: answer -EAGAIN instead of blocking.
  * Returns 0; -EAGAIN; -EIO and the like when a read failed (err: file, offset, length; the ring may
- * only be freed then); -EINVAL when STEP is not the next step, which is a bug of the caller.
+ * only be freed then); -EINVAL when STEP is not the next step, or would have to be waited for in a pass
+ * after the last one (weir_ring_set_last_pass), which is a bug of the caller.
  * Thread: engine. */
 int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8_t **ret_view,
                       struct weir_err *err);

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#define STEPS_MAX (1u << 30) /* counts of steps, doubled, fit 32 bits */
+
 void weir_sched_init(struct weir_sched *s, uint32_t step_target)
 {
     *s = (struct weir_sched){ .step_target = step_target };
@@ -28,7 +30,11 @@ int weir_sched_add(struct weir_sched *s, const struct weir_tensor *t, struct wei
         return weir_fail(err, -EINVAL, "tensor '%s': a row of %llu bytes is more than 1 GiB", t->name,
                          (unsigned long long)row_bytes);
     /* Equal parts, so that a slot sized for the largest is well filled by all. */
-    const uint64_t n_part = weir_min_u64(rows, (t->bytes + s->step_target - 1) / s->step_target);
+    const uint64_t most = weir_max_u64(s->step_target / weir_max_u64(row_bytes, 1), 1);
+    const uint64_t n_part = (rows + most - 1) / most;
+    if (s->n_step + n_part > STEPS_MAX)
+        return weir_fail(err, -EINVAL, "tensor '%s': a schedule of %llu steps is more than %u", t->name,
+                         (unsigned long long)(s->n_step + n_part), STEPS_MAX);
     if (s->n_step + n_part > s->cap) {
         const uint32_t cap = (uint32_t)weir_max_u64(s->n_step + n_part, 2 * (uint64_t)s->cap);
         struct weir_step *more = weir_grow(WEIR_MEM_MISC, s->steps, cap, sizeof(*more));

@@ -35,7 +35,7 @@ struct weir_sched {
 void weir_sched_init(struct weir_sched *s, uint32_t step_target);
 void weir_sched_done(struct weir_sched *s);
 
-/* Append all rows of T.  0; -ENOMEM; -EINVAL when a single row is above 1 GiB. */
+/* Append all rows of T.  0; -ENOMEM; -EINVAL when a single row is above 1 GiB, or the steps above 2^30. */
 int weir_sched_add(struct weir_sched *s, const struct weir_tensor *t, struct weir_err *err);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "src/cmd/timeline_svg.h"
 
-#include "base/utf8.h"
+#include "src/cmd/timeline_words.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -15,8 +15,8 @@
 #include <string.h>
 
 #define WIDTH 1240
-#define LEFT 134  /* of the lanes: the labels are beside them */
-#define COLS 1072 /* of one pixel each */
+#define LEFT 150  /* of the lanes: the labels are beside them */
+#define COLS 1060 /* of one pixel each */
 #define LEVELS 12 /* shades of a colour */
 #define CHAR_PX 6.3 /* an average character of the small text, on the generous side */
 
@@ -27,159 +27,11 @@ static const char STYLE[] =
     ".read{stroke:#0072b2;fill:#0072b2}.pin{stroke:#e69f00;fill:#e69f00}.matmul{stroke:#009e73;fill:#009e73}"
     ".attention{stroke:#b0589b;fill:#b0589b}.other{stroke:#7a828c;fill:#7a828c}.stall{stroke:#d4230e;fill:#d4230e}"
     ".prefill{stroke:#c9b458;fill:#c9b458}.ring{fill:#56b4e9;fill-opacity:.45;stroke:#2a86bd}"
-    ".ringkey{fill:#56b4e9}.cut{stroke:#16181b;stroke-opacity:.38}.axis,.zoom{stroke:#868e96}.bars{fill:none;shape-rendering:crispEdges}"
+    ".ringkey{fill:#56b4e9;fill-opacity:.5}.cut{stroke:#16181b;stroke-opacity:.3}.axis,.zoom{stroke:#868e96}.bars{fill:none;shape-rendering:crispEdges}"
     "@media(prefers-color-scheme:dark){text{fill:#b4bcc6}.bg{fill:#14171b}.lane{fill:#20252b}"
-    ".h1,.h2,.h3,.name{fill:#f0f3f6}.read{stroke:#3fa2e0;fill:#3fa2e0}.pin{stroke:#f2b134;fill:#f2b134}"
+    ".h1,.h2,.h3,.name{fill:#f0f3f6}.read{stroke:#3590d8;fill:#3590d8}.pin{stroke:#f2b134;fill:#f2b134}"
     ".matmul{stroke:#25b98e;fill:#25b98e}.attention{stroke:#dd8cc7;fill:#dd8cc7}.other{stroke:#98a1ac;fill:#98a1ac}"
     ".stall{stroke:#ff5c47;fill:#ff5c47}.prefill{stroke:#8a7a33;fill:#8a7a33}.cut{stroke:#f0f3f6}.bars{fill:none}}";
-
-/* ---- words ---- */
-
-struct word {
-    char s[48];
-};
-
-/* Three digits that matter, as far as the unit allows. */
-static struct word fmt(double v, const char *unit)
-{
-    struct word w;
-    const int digits = v >= 99.95 || v == 0 ? 0 : v >= 9.995 ? 1 : 2;
-    snprintf(w.s, sizeof(w.s), "%.*f%s", digits, v, unit);
-    return w;
-}
-
-static struct word seconds(double s)
-{
-    return s >= 7200 ? fmt(s / 3600, " h") : s >= 300 ? fmt(s / 60, " min") : s >= 1 || s == 0 ? fmt(s, " s") :
-           s >= 1e-3 ? fmt(s * 1e3, " ms") : fmt(s * 1e6, " µs");
-}
-
-static struct word bytes(double n, const char *per)
-{
-    static const char *const unit[] = { "B", "kB", "MB", "GB", "TB", "PB", "EB" };
-    char u[16];
-    int k = 0;
-    for (; n >= 999.5 && k < 6; k++)
-        n /= 1000;
-    snprintf(u, sizeof(u), " %s%s", unit[k], per);
-    struct word w;
-    if (k)
-        return fmt(n, u);
-    snprintf(w.s, sizeof(w.s), "%.0f%s", n, u);
-    return w;
-}
-
-/* Never "0 %" of something nor "100 %" of not quite all. */
-static struct word percent(double part, double whole)
-{
-    const double p = whole > 0 ? 100 * fmin(part / whole, 1) : 0;
-    struct word w;
-    const bool fine = (p > 0 && p < 0.95) || (p >= 99.5 && p < 100);
-    snprintf(w.s, sizeof(w.s), "%.*f %%", fine, p);
-    if (p > 0 && p < 0.05)
-        return (struct word){ "under 0.1 %" };
-    return fine && p >= 99.95 ? (struct word){ "over 99.9 %" } : w;
-}
-
-static const char *plural(double n) { return n == 1 ? "" : "s"; }
-
-/* The invariant of this file: text that is not ours reaches OUT through here, or not at all. */
-static void escape(FILE *out, const char *s)
-{
-    char *clean = weir_utf8_clean(s, strlen(s));
-    for (const char *p = clean ? clean : "?"; *p; p++) {
-        const unsigned char c = (unsigned char)*p;
-        /* XML has no way to say control characters, nor U+FFFE and U+FFFF. */
-        if (c == 0xef && (unsigned char)p[1] == 0xbf && (unsigned char)p[2] >= 0xbe) {
-            fputc('?', out);
-            p += 2;
-        } else if (c < 0x20 || c == 0x7f) {
-            fputc('?', out);
-        } else if (strchr("&<>\"'", c)) {
-            fprintf(out, "&#%d;", c);
-        } else {
-            fputc(c, out);
-        }
-    }
-    free(clean);
-}
-
-/* NAME's end: of a long path the end says most. */
-static const char *tail(const char *name, size_t max)
-{
-    const size_t n = strlen(name);
-    if (n <= max)
-        return name;
-    const char *p = name + n - max;
-    while (((unsigned char)*p & 0xc0) == 0x80)
-        p++; /* not in the middle of a character */
-    return p;
-}
-
-/* "The disk was busy ...; ... hidden." */
-static void say_hidden(FILE *out, const struct weir_tl *t, const struct weir_tl_sum *s)
-{
-    const double span = s->t1 - s->t0, stall = s->busy[WEIR_TL_STALL];
-    if (s->disk <= 0) {
-        fprintf(out, "Nothing was read from disk in %s%s", seconds(span).s, stall > 0 ? "" : ".");
-        if (stall > 0)
-            fprintf(out, "; compute waited %s.", seconds(stall).s);
-        return;
-    }
-    fprintf(out, "The disk was busy %s of %s; ", percent(s->disk, span).s, seconds(span).s);
-    if (!t->n_event[WEIR_TL_STALL] && !(s->compute > 0)) {
-        fprintf(out, "compute is not in this trace.");
-        return;
-    }
-    if (stall <= 0)
-        fprintf(out, "compute never waited for it, so all of the disk's time was hidden behind compute.");
-    else if (stall >= s->disk)
-        fprintf(out, "compute waited for it %s, so none of the disk's time was hidden behind compute.", seconds(stall).s);
-    else
-        fprintf(out, "compute waited for it %s, so %s of the disk's time was hidden behind compute.", seconds(stall).s,
-                percent(s->disk - stall, s->disk).s);
-    fprintf(out, s->disk > 1.05 * s->compute ? " The disk was the longer side." :
-            s->compute > 1.05 * s->disk ? " Compute was the longer side." : " Disk and compute took about equally long.");
-}
-
-struct passes {
-    double n, seconds; /* tokens, and from the first pass to the end of the last */
-};
-
-static struct passes passes(const struct weir_tl_list *l)
-{
-    struct passes p = { 0 };
-    double end = 0;
-    for (size_t i = 0; i < l->n; i++) {
-        p.n += l->v[i].value;
-        end = fmax(end, l->v[i].t1);
-    }
-    p.seconds = l->n ? end - l->v[0].t0 : 0;
-    return p;
-}
-
-static void say_amounts(FILE *out, const struct weir_tl *t, const struct weir_tl_sum *s)
-{
-    if (s->n_read)
-        fprintf(out, "%s read in %zu read%s, %s while busy", bytes(s->bytes, "").s, s->n_read, plural((double)s->n_read),
-                bytes(s->disk > 0 ? s->bytes / s->disk : 0, "/s").s);
-    if (t->n_event[WEIR_TL_PIN])
-        fprintf(out, " (%s of it once, to stay in memory)", bytes(t->pin_bytes, "").s);
-    fputs(s->n_read ? ". " : "", out);
-    for (int k = WEIR_TL_PREFILL; k <= WEIR_TL_TOKEN; k++) {
-        const struct passes p = passes(&t->kind[k]);
-        if (!p.n)
-            continue;
-        fprintf(out, "%s%.0f token%s in %s", k == WEIR_TL_PREFILL ? "Prefill: " : "Generated: ", p.n, plural(p.n), seconds(p.seconds).s);
-        if (p.seconds > 0)
-            fprintf(out, ", %s", fmt(p.n / p.seconds, " tok/s").s);
-        fputs(". ", out);
-    }
-    if (t->n_dropped)
-        fprintf(out, "%.0f events did not fit in the trace: its end is missing. ", t->n_dropped);
-    if (t->n_odd)
-        fprintf(out, "%zu impossible event%s left out. ", t->n_odd, t->n_odd == 1 ? " was" : "s were");
-}
 
 /* ---- columns ---- */
 
@@ -262,7 +114,7 @@ static void draw_bars(const struct panel *p, const struct cols *c, const char *c
     }
 }
 
-/* Reads, darker the more of them were in flight; a column has the colour of what took most of it. */
+/* Reads, darker the more of them were in flight.  Where both kinds were, pins have the lower part. */
 static void draw_disk(const struct panel *p, int y, int h)
 {
     struct cols pin = { 0 }, read = { 0 }, busy = { 0 }, flight = { 0 };
@@ -274,15 +126,19 @@ static void draw_disk(const struct panel *p, int y, int h)
     finish(&read);
     finish(&busy);
     finish(&flight);
+    struct cols row[2][2] = { { { { 0 }, { 0 } } } }; /* [upper, lower][pin, read] */
     for (int x = 0; x < COLS; x++) {
-        const double depth = p->t->depth ? flight.v[x] / (double)p->t->depth : 0; /* counts idle time as 0 */
-        const double v = 0.35 * busy.v[x] + 0.65 * depth;
-        const bool pins = pin.v[x] > read.v[x];
-        pin.v[x] = pins ? v : 0;
-        read.v[x] = pins ? 0 : v;
+        /* The mean of the reads in flight counts idle time as none, so both terms shrink with it. */
+        const double depth = p->t->depth ? flight.v[x] / (double)p->t->depth : 0;
+        const double v = 0.5 * busy.v[x] + 0.5 * depth;
+        row[0][read.v[x] > 1e-9].v[x] = v;
+        row[1][pin.v[x] <= 1e-9].v[x] = v;
     }
-    draw_bars(p, &pin, "pin", y, h);
-    draw_bars(p, &read, "read", y, h);
+    const int upper = h * 3 / 5;
+    for (int k = 0; k < 2; k++) {
+        draw_bars(p, &row[0][k], k ? "read" : "pin", y, upper);
+        draw_bars(p, &row[1][k], k ? "read" : "pin", y + upper, h - upper);
+    }
 }
 
 static void draw_ring(const struct panel *p, int y, int h)
@@ -314,9 +170,9 @@ static void draw_kind(const struct panel *p, enum weir_tl_kind k, const char *cl
     struct cols c = { 0 };
     add_list(&c, p, &p->t->kind[k]);
     finish(&c);
-    if (k == WEIR_TL_STALL) /* short ones matter: raise them */
+    if (k == WEIR_TL_STALL) /* short ones matter: one in a hundred must still be seen */
         for (int x = 0; x < COLS; x++)
-            c.v[x] = sqrt(fmin(c.v[x], 1));
+            c.v[x] = c.v[x] > 0.002 ? 0.15 + 0.85 * c.v[x] : c.v[x];
     draw_bars(p, &c, class, y, h);
 }
 
@@ -409,8 +265,8 @@ static void draw_passes(const struct panel *p, int y, int h, int bottom)
         /* In the middle of a wide token, else where the token begins. */
         char label[32];
         const double w = CHAR_PX * (snprintf(label, sizeof(label), "%zu", i + 1) + 1);
-        const double at = step == 1 && x1 - x0 > w ? (x0 + x1) / 2 - w / 2 : x0;
-        if ((i && (i + 1) % step) || at < free_from || at + w > LEFT + COLS)
+        const double at = step == 1 ? (x0 + x1) / 2 - w / 2 : x0;
+        if ((step == 1 && x1 - x0 < w) || (i && (i + 1) % step) || at < free_from || at + w > LEFT + COLS)
             continue;
         text(p, "num", at + w / 2, y + h - 4, "middle", "%s", label);
         free_from = at + w;
@@ -451,7 +307,19 @@ static void draw_axis(const struct panel *p, int y)
 
 /* ---- the picture ---- */
 
-enum { PASS_H = 20, DISK_H = 32, RING_H = 46, ROW_H = 18, STALL_H = 22, GAP = 7, AXIS_H = 26 };
+/* NAME's end: of a long path the end says most. */
+static const char *tail(const char *name, size_t max)
+{
+    const size_t n = strlen(name);
+    if (n <= max)
+        return name;
+    const char *p = name + n - max;
+    while (((unsigned char)*p & 0xc0) == 0x80)
+        p++; /* not in the middle of a character */
+    return p;
+}
+
+enum { PASS_H = 20, DISK_H = 32, RING_H = 46, ROW_H = 18, STALL_H = 22, GAP = 7, AXIS_H = 26, ZOOM_H = 92 };
 
 static int panel_height(const struct weir_tl *t)
 {
@@ -464,8 +332,8 @@ static void draw_panel(const struct panel *p)
     const struct weir_tl *t = p->t;
     const struct weir_tl_sum *s = &p->sum;
     const double span = s->t1 - s->t0;
-    const struct word run = seconds(span);
-    char tip[300];
+    const struct weir_tl_word run = weir_tl_seconds(span);
+    char tip[400];
     int y = p->y;
     snprintf(tip, sizeof(tip), "%zu of prompts (prefill), %zu of one token each", t->n_event[WEIR_TL_PREFILL], t->n_event[WEIR_TL_TOKEN]);
     lane(p, "passes", "", y, PASS_H, tip);
@@ -474,8 +342,8 @@ static void draw_panel(const struct panel *p)
     y += PASS_H + GAP;
 
     snprintf(tip, sizeof(tip), "busy %s of %s; %zu reads ended here, %s, %s while busy; at most %zu in flight at once",
-             percent(s->disk, span).s, run.s, s->n_read, bytes(s->bytes, "").s, bytes(s->disk > 0 ? s->bytes / s->disk : 0, "/s").s, t->depth);
-    struct word w = percent(s->disk, span);
+             weir_tl_percent(s->disk, span).s, run.s, s->n_read, weir_tl_bytes(s->bytes, "").s, weir_tl_bytes(s->disk > 0 ? s->bytes / s->disk : 0, "/s").s, t->depth);
+    struct weir_tl_word w = weir_tl_percent(s->disk, span);
     char figure[64];
     snprintf(figure, sizeof(figure), "%s busy", w.s);
     lane(p, "disk", figure, y, DISK_H, tip);
@@ -483,7 +351,7 @@ static void draw_panel(const struct panel *p)
     lane_end(p);
     y += DISK_H + GAP;
 
-    w = bytes(t->ring_max, "");
+    w = weir_tl_bytes(t->ring_max, "");
     snprintf(tip, sizeof(tip), "bytes read and not yet used, as of the last arrival; at most %s; %zu samples in all", w.s, t->n_event[WEIR_TL_RING]);
     snprintf(figure, sizeof(figure), t->n_event[WEIR_TL_RING] ? "max %s" : "not recorded%.0s", w.s);
     lane(p, "ring", figure, y, RING_H, tip);
@@ -494,8 +362,8 @@ static void draw_panel(const struct panel *p)
     const int rows = t->n_event[WEIR_TL_OTHER] ? 3 : 2;
     static const char *const kernel[] = { "matmul", "attention", "other" };
     snprintf(tip, sizeof(tip), "busy %s of %s: matmul %s, attention %s, other %s; the time it waited for the disk is not counted",
-             percent(s->compute, span).s, run.s, seconds(s->busy[WEIR_TL_MATMUL]).s, seconds(s->busy[WEIR_TL_ATTENTION]).s, seconds(s->busy[WEIR_TL_OTHER]).s);
-    snprintf(figure, sizeof(figure), "%s", percent(s->compute, span).s);
+             weir_tl_percent(s->compute, span).s, run.s, weir_tl_seconds(s->busy[WEIR_TL_MATMUL]).s, weir_tl_seconds(s->busy[WEIR_TL_ATTENTION]).s, weir_tl_seconds(s->busy[WEIR_TL_OTHER]).s);
+    snprintf(figure, sizeof(figure), "%s", weir_tl_percent(s->compute, span).s);
     lane(p, "compute", figure, y, rows * ROW_H, tip);
     for (int k = 0; k < rows; k++, y += ROW_H) {
         text(p, "fig", LEFT - 8, y + 13, "end", "%s", kernel[k]);
@@ -505,8 +373,8 @@ static void draw_panel(const struct panel *p)
     y += GAP;
 
     snprintf(tip, sizeof(tip), "compute waited for the disk %s, %s of %s; %zu waits in the whole run",
-             seconds(s->busy[WEIR_TL_STALL]).s, percent(s->busy[WEIR_TL_STALL], span).s, run.s, t->n_event[WEIR_TL_STALL]);
-    w = s->busy[WEIR_TL_STALL] > 0 ? seconds(s->busy[WEIR_TL_STALL]) : (struct word){ "none" };
+             weir_tl_seconds(s->busy[WEIR_TL_STALL]).s, weir_tl_percent(s->busy[WEIR_TL_STALL], span).s, run.s, t->n_event[WEIR_TL_STALL]);
+    w = s->busy[WEIR_TL_STALL] > 0 ? weir_tl_seconds(s->busy[WEIR_TL_STALL]) : (struct weir_tl_word){ "none" };
     lane(p, "stall", w.s, y, STALL_H, tip);
     draw_kind(p, WEIR_TL_STALL, "stall", y, STALL_H);
     lane_end(p);
@@ -559,41 +427,68 @@ static void draw_legend(const struct panel *p)
          "flight. Vertical lines: where a pass begins. Times are since the first event.");
 }
 
+static void line(FILE *out, const char *class, int y)
+{
+    fprintf(out, "<text class=\"%s\" x=\"16\" y=\"%d\">", class, y);
+}
+
+static void draw_head(const struct panel *p, const char *name, int height)
+{
+    FILE *out = p->out;
+    const char *end = tail(name, 80);
+    fprintf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\">\n",
+            WIDTH, height, WIDTH, height);
+    fputs("<title>weir timeline: ", out);
+    weir_tl_escape(out, end);
+    fprintf(out, "</title>\n<style>%s</style>\n<rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n", STYLE, WIDTH, height);
+    line(out, "h1", 34);
+    fputs(end == name ? "Timeline of " : "Timeline of …", out);
+    weir_tl_escape(out, end);
+    fputs("</text>\n", out);
+    line(out, "h2", 60);
+    weir_tl_say_hidden(out, p->t, &p->sum);
+    fputs("</text>\n", out);
+    line(out, "h2", 80);
+    weir_tl_say_amounts(out, p->t, &p->sum);
+    fputs("</text>\n", out);
+    line(out, "h2", 100);
+    weir_tl_say_tokens(out, p->t);
+    fputs("</text>\n", out);
+    line(out, "h2", 120);
+    weir_tl_say_gaps(out, p->t);
+    fputs("</text>\n", out);
+}
+
+/* The part from T0 to T1 below the panel *P, which becomes the panel of that part. */
+static void draw_zoom(struct panel *p, size_t first, double t0, double t1)
+{
+    const double x0 = LEFT + column(p, t0), x1 = fmax(LEFT + column(p, t1), x0 + 2);
+    const int top = p->y + panel_height(p->t) - 2, y = p->y + panel_height(p->t) + ZOOM_H;
+    /* A bracket under the overview says which part is enlarged. */
+    fprintf(p->out, "<path class=\"zoom\" fill=\"none\" d=\"M%d %dv-6L%.1f %dv-6M%d %dv-6L%.1f %dv-6\"/>\n", LEFT, top + 34, x0,
+            top + 6, LEFT + COLS, top + 34, x1, top + 6);
+    p->y = y;
+    weir_tl_sum(p->t, t0, t1, &p->sum);
+    line(p->out, "h3", y - 34);
+    fprintf(p->out, "Tokens %zu to %zu, enlarged</text>\n", first + 1, first + 3);
+    line(p->out, "h2", y - 14);
+    weir_tl_say_hidden(p->out, p->t, &p->sum);
+    fputs("</text>\n", p->out);
+    draw_panel(p);
+}
+
 void weir_tl_draw(const struct weir_tl *t, const char *name, FILE *out)
 {
-    struct panel p = { .out = out, .t = t, .y = 106 };
+    struct panel p = { .out = out, .t = t, .y = t->n_odd || t->n_dropped ? 140 : 120 };
     const int panel = panel_height(t);
     size_t first = 0;
-    double z0 = 0, z1 = 0;
-    const bool zoom = choose_zoom(t, &first, &z0, &z1);
-    const int height = p.y + panel + (zoom ? 76 + panel : 0) + 58;
+    double t0 = 0, t1 = 0;
+    const bool zoom = choose_zoom(t, &first, &t0, &t1);
     weir_tl_sum(t, 0, t->seconds, &p.sum);
-
-    fprintf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\">\n<title>weir timeline: ",
-            WIDTH, height, WIDTH, height);
-    escape(out, tail(name, 80));
-    fprintf(out, "</title>\n<style>%s</style>\n<rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n<text class=\"h1\" x=\"16\" y=\"34\">", STYLE, WIDTH, height);
-    fputs(tail(name, 80) == name ? "Timeline of " : "Timeline of …", out);
-    escape(out, tail(name, 80));
-    fputs("</text>\n<text class=\"h2\" x=\"16\" y=\"60\">", out);
-    say_hidden(out, t, &p.sum);
-    fputs("</text>\n<text class=\"h2\" x=\"16\" y=\"82\">", out);
-    say_amounts(out, t, &p.sum);
-    fputs("</text>\n", out);
+    draw_head(&p, name, p.y + panel + (zoom ? ZOOM_H + panel : 0) + 58);
     draw_panel(&p);
-    if (zoom) {
-        /* A bracket under the overview says where the enlarged part is. */
-        const double x0 = LEFT + column(&p, z0), x1 = fmax(LEFT + column(&p, z1), x0 + 2);
-        const int top = p.y + panel - AXIS_H + 24;
-        fprintf(out, "<path class=\"zoom\" fill=\"none\" d=\"M%.1f %dv5M%.1f %dv5M%.1f %d", x0, top, x1, top, x0, top + 5);
-        fprintf(out, "L%d %dv8M%.1f %dL%d %dv8\"/>\n", LEFT, top + 44, x1, top + 5, LEFT + COLS, top + 44);
-        p.y += panel + 76;
-        weir_tl_sum(t, z0, z1, &p.sum);
-        fprintf(out, "<text class=\"h3\" x=\"%d\" y=\"%d\">Tokens %zu to %zu, enlarged. <tspan font-weight=\"400\">", 16, p.y - 14, first + 1, first + 3);
-        say_hidden(out, t, &p.sum);
-        fputs("</tspan></text>\n", out);
-        draw_panel(&p);
-    }
+    if (zoom)
+        draw_zoom(&p, first, t0, t1);
     p.y += panel + 16;
     draw_legend(&p);
     fputs("</svg>\n", out);
