@@ -26,26 +26,32 @@ uint32_t weir_plan_step_target(uint64_t model_bytes)
     return (uint32_t)weir_min_u64(weir_max_u64(t, 16384), WEIR_STEP_TARGET);
 }
 
-/* Choose the pinned set by error diffusion: after every step, what was pinned so far is as near to
- * FRACTION of what went by as whole steps allow.  Returns the memory it takes. */
-static uint64_t spread(const struct weir_sched *s, uint32_t align, uint64_t avail, double fraction,
-                       uint8_t *pinned)
+/* Memory of a step that stays: whole aligned blocks around it. */
+static uint64_t step_mem(const struct weir_step *st, uint32_t align)
 {
-    uint64_t used = 0;
+    return weir_align_up(st->offset + st->bytes, align) - weir_align_down(st->offset, align);
+}
+
+/* Choose the pinned set by error diffusion: after every step, the memory pinned so far is as near to
+ * an even share of AVAIL as whole steps allow.  Returns the memory it takes. */
+static uint64_t spread(const struct weir_sched *s, uint32_t align, uint64_t avail, uint8_t *pinned)
+{
+    uint64_t used = 0, all = 0;
+    for (uint32_t i = 0; i < s->n_step; i++)
+        all += step_mem(&s->steps[i], align);
+    const double fraction = (double)avail / (double)all;
     double owed = 0;
     for (uint32_t i = 0; i < s->n_step; i++) {
-        const uint64_t mem = weir_align_up(s->steps[i].offset + s->steps[i].bytes, align) -
-                             weir_align_down(s->steps[i].offset, align);
-        owed += fraction * s->steps[i].bytes;
-        pinned[i] = owed >= 0.5 * s->steps[i].bytes && used + mem <= avail;
+        const uint64_t mem = step_mem(&s->steps[i], align);
+        owed += fraction * (double)mem;
+        pinned[i] = owed >= 0.5 * (double)mem && used + mem <= avail;
         if (pinned[i]) {
             used += mem;
-            owed -= s->steps[i].bytes;
+            owed -= (double)mem;
         }
     }
     for (uint32_t i = 0; i < s->n_step; i++) { /* what rounding left over */
-        const uint64_t mem = weir_align_up(s->steps[i].offset + s->steps[i].bytes, align) -
-                             weir_align_down(s->steps[i].offset, align);
+        const uint64_t mem = step_mem(&s->steps[i], align);
         if (!pinned[i] && used + mem <= avail) {
             pinned[i] = 1;
             used += mem;
@@ -58,11 +64,8 @@ static uint64_t spread(const struct weir_sched *s, uint32_t align, uint64_t avai
 static uint64_t all_pinned_bytes(const struct weir_plan_in *in)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < in->sched->n_step; i++) {
-        const struct weir_step *st = &in->sched->steps[i];
-        sum += in->map_when_fits ? st->bytes
-                                 : weir_align_up(st->offset + st->bytes, in->align) - weir_align_down(st->offset, in->align);
-    }
+    for (uint32_t i = 0; i < in->sched->n_step; i++)
+        sum += in->map_when_fits ? in->sched->steps[i].bytes : step_mem(&in->sched->steps[i], in->align);
     return in->map_when_fits ? sum : weir_region_bytes(sum);
 }
 
@@ -143,12 +146,12 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
     }
 
     p.ctx = choose_ctx(in, fixed);
-    p.ctx_cut = p.ctx < in->ctx_train;
     p.kv_bytes = kv_region(in, p.ctx);
     if (fixed + p.kv_bytes + weir_region_bytes(in->scratch_bytes(in->scratch_arg, 1, p.ctx)) + ring_least > budget) {
         p.ctx = ctx_least;
         p.kv_bytes = kv_region(in, p.ctx);
     }
+    p.ctx_cut = p.ctx < in->ctx_train;
 
     /* Rows of a prefill pass: enough to hide the disk behind compute, for a small share of the budget.
      * When everything fits there is more to give. */
@@ -186,7 +189,7 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
         const uint64_t queue = weir_min_u64(weir_max_u64(IN_FLIGHT / p.slot_bytes, 8), 64);
         p.depth = (uint32_t)weir_min_u64(queue, weir_max_u64(p.n_slot - 1, 2));
         const uint64_t avail = whole_region(sat_sub(rest, p.ring_bytes));
-        p.pinned_bytes = weir_region_bytes(spread(s, in->align, avail, (double)avail / (double)s->bytes, p.pinned));
+        p.pinned_bytes = weir_region_bytes(spread(s, in->align, avail, p.pinned));
         for (uint32_t i = 0; i < s->n_step; i++) {
             p.n_pinned += p.pinned[i];
             p.streamed_bytes_per_pass += p.pinned[i] ? 0 : s->steps[i].bytes;

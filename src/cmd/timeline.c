@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Owns the reading of a trace into lists of spans, and the sums over them.  The words and the picture
- * are timeline_svg.c's.  A trace is a file like any other: what is not a plausible event of ours is
- * counted and left out, and what remains is sorted before anything relies on its order. */
+ * Owns the reading of a trace into lists of spans, and the sums over them; the words and the picture
+ * are timeline_words.c's and timeline_svg.c's.  A trace is a file like any other: what is not a
+ * plausible event of ours is counted and left out, and what remains is sorted before anything relies
+ * on its order. */
 #include "config.h"
 
 #include "src/cmd/timeline.h"
@@ -16,7 +17,7 @@
 
 /* Four months.  Later times are not times, and below it doubles still resolve two nanoseconds. */
 #define TIME_MAX_US 1e13
-#define VALUE_MAX 1e18
+#define VALUE_MAX   1e18
 
 static double number(const weir_json *object, const char *key)
 {
@@ -49,14 +50,16 @@ static enum weir_tl_kind kind_of(const weir_json *e, enum weir_lane lane)
     case WEIR_LANE_DISK: return is(e, "name", "pin") ? WEIR_TL_PIN : WEIR_TL_READ;
     case WEIR_LANE_RING: return WEIR_TL_RING;
     case WEIR_LANE_COMPUTE:
-        return is(e, "name", "matmul") ? WEIR_TL_MATMUL : is(e, "name", "attention") ? WEIR_TL_ATTENTION : WEIR_TL_OTHER;
+        return is(e, "name", "matmul")      ? WEIR_TL_MATMUL
+               : is(e, "name", "attention") ? WEIR_TL_ATTENTION
+                                            : WEIR_TL_OTHER;
     case WEIR_LANE_STALL: return WEIR_TL_STALL;
     default: return is(e, "name", "prefill") ? WEIR_TL_PREFILL : WEIR_TL_TOKEN;
     }
 }
 
-/* The kind and span of E; WEIR_TL_KINDS when it is none of ours, or (*n_odd) is ours and impossible.
- * Comparisons are written so that a NaN fails them. */
+/* The kind and span of E; WEIR_TL_KINDS when it is none of ours, or is ours and impossible, which
+ * counts in *n_odd.  Comparisons are written so that a NaN fails them. */
 static enum weir_tl_kind read_event(const weir_json *e, const double tid[WEIR_LANE_COUNT],
                                     struct weir_tl_span *ret, size_t *n_odd)
 {
@@ -252,7 +255,8 @@ void weir_tl_sum(const struct weir_tl *t, double t0, double t1, struct weir_tl_s
     for (int k = 0; k < WEIR_TL_KINDS; k++)
         ret->busy[k] = overlap(&t->kind[k], t0, t1);
     ret->disk = overlap(&t->disk, t0, t1);
-    ret->compute = ret->busy[WEIR_TL_MATMUL] + ret->busy[WEIR_TL_ATTENTION] + ret->busy[WEIR_TL_OTHER];
+    ret->compute = ret->busy[WEIR_TL_MATMUL] + ret->busy[WEIR_TL_ATTENTION] +
+                   ret->busy[WEIR_TL_OTHER];
     for (size_t i = 0; i < t->flight.n && t->flight.v[i].t0 <= t1; i++)
         if (t->flight.v[i].t1 >= t0 && t->flight.v[i].t1 <= t1) {
             ret->bytes += t->flight.v[i].value;
@@ -272,9 +276,11 @@ int weir_timeline_svg(const weir_json *trace, const char *name, FILE *out, struc
     const double dropped = number(weir_json_get(trace, "otherData"), "dropped");
     t.n_dropped = dropped > 0 && dropped <= VALUE_MAX ? dropped : 0;
     if (r == 0 && !n && t.n_odd)
-        r = weir_fail(err, -EINVAL, "%s: none of its %zu events has a possible time", name, t.n_odd);
+        r = weir_fail(err, -EINVAL, "%s: none of its %zu events has a possible time", name,
+                      t.n_odd);
     else if (r == 0 && !n)
-        r = weir_fail(err, -EINVAL, "%s: no events of weir in it: is it what 'weir run --trace' wrote?", name);
+        r = weir_fail(err, -EINVAL,
+                      "%s: no events of weir in it: is it what 'weir run --trace' wrote?", name);
     else if (r < 0 || (r = prepare(&t)) < 0)
         weir_fail(err, r, "%s: no memory for its %zu events", name, n);
     if (r == 0)

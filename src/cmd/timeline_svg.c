@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Owns how a run looks: the words, the lanes, the colours.  A lane is drawn by pixel columns: however
- * many events there are, they are first summed into COLS columns, so the size of the picture does not
- * depend on the length of the run.  Colours are Okabe and Ito's, told apart with any colour vision. */
+ * Owns how a timeline looks: the heading, the lanes and their labels, the axis, the enlarged part,
+ * the colours (Okabe and Ito's, more or less: told apart with any colour vision).  The words are
+ * timeline_words.c's, the insides of the lanes timeline_bars.c's. */
 #include "config.h"
 
 #include "src/cmd/timeline_svg.h"
 
+#include "src/cmd/timeline_bars.h"
 #include "src/cmd/timeline_words.h"
 
 #include <math.h>
@@ -14,176 +15,55 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WIDTH 1240
-#define LEFT 150  /* of the lanes: the labels are beside them */
-#define COLS 1060 /* of one pixel each */
-#define LEVELS 12 /* shades of a colour */
+#define WIDTH   1240
+#define LEFT    WEIR_TL_LEFT
+#define COLS    WEIR_TL_COLS
 #define CHAR_PX 6.3 /* an average character of the small text, on the generous side */
 
+/* clang-format off */
 static const char STYLE[] =
-    "text{font-family:system-ui,'Segoe UI','Helvetica Neue',Arial,'DejaVu Sans',sans-serif;font-size:11.5px;fill:#4a5058}"
-    ".bg{fill:#fff}.lane{fill:#f1f3f5}.h1{font-size:19px;font-weight:600;fill:#16181b}.h2{font-size:14px;fill:#16181b}"
-    ".h3{font-size:13.5px;font-weight:600;fill:#16181b}.name{font-size:12.5px;font-weight:600;fill:#16181b}"
-    ".read{stroke:#0072b2;fill:#0072b2}.pin{stroke:#e69f00;fill:#e69f00}.matmul{stroke:#009e73;fill:#009e73}"
-    ".attention{stroke:#b0589b;fill:#b0589b}.other{stroke:#7a828c;fill:#7a828c}.stall{stroke:#d4230e;fill:#d4230e}"
-    ".prefill{stroke:#c9b458;fill:#c9b458}.ring{fill:#56b4e9;fill-opacity:.45;stroke:#2a86bd}"
-    ".ringkey{fill:#56b4e9;fill-opacity:.5}.cut{stroke:#16181b;stroke-opacity:.3}.axis,.zoom{stroke:#868e96}.bars{fill:none;shape-rendering:crispEdges}"
-    "@media(prefers-color-scheme:dark){text{fill:#b4bcc6}.bg{fill:#14171b}.lane{fill:#20252b}"
-    ".h1,.h2,.h3,.name{fill:#f0f3f6}.read{stroke:#3590d8;fill:#3590d8}.pin{stroke:#f2b134;fill:#f2b134}"
-    ".matmul{stroke:#25b98e;fill:#25b98e}.attention{stroke:#dd8cc7;fill:#dd8cc7}.other{stroke:#98a1ac;fill:#98a1ac}"
-    ".stall{stroke:#ff5c47;fill:#ff5c47}.prefill{stroke:#8a7a33;fill:#8a7a33}.cut{stroke:#f0f3f6}.bars{fill:none}}";
-
-/* ---- columns ---- */
-
-/* One panel: the part of the run from t0 to t1, at y downward. */
-struct panel {
-    FILE *out;
-    const struct weir_tl *t;
-    struct weir_tl_sum sum;
-    int y;
-};
-
-static double column(const struct panel *p, double time)
-{
-    const double x = (time - p->sum.t0) / (p->sum.t1 - p->sum.t0) * COLS;
-    return x > 0 ? fmin(x, COLS) : 0;
-}
-
-/* Means over columns: whole columns are kept as differences, so that a span costs the same whatever
- * its length. */
-struct cols {
-    double v[COLS + 1];
-    double diff[COLS + 2];
-};
-
-static void add(struct cols *c, const struct panel *p, double t0, double t1, double weight)
-{
-    const double x0 = column(p, t0), x1 = column(p, t1);
-    if (!(x1 > x0))
-        return;
-    const int first = (int)x0, last = (int)x1;
-    if (first == last) {
-        c->v[first] += (x1 - x0) * weight;
-        return;
-    }
-    c->v[first] += (first + 1 - x0) * weight;
-    c->v[last] += (x1 - last) * weight;
-    c->diff[first + 1] += weight;
-    c->diff[last] -= weight;
-}
-
-static void add_list(struct cols *c, const struct panel *p, const struct weir_tl_list *l)
-{
-    for (size_t i = 0; i < l->n && l->v[i].t0 < p->sum.t1; i++)
-        add(c, p, l->v[i].t0, l->v[i].t1, 1);
-}
-
-static void finish(struct cols *c)
-{
-    double run = 0;
-    for (int x = 0; x < COLS; x++) {
-        run += c->diff[x];
-        c->v[x] = fmax(c->v[x] + run, 0);
-    }
-}
-
-/* A row of bars H high around Y: columns of like shade become one stroke. */
-static void draw_bars(const struct panel *p, const struct cols *c, const char *class, int y, int h)
-{
-    uint8_t shade[COLS + 1];
-    for (int x = 0; x < COLS; x++)
-        shade[x] = c->v[x] > 1e-9 ? (uint8_t)fmin(ceil(c->v[x] * LEVELS - 1e-6), LEVELS) : 0;
-    shade[COLS] = 0;
-    for (int level = 1; level <= LEVELS; level++) {
-        int end = -1;
-        for (int x = 0, from; x < COLS; x++) {
-            if (shade[x] != level)
-                continue;
-            for (from = x; shade[x + 1] == level;)
-                x++;
-            if (end < 0)
-                fprintf(p->out, "<path class=\"bars %s\" stroke-width=\"%d\" stroke-opacity=\"%.2f\" d=\"M%d %g", class, h,
-                        (double)level / LEVELS, LEFT + from, y + h / 2.0);
-            else
-                fprintf(p->out, "m%d 0", from - end);
-            fprintf(p->out, "h%d", x + 1 - from);
-            end = x + 1;
-        }
-        if (end >= 0)
-            fputs("\"/>\n", p->out);
-    }
-}
-
-/* Reads, darker the more of them were in flight.  Where both kinds were, pins have the lower part. */
-static void draw_disk(const struct panel *p, int y, int h)
-{
-    struct cols pin = { 0 }, read = { 0 }, busy = { 0 }, flight = { 0 };
-    add_list(&pin, p, &p->t->kind[WEIR_TL_PIN]);
-    add_list(&read, p, &p->t->kind[WEIR_TL_READ]);
-    add_list(&busy, p, &p->t->disk);
-    add_list(&flight, p, &p->t->flight);
-    finish(&pin);
-    finish(&read);
-    finish(&busy);
-    finish(&flight);
-    struct cols row[2][2] = { { { { 0 }, { 0 } } } }; /* [upper, lower][pin, read] */
-    for (int x = 0; x < COLS; x++) {
-        /* The mean of the reads in flight counts idle time as none, so both terms shrink with it. */
-        const double depth = p->t->depth ? flight.v[x] / (double)p->t->depth : 0;
-        const double v = 0.5 * busy.v[x] + 0.5 * depth;
-        row[0][read.v[x] > 1e-9].v[x] = v;
-        row[1][pin.v[x] <= 1e-9].v[x] = v;
-    }
-    const int upper = h * 3 / 5;
-    for (int k = 0; k < 2; k++) {
-        draw_bars(p, &row[0][k], k ? "read" : "pin", y, upper);
-        draw_bars(p, &row[1][k], k ? "read" : "pin", y + upper, h - upper);
-    }
-}
-
-static void draw_ring(const struct panel *p, int y, int h)
-{
-    const struct weir_tl_list *l = &p->t->kind[WEIR_TL_RING];
-    struct cols c = { 0 };
-    if (!(p->t->ring_max > 0))
-        return;
-    for (size_t i = 0; i < l->n; i++)
-        add(&c, p, l->v[i].t0, i + 1 < l->n ? l->v[i + 1].t0 : p->t->seconds, l->v[i].value / p->t->ring_max);
-    finish(&c);
-    fprintf(p->out, "<path class=\"ring\" d=\"M%d %d", LEFT, y + h);
-    int last = 0, from = 0; /* half pixels */
-    for (int x = 0; x < COLS; x++) {
-        const int v = (int)lround(fmin(c.v[x], 1) * 2 * h);
-        if (v != last) {
-            if (x > from)
-                fprintf(p->out, "H%d", LEFT + x);
-            fprintf(p->out, "V%g", y + h - v / 2.0);
-            from = x;
-            last = v;
-        }
-    }
-    fprintf(p->out, "H%dV%dz\"/>\n", LEFT + COLS, y + h);
-}
-
-static void draw_kind(const struct panel *p, enum weir_tl_kind k, const char *class, int y, int h)
-{
-    struct cols c = { 0 };
-    add_list(&c, p, &p->t->kind[k]);
-    finish(&c);
-    if (k == WEIR_TL_STALL) /* short ones matter: one in a hundred must still be seen */
-        for (int x = 0; x < COLS; x++)
-            c.v[x] = c.v[x] > 0.002 ? 0.15 + 0.85 * c.v[x] : c.v[x];
-    draw_bars(p, &c, class, y, h);
-}
+    "text{font:11.5px system-ui,'Segoe UI','Helvetica Neue',Arial,'DejaVu Sans',sans-serif;"
+    "fill:#4a5058}"
+    ".h1,.h2,.h3,.name{fill:#16181b}.h1,.h3,.name{font-weight:600}"
+    ".h1{font-size:19px}.h2{font-size:14px}.h3{font-size:14px}.name{font-size:12.5px}"
+    ".bg{fill:#fff}"
+    ".lane{fill:#f1f3f5}"
+    ".prefill{stroke:#c9b458;fill:#c9b458}"
+    ".pin{stroke:#e69f00;fill:#e69f00}"
+    ".read{stroke:#0072b2;fill:#0072b2}"
+    ".ring{stroke:#2a86bd;fill:#56b4e9;fill-opacity:.5}"
+    ".matmul{stroke:#009e73;fill:#009e73}"
+    ".attention{stroke:#b0589b;fill:#b0589b}"
+    ".other{stroke:#7a828c;fill:#7a828c}"
+    ".stall{stroke:#d4230e;fill:#d4230e}"
+    ".cut{stroke:#16181b;stroke-opacity:.3}"
+    ".axis,.zoom{stroke:#868e96}"
+    "@media(prefers-color-scheme:dark){"
+    "text{fill:#b4bcc6}"
+    ".h1,.h2,.h3,.name{fill:#f0f3f6}"
+    ".bg{fill:#14171b}"
+    ".lane{fill:#20252b}"
+    ".prefill{stroke:#6b5f27;fill:#6b5f27}"
+    ".pin{stroke:#f2b134;fill:#f2b134}"
+    ".read{stroke:#3590d8;fill:#3590d8}"
+    ".matmul{stroke:#25b98e;fill:#25b98e}"
+    ".attention{stroke:#dd8cc7;fill:#dd8cc7}"
+    ".other{stroke:#98a1ac;fill:#98a1ac}"
+    ".stall{stroke:#ff5c47;fill:#ff5c47}"
+    ".cut{stroke:#f0f3f6}}"
+    ".bars{fill:none;shape-rendering:crispEdges}"; /* last: strokes only */
+/* clang-format on */
 
 /* ---- lanes ---- */
 
-static void text(const struct panel *p, const char *class, double x, int y, const char *anchor, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
-static void text(const struct panel *p, const char *class, double x, int y, const char *anchor, const char *format, ...)
+static void text(const struct weir_tl_panel *p, const char *class, double x, int y,
+                 const char *anchor, const char *format, ...) __attribute__((format(printf, 6, 7)));
+static void text(const struct weir_tl_panel *p, const char *class, double x, int y,
+                 const char *anchor, const char *format, ...)
 {
     va_list ap;
-    fprintf(p->out, "<text class=\"%s\" x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", class, x, y, anchor);
+    fprintf(p->out, "<text class=\"%s\" x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", class, x, y,
+            anchor);
     va_start(ap, format);
     vfprintf(p->out, format, ap);
     va_end(ap);
@@ -191,10 +71,13 @@ static void text(const struct panel *p, const char *class, double x, int y, cons
 }
 
 /* A lane's ground and labels, in a group that draws what follows until lane_end. */
-static void lane(const struct panel *p, const char *name, const char *figure, int y, int h, const char *tip)
+static void lane(const struct weir_tl_panel *p, const char *name, const char *figure, int y, int h,
+                 const char *tip)
 {
-    fprintf(p->out, "<g><title>%s: %s</title><rect class=\"lane\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n", name, tip,
-            LEFT, y, COLS, h);
+    fprintf(p->out,
+            "<g><title>%s: %s</title><rect class=\"lane\" x=\"%d\" y=\"%d\" width=\"%d\" "
+            "height=\"%d\"/>\n",
+            name, tip, LEFT, y, COLS, h);
     text(p, "name", 16, y + (h < 28 ? h / 2 + 5 : h / 2 - 2), "start", "%s", name);
     if (h < 28)
         text(p, "fig", LEFT - 8, y + h / 2 + 5, "end", "%s", figure);
@@ -202,7 +85,7 @@ static void lane(const struct panel *p, const char *name, const char *figure, in
         text(p, "fig", 16, y + h / 2 + 13, "start", "%s", figure);
 }
 
-static void lane_end(const struct panel *p) { fputs("</g>\n", p->out); }
+static void lane_end(const struct weir_tl_panel *p) { fputs("</g>\n", p->out); }
 
 /* 1, 2, 5, 10, ... times BASE, at least LEAST. */
 static double round_step(double base, double least)
@@ -214,7 +97,7 @@ static double round_step(double base, double least)
 }
 
 /* Which tokens get a number: enough to find one's way, with room for the digits. */
-static size_t number_step(const struct panel *p, size_t *ret_line_step)
+static size_t number_step(const struct weir_tl_panel *p, size_t *ret_line_step)
 {
     const struct weir_tl_list *l = &p->t->kind[WEIR_TL_TOKEN];
     double width = 0;
@@ -222,67 +105,91 @@ static size_t number_step(const struct panel *p, size_t *ret_line_step)
     for (size_t i = 0; i < l->n && l->v[i].t0 < p->sum.t1; i++)
         if (l->v[i].t1 > p->sum.t0) {
             n++;
-            width = fmax(width, column(p, l->v[i].t1));
+            width = fmax(width, weir_tl_column(p, l->v[i].t1));
         }
-    const double each = n ? fmax(width - column(p, l->v[0].t0), 1) / (double)n : COLS;
+    const double each = n ? fmax(width - weir_tl_column(p, l->v[0].t0), 1) / (double)n : COLS;
     const size_t step = (size_t)round_step(1, (l->n > 999 ? 44 : 26) / each);
     *ret_line_step = each >= 5 ? 1 : step;
     return step;
 }
 
-/* The band of passes at y, and a line at the start of each through everything below it. */
-static void draw_passes(const struct panel *p, int y, int h, int bottom)
+/* Name the prefill passes where there is room, Y being the line of the text, and set MARK[column]
+ * where one begins or ends. */
+static void label_prefills(const struct weir_tl_panel *p, int y, bool mark[COLS + 1])
 {
-    const struct weir_tl_list *pre = &p->t->kind[WEIR_TL_PREFILL], *tok = &p->t->kind[WEIR_TL_TOKEN];
-    bool mark[COLS + 1] = { false };
-    size_t line_step;
-    const size_t step = number_step(p, &line_step);
-    double free_from = LEFT; /* of text */
-    for (size_t i = 0; i < pre->n; i++) {
-        const double x0 = LEFT + column(p, pre->v[i].t0), x1 = LEFT + column(p, pre->v[i].t1);
+    const struct weir_tl_list *l = &p->t->kind[WEIR_TL_PREFILL];
+    double free_from = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        const double x0 = weir_tl_column(p, l->v[i].t0), x1 = weir_tl_column(p, l->v[i].t1);
         char label[64];
-        if (!(x1 > x0) || pre->v[i].t1 <= p->sum.t0)
+        if (!(x1 > x0))
             continue;
-        mark[(int)(x0 - LEFT)] = mark[(int)(x1 - LEFT)] = true;
-        int n = snprintf(label, sizeof(label), "prefill, %.0f tokens", pre->v[i].value);
+        mark[(int)x0] = mark[(int)x1] = true;
+        int n = snprintf(label, sizeof(label), "prefill, %.0f tokens", l->v[i].value);
         if (n * CHAR_PX > x1 - x0)
             n = snprintf(label, sizeof(label), "prefill");
         if (n * CHAR_PX > x1 - x0 || x0 < free_from)
             continue;
-        text(p, "num", (x0 + x1) / 2, y + h - 4, "middle", "%s", label);
+        text(p, "num", LEFT + (x0 + x1) / 2, y, "middle", "%s", label);
         free_from = x1;
     }
-    free_from = LEFT;
-    for (size_t i = 0; i < tok->n; i++) {
-        const double x0 = LEFT + column(p, tok->v[i].t0), x1 = LEFT + column(p, tok->v[i].t1);
-        if (tok->v[i].t1 <= p->sum.t0 || tok->v[i].t0 >= p->sum.t1)
+}
+
+/* The same for the tokens, which have numbers. */
+static void label_tokens(const struct weir_tl_panel *p, int y, bool mark[COLS + 1])
+{
+    const struct weir_tl_list *l = &p->t->kind[WEIR_TL_TOKEN];
+    size_t line_step;
+    const size_t step = number_step(p, &line_step);
+    double free_from = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        const double x0 = weir_tl_column(p, l->v[i].t0), x1 = weir_tl_column(p, l->v[i].t1);
+        if (l->v[i].t1 <= p->sum.t0 || l->v[i].t0 >= p->sum.t1)
             continue;
-        if (i + 1 == tok->n)
-            mark[(int)(x1 - LEFT)] = true;
+        if (i + 1 == l->n)
+            mark[(int)x1] = true;
         if (i && (i + 1) % line_step)
             continue;
-        mark[(int)(x0 - LEFT)] = true;
-        /* In the middle of a wide token, else where the token begins. */
+        mark[(int)x0] = true;
+        if (i && (i + 1) % step)
+            continue;
+        /* In the middle of the token when each has a number, else where it begins. */
         char label[32];
         const double w = CHAR_PX * (snprintf(label, sizeof(label), "%zu", i + 1) + 1);
         const double at = step == 1 ? (x0 + x1) / 2 - w / 2 : x0;
-        if ((step == 1 && x1 - x0 < w) || (i && (i + 1) % step) || at < free_from || at + w > LEFT + COLS)
+        if ((step == 1 && x1 - x0 < w) || at < free_from || at + w > COLS)
             continue;
-        text(p, "num", at + w / 2, y + h - 4, "middle", "%s", label);
+        text(p, "num", LEFT + at + w / 2, y, "middle", "%s", label);
         free_from = at + w;
     }
+}
+
+/* What is written in the band of passes, H high, and a line at the start of each down to BOTTOM. */
+static void draw_passes(const struct weir_tl_panel *p, int h, int bottom)
+{
+    bool mark[COLS + 1] = { false };
+    label_prefills(p, p->y + h - 5, mark);
+    label_tokens(p, p->y + h - 5, mark);
     fputs("<path class=\"bars cut\" d=\"", p->out);
     for (int x = 0, last = -9; x <= COLS; x++)
         if (mark[x] && x - last >= 4) {
-            fprintf(p->out, "M%d.5 %dV%d", LEFT + x, y, bottom);
+            fprintf(p->out, "M%d.5 %dV%d", LEFT + x, p->y, bottom);
             last = x;
         }
     fputs("\"/>\n", p->out);
 }
 
-static void draw_axis(const struct panel *p, int y)
+static void draw_axis(const struct weir_tl_panel *p, int y)
 {
     static const double long_steps[] = { 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000, 36000 };
+    /* Minutes and hours only for steps of whole ones. */
+    static const struct {
+        double seconds, at_least;
+        const char *name;
+    } unit[] = {
+        { 3600, 3600, "h" }, { 60, 60, "min" }, { 1, 1, "s" },
+        { 1e-3, 1e-3, "ms" }, { 1e-6, 0, "µs" },
+    };
     const double least = (p->sum.t1 - p->sum.t0) / 11;
     double step = round_step(1e-9, least);
     if (step > 50) { /* minutes and hours go by sixties */
@@ -291,17 +198,20 @@ static void draw_axis(const struct panel *p, int y)
             step = long_steps[i];
     }
     const double end = p->sum.t1;
-    const double unit = step >= 3600 ? 3600 : step >= 60 ? 60 : end >= 1 ? 1 : end >= 1e-3 ? 1e-3 : 1e-6;
-    const char *name = unit == 3600 ? "h" : unit == 60 ? "min" : unit == 1 ? "s" : unit == 1e-3 ? "ms" : "µs";
+    int u = 0;
+    while (unit[u].at_least > (u < 2 ? step : end))
+        u++;
     int digits = 0;
-    for (double s = step / unit; digits < 9 && fabs(s - round(s)) > 1e-6 * s; digits++)
+    for (double s = step / unit[u].seconds; digits < 9 && fabs(s - round(s)) > 1e-6 * s; digits++)
         s *= 10;
     fprintf(p->out, "<path class=\"bars axis\" d=\"M%d %d.5h%d\"/>\n", LEFT, y, COLS);
     const double first = ceil(p->sum.t0 / step - 1e-9);
     for (int i = 0; i < 40 && (first + i) * step <= end * (1 + 1e-12); i++) {
-        const double at = (first + i) * step, x = LEFT + column(p, at);
+        const double at = (first + i) * step, x = LEFT + weir_tl_column(p, at);
         fprintf(p->out, "<path class=\"bars axis\" d=\"M%d.5 %dv6\"/>\n", (int)x, y);
-        text(p, "tick", x, y + 19, "middle", "%.*f %s", digits, at / unit, name);
+        const bool last = x > LEFT + COLS - 12; /* its label must not leave the picture */
+        text(p, "tick", last ? WIDTH - 2 : x, y + 19, last ? "end" : "middle", "%.*f %s", digits,
+             at / unit[u].seconds, unit[u].name);
     }
 }
 
@@ -319,68 +229,111 @@ static const char *tail(const char *name, size_t max)
     return p;
 }
 
-enum { PASS_H = 20, DISK_H = 32, RING_H = 46, ROW_H = 18, STALL_H = 22, GAP = 7, AXIS_H = 26, ZOOM_H = 92 };
+enum { PASS_H = 20, DISK_H = 32, RING_H = 46, ROW_H = 18, STALL_H = 22 }; /* of the lanes */
+enum { GAP = 7, AXIS_H = 26, ZOOM_H = 92 };
+
+#define TIP 400
+
+static int kernel_rows(const struct weir_tl *t) { return t->n_event[WEIR_TL_OTHER] ? 3 : 2; }
 
 static int panel_height(const struct weir_tl *t)
 {
-    const int rows = t->n_event[WEIR_TL_OTHER] ? 3 : 2;
-    return PASS_H + DISK_H + RING_H + rows * ROW_H + STALL_H + 5 * GAP + AXIS_H;
+    return PASS_H + DISK_H + RING_H + kernel_rows(t) * ROW_H + STALL_H + 5 * GAP + AXIS_H;
 }
 
-static void draw_panel(const struct panel *p)
+/* Each of these draws a lane at Y and answers where the next one goes. */
+
+static int lane_passes(const struct weir_tl_panel *p, int y)
 {
-    const struct weir_tl *t = p->t;
-    const struct weir_tl_sum *s = &p->sum;
-    const double span = s->t1 - s->t0;
-    const struct weir_tl_word run = weir_tl_seconds(span);
-    char tip[400];
-    int y = p->y;
-    snprintf(tip, sizeof(tip), "%zu of prompts (prefill), %zu of one token each", t->n_event[WEIR_TL_PREFILL], t->n_event[WEIR_TL_TOKEN]);
+    const size_t *n = p->t->n_event;
+    char tip[TIP];
+    snprintf(tip, sizeof(tip), "%zu of prompts (prefill), %zu of one token each",
+             n[WEIR_TL_PREFILL], n[WEIR_TL_TOKEN]);
     lane(p, "passes", "", y, PASS_H, tip);
-    draw_kind(p, WEIR_TL_PREFILL, "prefill", y, PASS_H);
+    weir_tl_draw_kind(p, WEIR_TL_PREFILL, "prefill", y, PASS_H);
     lane_end(p);
-    y += PASS_H + GAP;
+    return y + PASS_H + GAP;
+}
 
-    snprintf(tip, sizeof(tip), "busy %s of %s; %zu reads ended here, %s, %s while busy; at most %zu in flight at once",
-             weir_tl_percent(s->disk, span).s, run.s, s->n_read, weir_tl_bytes(s->bytes, "").s, weir_tl_bytes(s->disk > 0 ? s->bytes / s->disk : 0, "/s").s, t->depth);
-    struct weir_tl_word w = weir_tl_percent(s->disk, span);
-    char figure[64];
-    snprintf(figure, sizeof(figure), "%s busy", w.s);
+static int lane_disk(const struct weir_tl_panel *p, int y)
+{
+    const struct weir_tl_sum *s = &p->sum;
+    const struct weir_tl_word busy = weir_tl_percent(s->disk, s->t1 - s->t0);
+    const double rate = s->disk > 0 ? s->bytes / s->disk : 0;
+    char tip[TIP], figure[TIP];
+    snprintf(
+        tip, sizeof(tip),
+        "busy %s of %s; %zu reads ended here, %s, %s while busy; at most %zu in flight at once",
+        busy.s, weir_tl_seconds(s->t1 - s->t0).s, s->n_read, weir_tl_bytes(s->bytes, "").s,
+        weir_tl_bytes(rate, "/s").s, p->t->depth);
+    snprintf(figure, sizeof(figure), "%s busy", busy.s);
     lane(p, "disk", figure, y, DISK_H, tip);
-    draw_disk(p, y, DISK_H);
+    weir_tl_draw_disk(p, y, DISK_H);
     lane_end(p);
-    y += DISK_H + GAP;
+    return y + DISK_H + GAP;
+}
 
-    w = weir_tl_bytes(t->ring_max, "");
-    snprintf(tip, sizeof(tip), "bytes read and not yet used, as of the last arrival; at most %s; %zu samples in all", w.s, t->n_event[WEIR_TL_RING]);
-    snprintf(figure, sizeof(figure), t->n_event[WEIR_TL_RING] ? "max %s" : "not recorded%.0s", w.s);
+static int lane_ring(const struct weir_tl_panel *p, int y)
+{
+    const size_t n = p->t->n_event[WEIR_TL_RING];
+    const struct weir_tl_word max = weir_tl_bytes(p->t->ring_max, "");
+    char tip[TIP], figure[TIP] = "not recorded";
+    snprintf(tip, sizeof(tip),
+             "bytes read and not yet used, as of the last arrival; at most %s; %zu samples in all",
+             max.s, n);
+    if (n)
+        snprintf(figure, sizeof(figure), "max %s", max.s);
     lane(p, "ring", figure, y, RING_H, tip);
-    draw_ring(p, y, RING_H);
+    weir_tl_draw_ring(p, y, RING_H);
     lane_end(p);
-    y += RING_H + GAP;
+    return y + RING_H + GAP;
+}
 
-    const int rows = t->n_event[WEIR_TL_OTHER] ? 3 : 2;
+static int lane_compute(const struct weir_tl_panel *p, int y)
+{
     static const char *const kernel[] = { "matmul", "attention", "other" };
-    snprintf(tip, sizeof(tip), "busy %s of %s: matmul %s, attention %s, other %s; the time it waited for the disk is not counted",
-             weir_tl_percent(s->compute, span).s, run.s, weir_tl_seconds(s->busy[WEIR_TL_MATMUL]).s, weir_tl_seconds(s->busy[WEIR_TL_ATTENTION]).s, weir_tl_seconds(s->busy[WEIR_TL_OTHER]).s);
-    snprintf(figure, sizeof(figure), "%s", weir_tl_percent(s->compute, span).s);
-    lane(p, "compute", figure, y, rows * ROW_H, tip);
+    const struct weir_tl_sum *s = &p->sum;
+    const struct weir_tl_word busy = weir_tl_percent(s->compute, s->t1 - s->t0);
+    const int rows = kernel_rows(p->t);
+    char tip[TIP];
+    snprintf(
+        tip, sizeof(tip),
+        "busy %s of %s: matmul %s, attention %s, other %s; waiting for the disk is not counted",
+        busy.s, weir_tl_seconds(s->t1 - s->t0).s, weir_tl_seconds(s->busy[WEIR_TL_MATMUL]).s,
+        weir_tl_seconds(s->busy[WEIR_TL_ATTENTION]).s, weir_tl_seconds(s->busy[WEIR_TL_OTHER]).s);
+    lane(p, "compute", busy.s, y, rows * ROW_H, tip);
     for (int k = 0; k < rows; k++, y += ROW_H) {
         text(p, "fig", LEFT - 8, y + 13, "end", "%s", kernel[k]);
-        draw_kind(p, (enum weir_tl_kind)(WEIR_TL_MATMUL + k), kernel[k], y + (k > 0), ROW_H - (k > 0));
+        weir_tl_draw_kind(p, (enum weir_tl_kind)(WEIR_TL_MATMUL + k), kernel[k], y + (k > 0),
+                          ROW_H - (k > 0));
     }
     lane_end(p);
-    y += GAP;
+    return y + GAP;
+}
 
-    snprintf(tip, sizeof(tip), "compute waited for the disk %s, %s of %s; %zu waits in the whole run",
-             weir_tl_seconds(s->busy[WEIR_TL_STALL]).s, weir_tl_percent(s->busy[WEIR_TL_STALL], span).s, run.s, t->n_event[WEIR_TL_STALL]);
-    w = s->busy[WEIR_TL_STALL] > 0 ? weir_tl_seconds(s->busy[WEIR_TL_STALL]) : (struct weir_tl_word){ "none" };
-    lane(p, "stall", w.s, y, STALL_H, tip);
-    draw_kind(p, WEIR_TL_STALL, "stall", y, STALL_H);
+static int lane_stall(const struct weir_tl_panel *p, int y)
+{
+    const double span = p->sum.t1 - p->sum.t0, stall = p->sum.busy[WEIR_TL_STALL];
+    const struct weir_tl_word w = weir_tl_seconds(stall);
+    char tip[TIP];
+    snprintf(tip, sizeof(tip),
+             "compute waited for the disk %s, %s of %s; %zu waits in the whole run", w.s,
+             weir_tl_percent(stall, span).s, weir_tl_seconds(span).s, p->t->n_event[WEIR_TL_STALL]);
+    lane(p, "stall", stall > 0 ? w.s : "none", y, STALL_H, tip);
+    weir_tl_draw_kind(p, WEIR_TL_STALL, "stall", y, STALL_H);
     lane_end(p);
-    y += STALL_H;
-    draw_passes(p, p->y, PASS_H, y);
-    draw_axis(p, y + GAP);
+    return y + STALL_H + GAP;
+}
+
+static void draw_panel(const struct weir_tl_panel *p)
+{
+    int y = lane_passes(p, p->y);
+    y = lane_disk(p, y);
+    y = lane_ring(p, y);
+    y = lane_compute(p, y);
+    y = lane_stall(p, y);
+    draw_passes(p, PASS_H, y - GAP);
+    draw_axis(p, y);
 }
 
 /* Three tokens in the middle, where there are many more than that. */
@@ -404,13 +357,16 @@ static bool choose_zoom(const struct weir_tl *t, size_t *ret_first, double *ret_
     return true;
 }
 
-static void draw_legend(const struct panel *p)
+static void draw_legend(const struct weir_tl_panel *p)
 {
-    static const struct { const char *class, *words; enum weir_tl_kind k; } item[] = {
-        { "prefill", "prefill pass (the prompt)", WEIR_TL_PREFILL },
-        { "pin", "read that stays in memory (pin)", WEIR_TL_PIN },
+    static const struct {
+        const char *class, *words;
+        enum weir_tl_kind k;
+    } item[] = {
+        { "prefill", "prefill pass", WEIR_TL_PREFILL },
+        { "pin", "pinned read (stays in memory)", WEIR_TL_PIN },
         { "read", "streamed read", WEIR_TL_READ },
-        { "ringkey", "ready in the ring", WEIR_TL_RING },
+        { "ring", "ready in the ring", WEIR_TL_RING },
         { "matmul", "matmul", WEIR_TL_MATMUL },
         { "attention", "attention", WEIR_TL_ATTENTION },
         { "other", "other kernels", WEIR_TL_OTHER },
@@ -419,11 +375,14 @@ static void draw_legend(const struct panel *p)
     double x = LEFT;
     for (size_t i = 0; i < sizeof(item) / sizeof(item[0]); i++)
         if (p->t->n_event[item[i].k]) {
-            fprintf(p->out, "<rect class=\"%s\" x=\"%.0f\" y=\"%d\" width=\"14\" height=\"12\" stroke=\"none\"/>\n", item[i].class, x, p->y);
+            fprintf(p->out,
+                    "<rect class=\"%s\" x=\"%.0f\" y=\"%d\" width=\"14\" height=\"12\"/>\n",
+                    item[i].class, x, p->y);
             text(p, "key", x + 19, p->y + 10, "start", "%s", item[i].words);
-            x += 40 + CHAR_PX * (double)strlen(item[i].words);
+            x += 36 + CHAR_PX * (double)strlen(item[i].words);
         }
-    text(p, "key", LEFT, p->y + 31, "start", "Paler: busy for less of that pixel's time; on the disk also: fewer reads in "
+    text(p, "key", LEFT, p->y + 31, "start",
+         "Paler: busy for less of that pixel's time; on the disk also: fewer reads in "
          "flight. Vertical lines: where a pass begins. Times are since the first event.");
 }
 
@@ -432,60 +391,81 @@ static void line(FILE *out, const char *class, int y)
     fprintf(out, "<text class=\"%s\" x=\"16\" y=\"%d\">", class, y);
 }
 
-static void draw_head(const struct panel *p, const char *name, int height)
+static void line_end(FILE *out) { fputs("</text>\n", out); }
+
+static void draw_head(FILE *out, const char *name, int height)
 {
-    FILE *out = p->out;
     const char *end = tail(name, 80);
-    fprintf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\">\n",
+    fprintf(out,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+            "viewBox=\"0 0 %d %d\" role=\"img\">\n<title>weir timeline: ",
             WIDTH, height, WIDTH, height);
-    fputs("<title>weir timeline: ", out);
     weir_tl_escape(out, end);
-    fprintf(out, "</title>\n<style>%s</style>\n<rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n", STYLE, WIDTH, height);
+    fprintf(out, "</title>\n<style>%s</style>\n", STYLE);
+    fprintf(out, "<rect class=\"bg\" width=\"%d\" height=\"%d\"/>\n", WIDTH, height);
     line(out, "h1", 34);
     fputs(end == name ? "Timeline of " : "Timeline of …", out);
     weir_tl_escape(out, end);
-    fputs("</text>\n", out);
-    line(out, "h2", 60);
-    weir_tl_say_hidden(out, p->t, &p->sum);
-    fputs("</text>\n", out);
-    line(out, "h2", 80);
-    weir_tl_say_amounts(out, p->t, &p->sum);
-    fputs("</text>\n", out);
-    line(out, "h2", 100);
-    weir_tl_say_tokens(out, p->t);
-    fputs("</text>\n", out);
-    line(out, "h2", 120);
-    weir_tl_say_gaps(out, p->t);
-    fputs("</text>\n", out);
+    line_end(out);
+}
+
+/* The sentences, as far as there is something to say.  Answers where the first panel goes; with OUT
+ * NULL only that, as the height comes first in the file. */
+static int draw_words(FILE *out, const struct weir_tl_panel *p)
+{
+    const struct weir_tl *t = p->t;
+    int y = 60;
+    for (int k = 0; k < 4; k++) {
+        if ((k == 1 && !p->sum.n_read) || (k == 3 && !t->n_odd && !t->n_dropped) ||
+            (k == 2 && !t->n_event[WEIR_TL_PREFILL] && !t->n_event[WEIR_TL_TOKEN]))
+            continue;
+        if (out) {
+            line(out, "h2", y);
+            if (k == 0)
+                weir_tl_say_hidden(out, t, &p->sum);
+            else if (k == 1)
+                weir_tl_say_amounts(out, t, &p->sum);
+            else if (k == 2)
+                weir_tl_say_tokens(out, t);
+            else
+                weir_tl_say_gaps(out, t);
+            line_end(out);
+        }
+        y += 20;
+    }
+    return y;
 }
 
 /* The part from T0 to T1 below the panel *P, which becomes the panel of that part. */
-static void draw_zoom(struct panel *p, size_t first, double t0, double t1)
+static void draw_zoom(struct weir_tl_panel *p, size_t first, double t0, double t1)
 {
-    const double x0 = LEFT + column(p, t0), x1 = fmax(LEFT + column(p, t1), x0 + 2);
+    const double x0 = LEFT + weir_tl_column(p, t0), x1 = fmax(LEFT + weir_tl_column(p, t1), x0 + 2);
     const int top = p->y + panel_height(p->t) - 2, y = p->y + panel_height(p->t) + ZOOM_H;
     /* A bracket under the overview says which part is enlarged. */
-    fprintf(p->out, "<path class=\"zoom\" fill=\"none\" d=\"M%d %dv-6L%.1f %dv-6M%d %dv-6L%.1f %dv-6\"/>\n", LEFT, top + 34, x0,
-            top + 6, LEFT + COLS, top + 34, x1, top + 6);
+    fprintf(p->out,
+            "<path class=\"zoom\" fill=\"none\" d=\"M%d %dv-6L%.1f %dv-6M%d %dv-6L%.1f %dv-6\"/>\n",
+            LEFT, top + 34, x0, top + 6, LEFT + COLS, top + 34, x1, top + 6);
     p->y = y;
     weir_tl_sum(p->t, t0, t1, &p->sum);
     line(p->out, "h3", y - 34);
     fprintf(p->out, "Tokens %zu to %zu, enlarged</text>\n", first + 1, first + 3);
     line(p->out, "h2", y - 14);
     weir_tl_say_hidden(p->out, p->t, &p->sum);
-    fputs("</text>\n", p->out);
+    line_end(p->out);
     draw_panel(p);
 }
 
 void weir_tl_draw(const struct weir_tl *t, const char *name, FILE *out)
 {
-    struct panel p = { .out = out, .t = t, .y = t->n_odd || t->n_dropped ? 140 : 120 };
+    struct weir_tl_panel p = { .out = out, .t = t };
     const int panel = panel_height(t);
     size_t first = 0;
     double t0 = 0, t1 = 0;
     const bool zoom = choose_zoom(t, &first, &t0, &t1);
     weir_tl_sum(t, 0, t->seconds, &p.sum);
-    draw_head(&p, name, p.y + panel + (zoom ? ZOOM_H + panel : 0) + 58);
+    p.y = draw_words(NULL, &p);
+    draw_head(out, name, p.y + panel + (zoom ? ZOOM_H + panel : 0) + 58);
+    draw_words(out, &p);
     draw_panel(&p);
     if (zoom)
         draw_zoom(&p, first, t0, t1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the reading half of the timeline (timeline.c) hands to the drawing half (timeline_svg.c).
- * Times are seconds since the first event.  Everything is finite, sorted by t0, and inside the run. */
+ * What the reading half of the timeline (timeline.c) hands to the drawing half (timeline_svg.c,
+ * timeline_bars.c, timeline_words.c).  Times are seconds since the first event; everything is
+ * finite, sorted by t0, and inside the run. */
 #ifndef WEIR_SRC_CMD_TIMELINE_SVG_H
 #define WEIR_SRC_CMD_TIMELINE_SVG_H
 
@@ -11,7 +12,7 @@
 
 struct weir_tl_span {
     double t0, t1;
-    double value; /* bytes of a read or of the ring, tokens of a pass; unused where spans were merged */
+    double value; /* bytes of a read or of the ring, tokens of a pass; nothing in merged spans */
 };
 
 struct weir_tl_list {
@@ -20,12 +21,12 @@ struct weir_tl_list {
 };
 
 enum weir_tl_kind {
-    WEIR_TL_PIN,       /* reads of what stays in memory */
-    WEIR_TL_READ,      /* reads that pass through the ring */
-    WEIR_TL_RING,      /* samples: bytes ready from t0 on */
+    WEIR_TL_PIN,  /* reads of what stays in memory */
+    WEIR_TL_READ, /* reads that pass through the ring */
+    WEIR_TL_RING, /* samples: bytes ready from t0 on */
     WEIR_TL_MATMUL,
     WEIR_TL_ATTENTION,
-    WEIR_TL_OTHER,     /* kernels this file has no name for */
+    WEIR_TL_OTHER, /* kernels this file has no name for */
     WEIR_TL_STALL,
     WEIR_TL_PREFILL,
     WEIR_TL_TOKEN,
@@ -40,8 +41,8 @@ struct weir_tl {
     struct weir_tl_list disk;   /* their union */
     size_t n_event[WEIR_TL_KINDS];
     double pin_bytes, ring_max;
-    size_t depth;   /* the most reads in flight at once */
-    size_t n_odd;   /* events in our lanes that made no sense and were left out */
+    size_t depth;     /* the most reads in flight at once */
+    size_t n_odd;     /* events in our lanes that made no sense and were left out */
     double n_dropped; /* events that did not fit in the trace */
     double seconds;   /* the whole run, > 0 */
 };
@@ -57,7 +58,8 @@ struct weir_tl_sum {
 
 void weir_tl_sum(const struct weir_tl *t, double t0, double t1, struct weir_tl_sum *ret);
 
-/* Draw T, called NAME, to OUT.  Always well-formed and below 500 KB.  Errors of OUT are the caller's. */
+/* Draw T, called NAME, to OUT.  Always well-formed and below 500 KB.  Errors of OUT are the
+ * caller's. */
 void weir_tl_draw(const struct weir_tl *t, const char *name, FILE *out);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Owns the words of a timeline: numbers with units, and the sentences above the picture.  All text that
- * comes from outside goes through weir_tl_escape. */
+ * Owns the words of a timeline: numbers with units, and the sentences above the picture.  All text
+ * that comes from outside goes through weir_tl_escape. */
 #include "config.h"
 
 #include "src/cmd/timeline_words.h"
@@ -27,8 +27,13 @@ static struct weir_tl_word fmt(double v, const char *unit)
 
 struct weir_tl_word weir_tl_seconds(double s)
 {
-    return s >= 7200 ? fmt(s / 3600, " h") : s >= 300 ? fmt(s / 60, " min") : s >= 1 || s == 0 ? fmt(s, " s") :
-           s >= 1e-3 ? fmt(s * 1e3, " ms") : fmt(s * 1e6, " µs");
+    if (s >= 7200)
+        return fmt(s / 3600, " h");
+    if (s >= 300)
+        return fmt(s / 60, " min");
+    if (s >= 1 || s == 0)
+        return fmt(s, " s");
+    return s >= 1e-3 ? fmt(s * 1e3, " ms") : fmt(s * 1e6, " µs");
 }
 
 struct weir_tl_word weir_tl_bytes(double n, const char *per)
@@ -85,23 +90,29 @@ void weir_tl_say_hidden(FILE *out, const struct weir_tl *t, const struct weir_tl
 {
     const double span = s->t1 - s->t0, stall = s->busy[WEIR_TL_STALL];
     if (s->disk <= 0) {
-        fprintf(out, "Nothing was read from disk in %s%s", weir_tl_seconds(span).s, stall > 0 ? "" : ".");
+        fprintf(out, "Nothing was read from disk in %s%s", weir_tl_seconds(span).s,
+                stall > 0 ? "" : ".");
         if (stall > 0)
             fprintf(out, "; compute waited %s.", weir_tl_seconds(stall).s);
         return;
     }
-    fprintf(out, "The disk was busy %s of %s; ", weir_tl_percent(s->disk, span).s, weir_tl_seconds(span).s);
+    fprintf(out, "The disk was busy %s of %s; ", weir_tl_percent(s->disk, span).s,
+            weir_tl_seconds(span).s);
     if (!t->n_event[WEIR_TL_STALL] && !(s->compute > 0)) {
-        fprintf(out, "compute is not in this trace.");
+        fputs("compute is not in this trace.", out);
         return;
     }
     if (stall <= 0)
-        fprintf(out, "compute never waited for it, so all of the disk's time was hidden behind compute.");
+        fputs("compute never waited for it, so all of the disk's time was hidden behind compute.",
+              out);
     else if (stall >= s->disk)
-        fprintf(out, "compute waited for it %s, so none of the disk's time was hidden behind compute.", weir_tl_seconds(stall).s);
+        fprintf(out,
+                "compute waited for it %s, so none of the disk's time was hidden behind compute.",
+                weir_tl_seconds(stall).s);
     else
-        fprintf(out, "compute waited for it %s, so %s of the disk's time was hidden behind compute.", weir_tl_seconds(stall).s,
-                weir_tl_percent(s->disk - stall, s->disk).s);
+        fprintf(out,
+                "compute waited for it %s, so %s of the disk's time was hidden behind compute.",
+                weir_tl_seconds(stall).s, weir_tl_percent(s->disk - stall, s->disk).s);
 }
 
 struct passes {
@@ -123,11 +134,14 @@ static struct passes passes(const struct weir_tl_list *l)
 void weir_tl_say_amounts(FILE *out, const struct weir_tl *t, const struct weir_tl_sum *s)
 {
     if (s->disk > 0 && s->compute > 0)
-        fputs(s->disk > 1.05 * s->compute ? "The disk was the longer side. " :
-              s->compute > 1.05 * s->disk ? "Compute was the longer side. " : "Disk and compute took about equally long. ", out);
+        fputs(s->disk > 1.05 * s->compute   ? "The disk was the longer side. "
+              : s->compute > 1.05 * s->disk ? "Compute was the longer side. "
+                                            : "Disk and compute took about equally long. ",
+              out);
     if (!s->n_read)
         return;
-    fprintf(out, "%s in %zu read%s", weir_tl_bytes(s->bytes, "").s, s->n_read, s->n_read == 1 ? "" : "s");
+    fprintf(out, "%s in %zu read%s", weir_tl_bytes(s->bytes, "").s, s->n_read,
+            s->n_read == 1 ? "" : "s");
     if (s->disk > 0)
         fprintf(out, ", %s while busy", weir_tl_bytes(s->bytes / s->disk, "/s").s);
     if (!t->n_event[WEIR_TL_READ])
@@ -143,7 +157,8 @@ void weir_tl_say_tokens(FILE *out, const struct weir_tl *t)
         const struct passes p = passes(&t->kind[k]);
         if (!p.n)
             continue;
-        fprintf(out, "%s%.0f token%s in %s", k == WEIR_TL_PREFILL ? "Prefill: " : "Generated: ", p.n, p.n == 1 ? "" : "s",
+        fprintf(out, "%s%.0f token%s in %s",
+                k == WEIR_TL_PREFILL ? "Prefill: " : "Generated: ", p.n, p.n == 1 ? "" : "s",
                 weir_tl_seconds(p.seconds).s);
         if (p.seconds > 0)
             fprintf(out, ", %s", fmt(p.n / p.seconds, " tok/s").s);
@@ -154,7 +169,9 @@ void weir_tl_say_tokens(FILE *out, const struct weir_tl *t)
 void weir_tl_say_gaps(FILE *out, const struct weir_tl *t)
 {
     if (t->n_dropped)
-        fprintf(out, "%.0f events did not fit in the trace, so its later part is incomplete. ", t->n_dropped);
+        fprintf(out, "%.0f events did not fit in the trace, so its later part is incomplete. ",
+                t->n_dropped);
     if (t->n_odd)
-        fprintf(out, "%zu impossible event%s left out.", t->n_odd, t->n_odd == 1 ? " was" : "s were");
+        fprintf(out, "%zu impossible event%s left out.", t->n_odd,
+                t->n_odd == 1 ? " was" : "s were");
 }

@@ -21,6 +21,7 @@ void weir_tl_escape(FILE *out, const char *s);
 void weir_tl_say_hidden(FILE *out, const struct weir_tl *t, const struct weir_tl_sum *s);
 void weir_tl_say_amounts(FILE *out, const struct weir_tl *t, const struct weir_tl_sum *s);
 void weir_tl_say_tokens(FILE *out, const struct weir_tl *t);
-void weir_tl_say_gaps(FILE *out, const struct weir_tl *t); /* what is not in the picture; often nothing */
+void weir_tl_say_gaps(FILE *out,
+                      const struct weir_tl *t); /* what is not in the picture; often nothing */
 
 #endif
