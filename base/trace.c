@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 
 const char *const weir_lane_names[WEIR_LANE_COUNT] = { "disk", "ring", "compute", "stall", "token" };
 
@@ -18,11 +19,15 @@ struct event {
     uint64_t t0, t1, value;
 };
 
+/* A buffer for each lane, and one more for the engine's samples of the ring. */
+#define DRAIN    WEIR_LANE_COUNT
+#define N_BUFFER (WEIR_LANE_COUNT + 1)
+
 struct weir_trace {
     uint32_t cap;
-    struct event *events[WEIR_LANE_COUNT]; /* [cap] each */
-    uint32_t n[WEIR_LANE_COUNT];
-    uint64_t dropped[WEIR_LANE_COUNT];
+    struct event *events[N_BUFFER]; /* [cap] each */
+    uint32_t n[N_BUFFER];
+    uint64_t dropped[N_BUFFER];
 };
 
 int weir_trace_new(uint32_t n, struct weir_trace **ret, struct weir_err *err)
@@ -31,7 +36,7 @@ int weir_trace_new(uint32_t n, struct weir_trace **ret, struct weir_err *err)
     if (!t)
         return weir_fail(err, -ENOMEM, "no memory for a trace");
     t->cap = n;
-    for (int l = 0; l < WEIR_LANE_COUNT; l++)
+    for (int l = 0; l < N_BUFFER; l++)
         if (!(t->events[l] = weir_alloc(WEIR_MEM_MISC, n, sizeof(struct event)))) {
             weir_trace_free(t);
             return weir_fail(err, -ENOMEM, "no memory for a trace of %u events", n);
@@ -44,29 +49,50 @@ void weir_trace_free(struct weir_trace *t)
 {
     if (!t)
         return;
-    for (int l = 0; l < WEIR_LANE_COUNT; l++)
+    for (int l = 0; l < N_BUFFER; l++)
         weir_free(t->events[l]);
     weir_free(t);
+}
+
+static void put(struct weir_trace *t, int buffer, const char *name, uint64_t t0, uint64_t t1, uint64_t value)
+{
+    if (t->n[buffer] == t->cap)
+        t->dropped[buffer]++;
+    else
+        t->events[buffer][t->n[buffer]++] = (struct event){ name, t0, t1, value };
 }
 
 void weir_trace_span(struct weir_trace *t, enum weir_lane lane, const char *name, uint64_t t0,
                      uint64_t t1, uint64_t value)
 {
-    if (!t)
-        return;
-    if (t->n[lane] == t->cap) {
-        t->dropped[lane]++;
-        return;
-    }
-    t->events[lane][t->n[lane]++] = (struct event){ name, t0, t1, value };
+    if (t)
+        put(t, (int)lane, name, t0, t1, value);
+}
+
+void weir_trace_drain(struct weir_trace *t, uint64_t at, uint64_t value)
+{
+    if (t)
+        put(t, DRAIN, "ring", at, at, value);
 }
 
 uint64_t weir_trace_dropped(const struct weir_trace *t)
 {
     uint64_t sum = 0;
-    for (int l = 0; l < WEIR_LANE_COUNT; l++)
+    for (int l = 0; l < N_BUFFER; l++)
         sum += t->dropped[l];
     return sum;
+}
+
+/* The format counts in microseconds; three decimals keep the nanoseconds. */
+static void write_event(FILE *out, int lane, const struct event *e, uint64_t start)
+{
+    const uint64_t ts = e->t0 - start, dur = e->t1 - e->t0;
+    const bool counter = lane == WEIR_LANE_RING;
+    fprintf(out, ",\n{\"ph\":\"%s\",\"pid\":1,\"tid\":%d,\"name\":\"%s\",\"ts\":%" PRIu64 ".%03u", counter ? "C" : "X",
+            lane + 1, e->name, ts / 1000, (unsigned)(ts % 1000));
+    if (!counter)
+        fprintf(out, ",\"dur\":%" PRIu64 ".%03u", dur / 1000, (unsigned)(dur % 1000));
+    fprintf(out, ",\"args\":{\"%s\":%" PRIu64 "}}", counter ? "bytes" : "n", e->value);
 }
 
 int weir_trace_write(const struct weir_trace *t, const char *path, struct weir_err *err)
@@ -83,18 +109,11 @@ int weir_trace_write(const struct weir_trace *t, const char *path, struct weir_e
     for (int l = 0; l < WEIR_LANE_COUNT; l++)
         fprintf(f.stream, "%s\n{\"ph\":\"M\",\"pid\":1,\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":\"%s\"}}",
                 l ? "," : "", l + 1, weir_lane_names[l]);
-    for (int l = 0; l < WEIR_LANE_COUNT; l++)
-        for (uint32_t i = 0; i < t->n[l]; i++) {
-            const struct event *e = &t->events[l][i];
-            /* The format counts in microseconds; three decimals keep the nanoseconds. */
-            const uint64_t ts = e->t0 - start, dur = e->t1 - e->t0;
-            if (l == WEIR_LANE_RING)
-                fprintf(f.stream, ",\n{\"ph\":\"C\",\"pid\":1,\"tid\":%d,\"name\":\"%s\",\"ts\":%" PRIu64 ".%03u,\"args\":{\"bytes\":%" PRIu64 "}}",
-                        l + 1, e->name, ts / 1000, (unsigned)(ts % 1000), e->value);
-            else
-                fprintf(f.stream, ",\n{\"ph\":\"X\",\"pid\":1,\"tid\":%d,\"name\":\"%s\",\"ts\":%" PRIu64 ".%03u,\"dur\":%" PRIu64 ".%03u,\"args\":{\"n\":%" PRIu64 "}}",
-                        l + 1, e->name, ts / 1000, (unsigned)(ts % 1000), dur / 1000, (unsigned)(dur % 1000), e->value);
-        }
-    fprintf(f.stream, "\n]}\n");
+    for (int b = 0; b < N_BUFFER; b++) {
+        const int lane = b == DRAIN ? (int)WEIR_LANE_RING : b;
+        for (uint32_t i = 0; i < t->n[b]; i++)
+            write_event(f.stream, lane, &t->events[b][i], start);
+    }
+    fprintf(f.stream, "\n],\"otherData\":{\"dropped\":%" PRIu64 "}}\n", weir_trace_dropped(t));
     return weir_outfile_commit(&f, err);
 }

@@ -14,7 +14,7 @@
 
 enum weir_lane {
     WEIR_LANE_DISK,    /* I/O thread: one span for each read */
-    WEIR_LANE_RING,    /* I/O thread: counter, bytes ready in the ring */
+    WEIR_LANE_RING,    /* I/O thread: counter, bytes ready in the ring (see weir_trace_drain) */
     WEIR_LANE_COMPUTE, /* engine thread: kernels */
     WEIR_LANE_STALL,   /* engine thread: blocked on a step */
     WEIR_LANE_TOKEN,   /* engine thread: one span for each pass */
@@ -32,6 +32,10 @@ void weir_trace_free(struct weir_trace *t);
  * kernel, tokens of a pass, or the value of a counter (then T1 == T0). */
 void weir_trace_span(struct weir_trace *t, enum weir_lane lane, const char *name, uint64_t t0,
                      uint64_t t1, uint64_t value);
+
+/* The fill of the ring after a release, VALUE bytes, at T: the ring's lane has two writers, and this is
+ * the engine thread's side of it. */
+void weir_trace_drain(struct weir_trace *t, uint64_t at, uint64_t value);
 
 /* Write all lanes to PATH (through a temporary file, so a failure leaves nothing half-written).
  * Call when the writing threads have stopped.  0 or -errno. */

@@ -317,7 +317,9 @@ int weir_ring_release(struct weir_ring *r, uint32_t step, struct weir_err *err)
     if (step != r->released || !r->n_held)
         return weir_fail(err, -EINVAL, "step %u was released, but step %u is next: this is a bug in weir", step, r->released);
     if (!r->c.pinned[step]) {
-        atomic_fetch_sub_explicit(&r->n_ready, 1, memory_order_relaxed);
+        const uint32_t ready = atomic_fetch_sub_explicit(&r->n_ready, 1, memory_order_relaxed) - 1;
+        if (r->c.trace)
+            weir_trace_drain(r->c.trace, weir_now_ns(), (uint64_t)ready * r->c.slot_bytes);
         atomic_store_explicit(&r->state[r->n_given++ % r->c.n_slot], FREE, memory_order_release);
         weir_word_add(&r->freed, 1);
     }

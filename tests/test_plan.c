@@ -224,7 +224,9 @@ static struct run plan_at(struct weir_plan_in in, uint64_t budget, const char *w
 static void sweep(const struct model *m, struct weir_plan_in in, unsigned steps, const char *what)
 {
     unsigned bad = check_smallest(in, what), rises = 0, falls = 0;
-    const uint64_t lo = smallest(in), hi = lo + m->sched.bytes + m->sched.n_step * 2 * (uint64_t)in.align + in.kv_bytes_per_tok * (in.ctx ? in.ctx : in.ctx_train) + GIB;
+    const uint32_t ctx = in.ctx ? in.ctx : in.ctx_train;
+    const uint64_t lo = smallest(in), hi = lo + m->sched.bytes + m->sched.n_step * 2 * (uint64_t)in.align + in.kv_bytes_per_tok * ctx +
+                                           scratch(m, in.chunk ? in.chunk : 256, ctx) + 16 * MIB;
     struct run last = { .streamed = UINT64_MAX };
     uint64_t seed = 1;
     for (unsigned i = 0; i <= steps; i++) {

@@ -209,9 +209,11 @@ static void draw_axis(const struct weir_tl_panel *p, int y)
     for (int i = 0; i < 40 && (first + i) * step <= end * (1 + 1e-12); i++) {
         const double at = (first + i) * step, x = LEFT + weir_tl_column(p, at);
         fprintf(p->out, "<path class=\"bars axis\" d=\"M%d.5 %dv6\"/>\n", (int)x, y);
-        const bool last = x > LEFT + COLS - 12; /* its label must not leave the picture */
-        text(p, "tick", last ? WIDTH - 2 : x, y + 19, last ? "end" : "middle", "%.*f %s", digits,
-             at / unit[u].seconds, unit[u].name);
+        char label[48];
+        const double w =
+            CHAR_PX * snprintf(label, sizeof(label), "%.*f %s", digits, at / unit[u].seconds,
+                               unit[u].name);
+        text(p, "tick", fmin(x, WIDTH - 2 - w / 2), y + 19, "middle", "%s", label);
     }
 }
 

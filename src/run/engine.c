@@ -136,7 +136,7 @@ static int choose_machine(struct weir_engine *e, struct weir_err *err)
 static uint64_t misc_bytes(const struct weir_engine *e)
 {
     const uint64_t tables = (uint64_t)e->sched.n_step * 48 + e->pass.max_parts * weir_part_bytes() +
-                            (uint64_t)e->opts.trace_events * 32 * WEIR_LANE_COUNT;
+                            (uint64_t)e->opts.trace_events * 32 * (WEIR_LANE_COUNT + 1);
     const uint64_t rss = weir_rss_bytes(), text = weir_mem_used(WEIR_MEM_TEXT);
     const uint64_t now = rss > text ? rss - text : 0;
     return weir_align_up(now + tables + MISC_MARGIN, 1 << 20);
