@@ -450,11 +450,6 @@ static void test_fake_errors(void)
             printf("# read %llu of %u steps: %d, %s\n", (unsigned long long)at, s.n_step, rc, err.msg);
             wrong++;
         }
-        if (rc) { /* it stays so */
-            const uint8_t *view;
-            struct weir_err again = { 0 };
-            wrong += weir_ring_acquire(r, w.next, true, &view, &again) != -EIO || strcmp(again.msg, err.msg);
-        }
         weir_ring_free(r);
         wrong += w.wrong + script.misuse + script.opened;
     }
@@ -506,7 +501,7 @@ static void test_free_any_time(void)
             weir_ring_set_last_pass(r, 1 + rnd(2));
         const uint32_t steps = rnd(3) ? rnd(s.n_step) : 0;
         for (uint32_t k = 0; k < steps; k++) {
-            if (!pinned[w.next] && w.streamed_held == c.n_slot)
+            while (!pinned[w.next] && w.streamed_held == c.n_slot)
                 give(&w, &err);
             wrong += take(&w, true, &err) != 0;
         }
@@ -638,7 +633,7 @@ static void test_real(const struct weir_io_ops *io, bool direct, const char *whe
         struct weir_ring_config c = config(&s, pinned, io, o.files, n_slot, depth);
         const int e = weir_ring_new(&c, &r, &note, &err);
         if (e == -ENOSYS || e == -EPERM || e == -EACCES) {
-            snprintf(what, sizeof(what), "%s", err.msg);
+            snprintf(what, sizeof(what), "%.100s", err.msg);
             skip(io->name, what);
             close_files(&o);
             weir_sched_done(&s);
@@ -704,7 +699,9 @@ static void test_real(const struct weir_io_ops *io, bool direct, const char *whe
                 printf("# after the cut: %d, %s\n", rc, err.msg);
                 wrong++;
             }
-            wrong += w.wrong && !atomic_load(&o.broken);
+            /* (Of the page the file now ends in, the rest reads as zeros without a flag: weir_map_check_unchanged
+             * is for that.) */
+            wrong += w.wrong && !o.mapped;
         } else if (r) {
             for (uint32_t k = rnd(6); k; k--)
                 failed += w.streamed_held == c.n_slot ? 0 : take(&w, true, &err) != 0;
@@ -794,7 +791,8 @@ static void test_probe(void)
     }
     close(fd);
     double rate = -1;
-    ok(!weir_probe_disk(&weir_io_pread, &f, UINT64_C(1) << 30, &rate, &err) && rate > 0, "the disk is measured: %.0f MiB/s", rate / 1048576);
+    const int plain = weir_probe_disk(&weir_io_pread, &f, UINT64_C(1) << 30, &rate, &err);
+    ok(!plain && rate > 0, "the disk is measured: %.0f MiB/s", rate / 1048576);
     const int e = weir_probe_disk(&weir_io_uring, &f, 1, &rate, &err);
     ok(e == 0 || e == -EPERM || e == -ENOSYS, "and through io_uring: %.0f MiB/s", rate / 1048576);
     if (truncate(path, 3 * 1048576))

@@ -200,13 +200,16 @@ static int write_stats(const struct run *r, const struct weir_gen_result *res, b
     return e;
 }
 
-/* A run that the disk bound all along knows the disk better than any probe. */
+/* A run knows the machine better than any probe: the disk when it was the bound, the kernels always. */
 static void learn(const struct run *r, const struct weir_gen_result *res)
 {
+    const struct weir_engine *e = r->engine;
     const struct weir_meter *m = &res->gen;
-    if (r->engine->plan.fits || m->bytes_read < UINT64_C(1) << 30 || weir_meter_duty(m) < 0.95)
-        return;
-    weir_rates_disk_learn(r->engine->io, &r->engine->files[0], (double)m->bytes_read * 1e9 / (double)m->io_busy_ns);
+    if (res->n_gen_pass >= 4 && e->plan.compute_s > 0 && !e->opts.act_f32 && e->plan.matmul_bytes >= UINT64_C(1) << 28)
+        weir_rates_mul_learn(&e->machine, &e->sched, e->pool,
+                             (double)m->compute_ns / 1e9 / res->n_gen_pass / e->plan.compute_s);
+    if (!e->plan.fits && m->bytes_read >= UINT64_C(1) << 30 && weir_meter_duty(m) >= 0.95)
+        weir_rates_disk_learn(e->io, &e->files[0], (double)m->bytes_read * 1e9 / (double)m->io_busy_ns);
 }
 
 static int generate(struct run *r, struct weir_err *err)

@@ -174,6 +174,32 @@ static void fill_part(void *arg, uint32_t i, unsigned thread)
     memset((uint8_t *)arg + ((uint64_t)i << 20), 0x21, 1 << 20);
 }
 
+static void mul_key(char *buf, size_t n, enum weir_dtype d, const struct weir_pool *pool)
+{
+    snprintf(buf, n, "mul %s %s %u threads", weir_dtype_info(d)->name, weir_kernels()->name, weir_pool_size(pool));
+}
+
+static void wanted(const struct weir_sched *s, bool want[WEIR_DTYPE_COUNT])
+{
+    for (uint32_t i = 0; i < s->n_step; i++)
+        want[s->steps[i].tensor->dtype] = true;
+}
+
+void weir_rates_mul_learn(const struct weir_machine *m, const struct weir_sched *s, const struct weir_pool *pool,
+                          double factor)
+{
+    bool want[WEIR_DTYPE_COUNT] = { false };
+    char key[128];
+    if (!(factor > 0.2 && factor < 5)) /* something else was going on */
+        return;
+    wanted(s, want);
+    for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
+        if (want[d] && m->mul_rate[d] > 0) {
+            mul_key(key, sizeof(key), (enum weir_dtype)d, pool);
+            remember(key, m->mul_rate[d] * 2 / (1 + factor));
+        }
+}
+
 void weir_rates_mul(struct weir_machine *m, const struct weir_sched *s, struct weir_pool *pool, uint64_t mem_bytes,
                     bool force)
 {
@@ -181,14 +207,12 @@ void weir_rates_mul(struct weir_machine *m, const struct weir_sched *s, struct w
     static int8_t q[MUL_COLS];
     struct weir_region mem = { 0 };
     bool want[WEIR_DTYPE_COUNT] = { false };
-    for (uint32_t i = 0; i < s->n_step; i++)
-        want[s->steps[i].tensor->dtype] = true;
+    wanted(s, want);
     for (int d = 0; d < WEIR_DTYPE_COUNT; d++) {
         char key[128];
         if (!want[d] || m->mul_rate[d] > 0)
             continue;
-        snprintf(key, sizeof(key), "mul %s %s %u threads", weir_dtype_info((enum weir_dtype)d)->name, weir_kernels()->name,
-                 weir_pool_size(pool));
+        mul_key(key, sizeof(key), (enum weir_dtype)d, pool);
         if (!force && (m->mul_rate[d] = recall(key)) > 0)
             continue;
         if (!mem.base) {

@@ -23,5 +23,9 @@ void weir_rates_disk_learn(const struct weir_io_ops *io, const struct weir_io_fi
 /* Fill m->mul_rate for the dtypes in S, with the threads of POOL, using at most MEM_BYTES. */
 void weir_rates_mul(struct weir_machine *m, const struct weir_sched *s, struct weir_pool *pool, uint64_t mem_bytes,
                     bool force);
+/* Remember that passes over S took FACTOR times what m->mul_rate promised (half of the correction is
+ * taken, because machines are noisy). */
+void weir_rates_mul_learn(const struct weir_machine *m, const struct weir_sched *s, const struct weir_pool *pool,
+                          double factor);
 
 #endif
