@@ -21,18 +21,11 @@
 
 enum { FREE, BUSY, READY };
 
-/* Where the bytes of a step are wanted from: whole aligned blocks around it. */
-struct span {
-    uint64_t offset;
-    uint32_t bytes;
-    uint32_t lead; /* bytes in front of the step's first */
-};
-
 /* A read in flight.  I/O thread only. */
 struct job {
     uint32_t step;
     uint32_t slot;      /* of a streamed step; UINT32_MAX: pinned */
-    struct span span;
+    struct weir_span span;
     uint32_t have;      /* bytes that came already, when a read came back short */
     uint8_t *dst;
     uint64_t t_submit;
@@ -42,8 +35,8 @@ struct weir_ring {
     /* Constant after weir_ring_new. */
     struct weir_ring_config c;
     void *io;
-    struct weir_region slots, pins;
-    uint64_t *pin_at;        /* [n_step] offset of a pinned step in `pins` */
+    struct weir_region slots;
+    struct weir_pins pins;
     uint32_t n_streamed;     /* streamed steps in a pass */
     uint64_t first_pass_bytes;
     pthread_t thread;
@@ -78,19 +71,12 @@ struct weir_ring {
     _Atomic uint32_t n_ready;
 };
 
-static struct span span_of(const struct weir_step *s, uint32_t align)
-{
-    const uint64_t start = weir_align_down(s->offset, align);
-    const uint64_t end = weir_align_up(s->offset + s->bytes, align);
-    return (struct span){ start, (uint32_t)(end - start), (uint32_t)(s->offset - start) };
-}
-
 uint64_t weir_ring_pinned_bytes(const struct weir_sched *s, const uint8_t *pinned, uint32_t align)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < s->n_step; i++)
         if (pinned[i])
-            sum += span_of(&s->steps[i], align).bytes;
+            sum += weir_span_of(&s->steps[i], align).bytes;
     return sum;
 }
 
@@ -126,9 +112,9 @@ static bool next_job(struct weir_ring *r, struct job *j)
         return false;
     const uint32_t step = r->next_step;
     const struct weir_step *st = &r->c.sched->steps[step];
-    *j = (struct job){ .step = step, .slot = UINT32_MAX, .span = span_of(st, r->c.files[st->file].align) };
+    *j = (struct job){ .step = step, .slot = UINT32_MAX, .span = weir_span_of(st, r->c.files[st->file].align) };
     if (r->c.pinned[step]) {
-        j->dst = r->pins.base ? r->pins.base + r->pin_at[step] : NULL;
+        j->dst = r->pins.mem.base ? r->pins.mem.base + r->pins.at[step] : NULL;
         return true;
     }
     j->slot = (uint32_t)(r->n_filled % r->c.n_slot);
@@ -256,9 +242,9 @@ static const uint8_t *view_of(const struct weir_ring *r, uint32_t step)
     const struct weir_step *s = &r->c.sched->steps[step];
     if (r->c.io->view)
         return r->c.io->view(r->io, s->file, s->offset);
-    const uint32_t lead = span_of(s, r->c.files[s->file].align).lead;
+    const uint32_t lead = weir_span_of(s, r->c.files[s->file].align).lead;
     if (r->c.pinned[step])
-        return r->pins.base + r->pin_at[step] + lead;
+        return r->pins.mem.base + r->pins.at[step] + lead;
     return r->slots.base + r->n_used % r->c.n_slot * r->c.slot_bytes + lead;
 }
 
@@ -350,7 +336,7 @@ void weir_ring_stats(const struct weir_ring *r, struct weir_ring_stats *ret)
 
 uint64_t weir_ring_huge_bytes(const struct weir_ring *r)
 {
-    return weir_region_huge_bytes(&r->slots) + weir_region_huge_bytes(&r->pins);
+    return weir_region_huge_bytes(&r->slots) + weir_region_huge_bytes(&r->pins.mem);
 }
 
 /* ---- life ---- */
@@ -358,31 +344,23 @@ uint64_t weir_ring_huge_bytes(const struct weir_ring *r)
 static int allocate(struct weir_ring *r, struct weir_err *err)
 {
     const struct weir_sched *s = r->c.sched;
-    r->pin_at = weir_alloc(WEIR_MEM_MISC, s->n_step, sizeof(*r->pin_at));
     r->pin_ready = weir_alloc(WEIR_MEM_MISC, s->n_step, 1);
     r->state = weir_alloc(WEIR_MEM_MISC, r->c.n_slot, 1);
     r->slot_step = weir_alloc(WEIR_MEM_MISC, r->c.n_slot, sizeof(*r->slot_step));
     r->jobs = weir_alloc(WEIR_MEM_MISC, r->c.depth, sizeof(*r->jobs));
     r->free_jobs = weir_alloc(WEIR_MEM_MISC, r->c.depth, sizeof(*r->free_jobs));
-    if (!r->pin_at || !r->pin_ready || !r->state || !r->slot_step || !r->jobs || !r->free_jobs)
+    if (!r->pin_ready || !r->state || !r->slot_step || !r->jobs || !r->free_jobs)
         return weir_fail(err, -ENOMEM, "no memory for a ring of %u slots", r->c.n_slot);
     for (uint32_t i = 0; i < r->c.depth; i++)
         r->free_jobs[i] = i;
     memset(r->slot_step, 0xff, r->c.n_slot * sizeof(*r->slot_step));
-    uint64_t pins = 0;
     for (uint32_t i = 0; i < s->n_step; i++) {
-        const struct span sp = span_of(&s->steps[i], r->c.files[s->steps[i].file].align);
-        r->first_pass_bytes += sp.bytes;
+        r->first_pass_bytes += weir_span_of(&s->steps[i], r->c.files[s->steps[i].file].align).bytes;
         r->n_streamed += !r->c.pinned[i];
-        if (r->c.pinned[i]) {
-            r->pin_at[i] = pins;
-            pins += sp.bytes;
-        }
     }
-    if (r->c.io->view)
-        return 0;
-    int e = weir_region_init(&r->pins, WEIR_MEM_PINNED, pins, err);
-    if (!e)
+    const bool lent = r->c.io->view != NULL;
+    int e = weir_pins_init(&r->pins, s, r->c.pinned, r->c.files, !lent, err);
+    if (!e && !lent)
         e = weir_region_init(&r->slots, WEIR_MEM_RING, (uint64_t)r->c.n_slot * r->c.slot_bytes, err);
     return e;
 }
@@ -419,6 +397,7 @@ int weir_ring_new(const struct weir_ring_config *c, struct weir_ring **ret, cons
         goto out;
     }
     r->started = true;
+    weir_pins_touch(&r->pins);
     *ret = r;
     return 0;
 out:
@@ -438,8 +417,7 @@ void weir_ring_free(struct weir_ring *r)
     if (r->io)
         r->c.io->close(r->io); /* nothing is in flight into the regions after this */
     weir_region_done(&r->slots);
-    weir_region_done(&r->pins);
-    weir_free(r->pin_at);
+    weir_pins_done(&r->pins);
     weir_free((void *)r->pin_ready);
     weir_free((void *)r->state);
     weir_free(r->slot_step);

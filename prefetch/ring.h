@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/trace.h"
 #include "prefetch/io.h"
+#include "prefetch/pin.h"
 #include "prefetch/sched.h"
 
 #include <stdbool.h>

@@ -34,14 +34,18 @@
 #define SCALE 1
 #endif
 
-static uint64_t seed = 88172645463325252ull;
-
-static uint32_t rnd(uint32_t n)
+static uint32_t draw(uint64_t *seed, uint32_t n)
 {
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (uint32_t)((seed >> 16) % n);
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    return (uint32_t)((*seed >> 16) % n);
+}
+
+static uint32_t rnd(uint32_t n) /* main thread */
+{
+    static uint64_t seed = 88172645463325252ull;
+    return draw(&seed, n);
 }
 
 /* ---- the model: two files of known bytes, and tensors at odd places in them ---- */
@@ -96,7 +100,7 @@ static void make_pinned(uint8_t *pinned, uint32_t n, uint32_t percent)
 struct fake {
     uint32_t depth, n;
     struct weir_io_req reqs[256];
-    uint64_t n_submit;
+    uint64_t n_submit, seed; /* the I/O thread draws by itself */
 };
 
 static struct {
@@ -116,6 +120,7 @@ static int fake_open(const struct weir_io_config *c, void **ret, const char **re
         return weir_fail(err, script.open_fails, "the fake is not in the mood");
     struct fake *k = calloc(1, sizeof(*k));
     k->depth = c->depth;
+    k->seed = 1 + rnd(UINT32_MAX);
     script.files = c->files;
     script.opened++;
     *ret_note = "this is a fake";
@@ -139,15 +144,15 @@ static int32_t fake_read(struct fake *k, const struct weir_io_req *q)
     k->n_submit++;
     if (script.fail_at && k->n_submit == script.fail_at)
         return script.fail_with;
-    if (rnd(100) < script.again)
+    if (draw(&k->seed, 100) < script.again)
         return -EAGAIN;
-    if (rnd(100) < script.interrupted)
+    if (draw(&k->seed, 100) < script.interrupted)
         return -EINTR;
     if (q->offset >= script.end[q->file])
         return 0;
     uint64_t n = weir_min_u64(q->bytes, script.end[q->file] - q->offset);
-    if (rnd(100) < script.shorts)
-        n = f->direct ? weir_max_u64(weir_align_down(rnd((uint32_t)n), f->align), weir_min_u64(n, f->align)) : 1 + rnd((uint32_t)n);
+    if (draw(&k->seed, 100) < script.shorts)
+        n = f->direct ? weir_max_u64(weir_align_down(draw(&k->seed, (uint32_t)n), f->align), weir_min_u64(n, f->align)) : 1 + draw(&k->seed, (uint32_t)n);
     memcpy(q->dst, content[q->file] + q->offset, n);
     return (int32_t)n;
 }
@@ -166,7 +171,7 @@ static int fake_submit(void *io, const struct weir_io_req *q, struct weir_io_don
         if (k->reqs[i].tag == q->tag || (q->dst < k->reqs[i].dst + k->reqs[i].bytes && k->reqs[i].dst < q->dst + q->bytes))
             script.misuse++;
     memset(q->dst, 0xdd, q->bytes); /* until the read is over nobody may look at this */
-    if (rnd(100) < script.done) {
+    if (draw(&k->seed, 100) < script.done) {
         *done = (struct weir_io_done){ q->tag, fake_read(k, q) };
         return WEIR_IO_DONE;
     }
@@ -178,11 +183,11 @@ static unsigned fake_reap(void *io, struct weir_io_done *done, unsigned max, boo
 {
     struct fake *k = io;
     (void)wait;
-    if (rnd(100) < script.delay)
-        usleep(rnd(60));
-    unsigned want = k->n ? 1 + rnd(k->n) : 0, n = 0;
+    if (draw(&k->seed, 100) < script.delay)
+        usleep(draw(&k->seed, 60));
+    unsigned want = k->n ? 1 + draw(&k->seed, k->n) : 0, n = 0;
     while (n < want && n < max) { /* in any order */
-        const uint32_t i = rnd(k->n);
+        const uint32_t i = draw(&k->seed, k->n);
         const struct weir_io_req q = k->reqs[i];
         k->reqs[i] = k->reqs[--k->n];
         done[n++] = (struct weir_io_done){ q.tag, fake_read(k, &q) };

@@ -253,8 +253,14 @@ static int generate(struct run *r, struct weir_err *err)
     int status = 0;
     if (x < 0 && !err->msg[0]) /* on_text or on_logits: they know only errno */
         weir_fail(err, x, "cannot write: %s", strerror(-x));
-    if (r->text_shown && !r->ends_in_newline && isatty(STDOUT_FILENO))
-        on_text(r, "\n", 1);
+    if (r->text_shown && !r->ends_in_newline) {
+        /* What follows goes to stderr: it must not stand in the text's last line, on a terminal or in a
+         * log.  A file or a program that reads stdout gets the text as it is. */
+        if (isatty(STDOUT_FILENO))
+            on_text(r, "\n", 1);
+        else if (!a->quiet)
+            fputc('\n', stderr);
+    }
     if (x < 0)
         status = weir_cmd_error(err);
     else if (res.end == WEIR_END_INTERRUPT)

@@ -32,8 +32,8 @@ int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n
             return r;
         s->pos += rows;
         done += rows;
-        if (n_logit)
-            s->logits_hash = weir_hash_words(s->logits_hash, e->scratch.logits, (size_t)n_logit * n_vocab * sizeof(float));
+        for (uint32_t i = 0; i < n_logit; i++) /* by rows: an odd row has a tail, and chunks must not show */
+            s->logits_hash = weir_hash_words(s->logits_hash, e->scratch.logits + (size_t)i * n_vocab, n_vocab * sizeof(float));
         if (fn) {
             r = fn(arg, done, e->scratch.logits, want == WEIR_LOGITS_ALL ? n_logit : 0);
             if (r < 0)
