@@ -102,7 +102,7 @@ int weir_trace_write(const struct weir_trace *t, const char *path, struct weir_e
     if (r < 0)
         return r;
     uint64_t start = UINT64_MAX;
-    for (int l = 0; l < WEIR_LANE_COUNT; l++)
+    for (int l = 0; l < N_BUFFER; l++)
         for (uint32_t i = 0; i < t->n[l]; i++) /* recorded when they end: the first need not begin first */
             start = weir_min_u64(start, t->events[l][i].t0);
     fprintf(f.stream, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");

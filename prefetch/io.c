@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -21,6 +22,17 @@ const struct weir_io_ops *weir_io_by_name(const char *name)
         if (!strcmp(all[i]->name, name))
             return all[i];
     return NULL;
+}
+
+/* Some file systems take O_DIRECT when a file is opened and refuse every read after. */
+static bool direct_reads_work(int fd, uint32_t align)
+{
+    void *block = NULL;
+    if (posix_memalign(&block, align, align))
+        return false;
+    const ssize_t n = pread(fd, block, align, 0);
+    free(block);
+    return n > 0;
 }
 
 /* What direct reads must be aligned to.  0: the file system has no direct reads. */
@@ -55,9 +67,11 @@ int weir_io_file_open(int fd, const char *path, bool want_direct, struct weir_io
         char self[64];
         snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
         f.fd = open(self, O_RDONLY | O_CLOEXEC | O_DIRECT);
-        f.direct = f.fd >= 0;
+        f.direct = f.fd >= 0 && direct_reads_work(f.fd, align);
         if (f.direct)
             f.align = align;
+        else
+            weir_io_file_close(&f);
     }
     if (f.fd < 0)
         f.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);

@@ -373,6 +373,7 @@ int weir_ring_new(const struct weir_ring_config *c, struct weir_ring **ret, cons
         return weir_fail(err, -ENOMEM, "no memory for a ring");
     r->c = *c;
     r->pass = r->acquire_pass = 1;
+    atomic_init(&r->last_pass, c->last_pass);
     int e = allocate(r, err);
     if (e < 0)
         goto out;

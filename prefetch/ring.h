@@ -33,6 +33,7 @@ struct weir_ring_config {
     uint32_t n_slot;                  /* 0 only when every step is pinned */
     uint32_t slot_bytes;              /* >= weir_ring_slot_bytes(step_max, align) */
     uint32_t depth;                   /* most reads in flight, 1..256 */
+    uint64_t last_pass;               /* as weir_ring_set_last_pass, from the start on; 0: none */
     struct weir_trace *trace;         /* or NULL */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * base/: numbers, UTF-8, accounts and regions, threads, whole files, machines, dtypes, JSON, traces. */
+ * base/: numbers, UTF-8, accounts and regions, threads, whole files, machines, dtypes, JSON,
+ * traces. */
 #include "config.h"
 
 #include "base/clock.h"
@@ -61,21 +62,38 @@ static bool holds(const char *path, const char *text)
 {
     char *got = NULL;
     size_t n = 0;
-    const bool same = !weir_file_read(path, 1 << 20, &got, &n, NULL) && n == strlen(text) && !memcmp(got, text, n);
+    const bool same = !weir_file_read(path, 1 << 20, &got, &n, NULL) && n == strlen(text) &&
+                      !memcmp(got, text, n);
     weir_free(got);
     return same;
 }
 
 static void test_sizes(void)
 {
-    static const struct { const char *text; uint64_t bytes; } good[] = {
-        { "0", 0 }, { "4096", 4096 }, { "1K", 1024 }, { "64k", 65536 }, { "512M", UINT64_C(512) << 20 },
-        { "4G", UINT64_C(4) << 30 }, { "1.5G", UINT64_C(3) << 29 }, { "2T", UINT64_C(2) << 40 },
-        { "1KB", 1024 }, { "1KiB", 1024 }, { "7b", 7 }, { "0.5k", 512 }, { "1gib", UINT64_C(1) << 30 },
-        { "8000000T", UINT64_C(8000000) << 40 }, { "9007199254740992", UINT64_C(1) << 53 },
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {
+        { "0", 0 },
+        { "4096", 4096 },
+        { "1K", 1024 },
+        { "64k", 65536 },
+        { "512M", UINT64_C(512) << 20 },
+        { "4G", UINT64_C(4) << 30 },
+        { "1.5G", UINT64_C(3) << 29 },
+        { "2T", UINT64_C(2) << 40 },
+        { "1KB", 1024 },
+        { "1KiB", 1024 },
+        { "7b", 7 },
+        { "0.5k", 512 },
+        { "1gib", UINT64_C(1) << 30 },
+        { "8000000T", UINT64_C(8000000) << 40 },
+        { "9007199254740992", UINT64_C(1) << 53 },
     };
-    static const char *const bad[] = { "", "G", "-1", "+1", " 1", "1 ", "1X", "1KK", "1iB", "4 G", "inf", "nan", "1e400",
-                                       "9000000T", "99999999999999999999", "1Kx", ".5G", "1BB" };
+    static const char *const bad[] = { "",    "G",   "-1",    "+1",       " 1",
+                                       "1 ",  "1X",  "1KK",   "1iB",      "4 G",
+                                       "inf", "nan", "1e400", "9000000T", "99999999999999999999",
+                                       "1Kx", ".5G", "1BB" };
     unsigned n = 0;
     struct weir_err err;
     for (unsigned i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -90,16 +108,25 @@ static void test_sizes(void)
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         uint64_t v = 77;
         err = (struct weir_err){ 0 };
-        if (weir_size_parse(bad[i], &v, &err) != -EINVAL || v != 77 || err.code != -EINVAL || !strstr(err.msg, bad[i]))
+        if (weir_size_parse(bad[i], &v, &err) != -EINVAL || v != 77 || err.code != -EINVAL ||
+            !strstr(err.msg, bad[i]))
             printf("# '%s' gave %llu, \"%s\"\n", bad[i], (unsigned long long)v, err.msg);
         else
             n++;
     }
     ok(n == sizeof(bad) / sizeof(bad[0]), "what is no size is refused by name");
 
-    static const struct { uint64_t bytes; const char *text; } forms[] = {
-        { 0, "0 B" }, { 1023, "1023 B" }, { 1024, "1.00 KiB" }, { 4096, "4.00 KiB" }, { 102400, "100 KiB" },
-        { UINT64_C(3) << 29, "1.50 GiB" }, { UINT64_MAX, "16.00 EiB" },
+    static const struct {
+        uint64_t bytes;
+        const char *text;
+    } forms[] = {
+        { 0, "0 B" },
+        { 1023, "1023 B" },
+        { 1024, "1.00 KiB" },
+        { 4096, "4.00 KiB" },
+        { 102400, "100 KiB" },
+        { UINT64_C(3) << 29, "1.50 GiB" },
+        { UINT64_MAX, "16.00 EiB" },
     };
     n = 0;
     for (unsigned i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
@@ -113,13 +140,18 @@ static void test_sizes(void)
 
     int64_t w = 5;
     double d = 5;
-    ok(!weir_int_parse("-12", -20, 20, &w, NULL) && w == -12 && weir_int_parse("21", -20, 20, &w, NULL) == -EINVAL &&
-           weir_int_parse("", 0, 9, &w, NULL) == -EINVAL && weir_int_parse("1x", 0, 9, &w, NULL) == -EINVAL &&
+    ok(!weir_int_parse("-12", -20, 20, &w, NULL) && w == -12 &&
+           weir_int_parse("21", -20, 20, &w, NULL) == -EINVAL &&
+           weir_int_parse("", 0, 9, &w, NULL) == -EINVAL &&
+           weir_int_parse("1x", 0, 9, &w, NULL) == -EINVAL &&
            weir_int_parse(" 1", 0, 9, &w, NULL) == -EINVAL &&
-           weir_int_parse("99999999999999999999", INT64_MIN, INT64_MAX, &w, NULL) == -EINVAL && w == -12,
+           weir_int_parse("99999999999999999999", INT64_MIN, INT64_MAX, &w, NULL) == -EINVAL &&
+           w == -12,
        "whole numbers");
-    ok(!weir_float_parse("0.25", 0, 1, &d, NULL) && d == 0.25 && weir_float_parse("nan", 0, 1, &d, NULL) == -EINVAL &&
-           weir_float_parse("1.5", 0, 1, &d, NULL) == -EINVAL && weir_float_parse("", 0, 1, &d, NULL) == -EINVAL &&
+    ok(!weir_float_parse("0.25", 0, 1, &d, NULL) && d == 0.25 &&
+           weir_float_parse("nan", 0, 1, &d, NULL) == -EINVAL &&
+           weir_float_parse("1.5", 0, 1, &d, NULL) == -EINVAL &&
+           weir_float_parse("", 0, 1, &d, NULL) == -EINVAL &&
            weir_float_parse("0.5.", 0, 1, &d, NULL) == -EINVAL && d == 0.25,
        "numbers with a fraction");
 }
@@ -127,34 +159,40 @@ static void test_sizes(void)
 static void test_arithmetic(void)
 {
     uint64_t v;
-    ok(!weir_mul_over(UINT64_C(1) << 32, (UINT64_C(1) << 32) - 1, &v) && v == ((UINT64_C(1) << 32) - 1) << 32 &&
-           weir_mul_over(UINT64_C(1) << 32, UINT64_C(1) << 32, &v) && weir_mul_over(UINT64_MAX, 2, &v) &&
-           !weir_mul_over(UINT64_MAX, 0, &v) && v == 0 && weir_add_over(UINT64_MAX, 1, &v) &&
-           !weir_add_over(UINT64_MAX - 1, 1, &v) && v == UINT64_MAX,
+    ok(!weir_mul_over(UINT64_C(1) << 32, (UINT64_C(1) << 32) - 1, &v) &&
+           v == ((UINT64_C(1) << 32) - 1) << 32 &&
+           weir_mul_over(UINT64_C(1) << 32, UINT64_C(1) << 32, &v) &&
+           weir_mul_over(UINT64_MAX, 2, &v) && !weir_mul_over(UINT64_MAX, 0, &v) && v == 0 &&
+           weir_add_over(UINT64_MAX, 1, &v) && !weir_add_over(UINT64_MAX - 1, 1, &v) &&
+           v == UINT64_MAX,
        "products and sums that do not fit are noticed");
-    ok(weir_align_up(0, 4096) == 0 && weir_align_up(1, 4096) == 4096 && weir_align_up(4096, 4096) == 4096 &&
-           weir_align_down(4095, 4096) == 0 && weir_align_down(8191, 4096) == 4096 && weir_align_up(5, 1) == 5,
+    ok(weir_align_up(0, 4096) == 0 && weir_align_up(1, 4096) == 4096 &&
+           weir_align_up(4096, 4096) == 4096 && weir_align_down(4095, 4096) == 0 &&
+           weir_align_down(8191, 4096) == 4096 && weir_align_up(5, 1) == 5,
        "alignment");
     ok(weir_hash(WEIR_HASH_INIT, "", 0) == UINT64_C(0xcbf29ce484222325) &&
            weir_hash(WEIR_HASH_INIT, "a", 1) == UINT64_C(0xaf63dc4c8601ec8c) &&
            weir_hash(WEIR_HASH_INIT, "foobar", 6) == UINT64_C(0x85944171f73967e8),
        "FNV-1a gives its published values");
-    ok(weir_hash_words(1, "0123456789", 10) == weir_hash_words(weir_hash_words(1, "01234567", 8), "89", 2) &&
+    ok(weir_hash_words(1, "0123456789", 10) ==
+               weir_hash_words(weir_hash_words(1, "01234567", 8), "89", 2) &&
            weir_hash_words(1, "01234567", 8) != weir_hash_words(1, "01234568", 8) &&
-           weir_hash_words(1, "\x00\x00\x00\x00\x00\x00\x00\x80", 8) != weir_hash_words(1, "\0\0\0\0\0\0\0\0", 8),
+           weir_hash_words(1, "\x00\x00\x00\x00\x00\x00\x00\x80", 8) !=
+               weir_hash_words(1, "\0\0\0\0\0\0\0\0", 8),
        "the hash of words sees every byte");
 
     const uint8_t bytes[] = { 1, 2, 3, 4, 5, 6, 7 };
     struct weir_cur c = weir_cur_of(bytes, sizeof(bytes));
-    ok(weir_cur_u8(&c) == 1 && weir_cur_u16(&c) == 0x0302 && weir_cur_u32(&c) == 0x07060504 && !c.bad &&
-           weir_cur_left(&c) == 0 && weir_cur_u8(&c) == 0 && c.bad && !weir_cur_take(&c, 0),
+    ok(weir_cur_u8(&c) == 1 && weir_cur_u16(&c) == 0x0302 && weir_cur_u32(&c) == 0x07060504 &&
+           !c.bad && weir_cur_left(&c) == 0 && weir_cur_u8(&c) == 0 && c.bad &&
+           !weir_cur_take(&c, 0),
        "a cursor stops at the end and stays bad");
     c = weir_cur_of(bytes, sizeof(bytes));
     ok(!weir_cur_take(&c, UINT64_MAX) && c.bad && c.pos == 0, "a cursor asked for 2^64 - 1 bytes");
 
     struct weir_err err;
-    ok(weir_fail(&err, -EIO, "\x1b[31m%s", "a\nb") == -EIO && !strcmp(err.msg, "?[31ma?b") && err.code == -EIO &&
-           weir_fail(NULL, -EPERM, "x") == -EPERM,
+    ok(weir_fail(&err, -EIO, "\x1b[31m%s", "a\nb") == -EIO && !strcmp(err.msg, "?[31ma?b") &&
+           err.code == -EIO && weir_fail(NULL, -EPERM, "x") == -EPERM,
        "control characters do not get into a sentence");
     char longer[2000];
     memset(longer, 'x', sizeof(longer) - 1);
@@ -170,7 +208,8 @@ static size_t encode(uint32_t c, uint8_t *p)
     if (c < 0x800)
         return p[0] = (uint8_t)(0xc0 | c >> 6), p[1] = (uint8_t)(0x80 | (c & 63)), 2;
     if (c < 0x10000)
-        return p[0] = (uint8_t)(0xe0 | c >> 12), p[1] = (uint8_t)(0x80 | (c >> 6 & 63)), p[2] = (uint8_t)(0x80 | (c & 63)), 3;
+        return p[0] = (uint8_t)(0xe0 | c >> 12), p[1] = (uint8_t)(0x80 | (c >> 6 & 63)),
+               p[2] = (uint8_t)(0x80 | (c & 63)), 3;
     p[0] = (uint8_t)(0xf0 | c >> 18);
     p[1] = (uint8_t)(0x80 | (c >> 12 & 63));
     p[2] = (uint8_t)(0x80 | (c >> 6 & 63));
@@ -193,14 +232,22 @@ static void test_utf8(void)
     }
     ok(wrong == 0, "every code point, whole and cut: %u wrong", wrong);
 
-    static const struct { const char *in, *out; size_t n; } clean[] = {
+    static const struct {
+        const char *in, *out;
+        size_t n;
+    } clean[] = {
         { "plain", "plain", 5 },
         { "", "", 0 },
-        { "a\0b", "a\xef\xbf\xbd" "b", 3 },
-        { "\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd", 2 },             /* overlong: each byte by itself */
-        { "\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41",                  /* Unicode 15, table 3-11 */
-          "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" "A", 9 },
-        { "x\xe2\x82", "x\xef\xbf\xbd", 3 },                       /* cut at the end */
+        { "a\0b",
+          "a\xef\xbf\xbd"
+          "b",
+          3 },
+        { "\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd", 2 }, /* overlong: each byte by itself */
+        { "\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41",      /* Unicode 15, table 3-11 */
+          "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"
+          "A",
+          9 },
+        { "x\xe2\x82", "x\xef\xbf\xbd", 3 }, /* cut at the end */
         { "\xe2\x82\xac", "\xe2\x82\xac", 3 },
         { "\xff\xfe", "\xef\xbf\xbd\xef\xbf\xbd", 2 },
     };
@@ -223,7 +270,8 @@ static void test_memory(void)
     const uint64_t had = weir_mem_used(WEIR_MEM_TEXT);
     memset(p, 7, 100);
     p = weir_grow(WEIR_MEM_TEXT, p, 1000, 3);
-    ok(zero && had == before + 100 && weir_mem_used(WEIR_MEM_TEXT) == before + 3000 && p[99] == 7, "accounts follow alloc and grow");
+    ok(zero && had == before + 100 && weir_mem_used(WEIR_MEM_TEXT) == before + 3000 && p[99] == 7,
+       "accounts follow alloc and grow");
     ok(!weir_alloc(WEIR_MEM_TEXT, SIZE_MAX / 2, 3) && !weir_grow(WEIR_MEM_TEXT, p, SIZE_MAX, 2) &&
            !weir_alloc(WEIR_MEM_TEXT, SIZE_MAX, 1) && !weir_strndup(WEIR_MEM_TEXT, "x", SIZE_MAX) &&
            weir_mem_used(WEIR_MEM_TEXT) == before + 3000,
@@ -235,28 +283,34 @@ static void test_memory(void)
     weir_free(s);
     ok(weir_mem_used(WEIR_MEM_TEXT) == before, "all is given back");
 
-    static const uint64_t sizes[] = { 1, 4096, 4097, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5 << 20 };
+    static const uint64_t sizes[] = {
+        1, 4096, 4097, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5 << 20
+    };
     unsigned n = 0;
     for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         struct weir_region r;
         if (weir_region_init(&r, WEIR_MEM_KV, sizes[i], NULL))
             continue;
         r.base[0] = r.base[r.bytes - 1] = 1;
-        n += r.bytes == weir_region_bytes(sizes[i]) && r.bytes >= sizes[i] && weir_mem_used(WEIR_MEM_KV) == r.bytes &&
-             (uintptr_t)r.base % (2 << 20) == 0;
+        n += r.bytes == weir_region_bytes(sizes[i]) && r.bytes >= sizes[i] &&
+             weir_mem_used(WEIR_MEM_KV) == r.bytes && (uintptr_t)r.base % (2 << 20) == 0;
         weir_region_done(&r);
         weir_region_done(&r);
     }
-    ok(n == sizeof(sizes) / sizeof(sizes[0]) && !weir_mem_used(WEIR_MEM_KV), "regions are aligned, charged and given back");
-    static const uint64_t hostile[] = { UINT64_MAX, UINT64_MAX - 4096, UINT64_MAX - (2 << 20), UINT64_C(1) << 63, UINT64_C(1) << 60 };
+    ok(n == sizeof(sizes) / sizeof(sizes[0]) && !weir_mem_used(WEIR_MEM_KV),
+       "regions are aligned, charged and given back");
+    static const uint64_t hostile[] = { UINT64_MAX, UINT64_MAX - 4096, UINT64_MAX - (2 << 20),
+                                        UINT64_C(1) << 63, UINT64_C(1) << 60 };
     n = 0;
     for (unsigned i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
         struct weir_region r;
         struct weir_err err = { 0 };
-        n += weir_region_init(&r, WEIR_MEM_KV, hostile[i], &err) == -ENOMEM && err.code == -ENOMEM && !r.base;
+        n += weir_region_init(&r, WEIR_MEM_KV, hostile[i], &err) == -ENOMEM &&
+             err.code == -ENOMEM && !r.base;
         weir_region_done(&r);
     }
-    ok(n == sizeof(hostile) / sizeof(hostile[0]), "regions nobody has are refused, also when rounding up wraps");
+    ok(n == sizeof(hostile) / sizeof(hostile[0]),
+       "regions nobody has are refused, also when rounding up wraps");
     struct weir_region none;
     ok(!weir_region_init(&none, WEIR_MEM_KV, 0, NULL) && !none.base, "an empty region");
     weir_region_done(&none);
@@ -307,7 +361,8 @@ static void test_pool(void)
             for (uint32_t k = 0; k < sizeof(item_done); k++)
                 wrong += item_done[k] != (k < counts[i]);
         }
-        ok(!wrong && !atomic_load(&twice) && weir_pool_size(p) == n, "%u threads: every one once in each of %u runs, every item once", n, runs);
+        ok(!wrong && !atomic_load(&twice) && weir_pool_size(p) == n,
+           "%u threads: every one once in each of %u runs, every item once", n, runs);
         weir_pool_free(p);
     }
     bool made = true;
@@ -324,7 +379,8 @@ static void test_pool(void)
 static void test_pool_fails(void)
 {
     if (SANITIZED) {
-        skip("a pool the system has no threads for", "address space cannot be limited under a sanitizer");
+        skip("a pool the system has no threads for",
+             "address space cannot be limited under a sanitizer");
         return;
     }
     fflush(stdout);
@@ -337,7 +393,8 @@ static void test_pool_fails(void)
         if (!f || fscanf(f, "%lu", &pages) != 1)
             _exit(2);
         fclose(f);
-        const struct rlimit lim = { pages * 4096 + (48u << 20), pages * 4096 + (48u << 20) }; /* some stacks of 8 MiB */
+        const struct rlimit lim = { pages * 4096 + (48u << 20),
+                                    pages * 4096 + (48u << 20) }; /* some stacks of 8 MiB */
         setrlimit(RLIMIT_AS, &lim);
         alarm(20);
         const int r = weir_pool_new(64, &p, &err);
@@ -345,7 +402,8 @@ static void test_pool_fails(void)
     }
     int status = 0;
     waitpid(pid, &status, 0);
-    ok(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a pool the system has no threads for is undone");
+    ok(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+       "a pool the system has no threads for is undone");
 }
 
 struct ping {
@@ -377,7 +435,8 @@ static void test_word(void)
         weir_word_wait(&p.b, i);
     }
     pthread_join(t, NULL);
-    ok(weir_word_get(&p.a) == 20000 && weir_word_get(&p.b) == 20000 && !atomic_load(&p.a.sleepers) && !atomic_load(&p.b.sleepers),
+    ok(weir_word_get(&p.a) == 20000 && weir_word_get(&p.b) == 20000 &&
+           !atomic_load(&p.a.sleepers) && !atomic_load(&p.b.sleepers),
        "two threads wake each other 20000 times");
 }
 
@@ -387,17 +446,20 @@ static void test_outfile(void)
     struct weir_err err = { 0 };
     const char *path = in_tmp("out");
     ok(!weir_outfile_open(&f, path, &err) && access(path, F_OK) && fputs("first", f.stream) >= 0 &&
-           access(path, F_OK) && !weir_outfile_commit(&f, &err) && holds(path, "first") && files_in_tmp() == 1,
+           access(path, F_OK) && !weir_outfile_commit(&f, &err) && holds(path, "first") &&
+           files_in_tmp() == 1,
        "a file appears when it is whole");
     struct stat st;
     const mode_t mask = umask(0);
     umask(mask);
-    ok(!stat(path, &st) && (st.st_mode & 0777) == (0666 & ~mask), "with the mode of an ordinary file");
-    ok(!weir_outfile_open(&f, path, &err) && fputs("second", f.stream) >= 0 && (weir_outfile_abort(&f), true) &&
-           holds(path, "first") && files_in_tmp() == 1,
+    ok(!stat(path, &st) && (st.st_mode & 0777) == (0666 & ~mask),
+       "with the mode of an ordinary file");
+    ok(!weir_outfile_open(&f, path, &err) && fputs("second", f.stream) >= 0 &&
+           (weir_outfile_abort(&f), true) && holds(path, "first") && files_in_tmp() == 1,
        "giving up leaves the old one, and nothing beside it");
     weir_outfile_abort(&f); /* again, on what is over */
-    ok(!weir_outfile_open(&f, path, &err) && fputs("third", f.stream) >= 0 && !weir_outfile_commit(&f, &err) && holds(path, "third"),
+    ok(!weir_outfile_open(&f, path, &err) && fputs("third", f.stream) >= 0 &&
+           !weir_outfile_commit(&f, &err) && holds(path, "third"),
        "a new one replaces it");
 
     /* The disk is full: as little as one byte more than the limit. */
@@ -412,11 +474,15 @@ static void test_outfile(void)
         for (int i = 0; i < 100000; i++)
             fputs("0123456789", f.stream);
         const int r = weir_outfile_commit(&f, &err);
-        _exit(r == -EFBIG && err.code == r && strstr(err.msg, path) && holds(path, "third") && files_in_tmp() == 1 ? 0 : 1);
+        _exit(r == -EFBIG && err.code == r && strstr(err.msg, path) && holds(path, "third") &&
+                      files_in_tmp() == 1
+                  ? 0
+                  : 1);
     }
     int status = 0;
     waitpid(pid, &status, 0);
-    ok(WIFEXITED(status) && WEXITSTATUS(status) == 0 && holds(path, "third"), "a write that fails leaves the old one and removes its own");
+    ok(WIFEXITED(status) && WEXITSTATUS(status) == 0 && holds(path, "third"),
+       "a write that fails leaves the old one and removes its own");
 
     if (access("/dev/full", W_OK)) {
         skip("/dev/full", "there is none");
@@ -429,12 +495,14 @@ static void test_outfile(void)
         if (again)
             fputs("x", f.stream);
         const int one = again ? weir_outfile_commit(&f, NULL) : 0;
-        ok(many == -ENOSPC && one == -ENOSPC && strstr(err.msg, "/dev/full"), "a full device is an error: %s", err.msg);
+        ok(many == -ENOSPC && one == -ENOSPC && strstr(err.msg, "/dev/full"),
+           "a full device is an error: %s", err.msg);
     }
     err.code = 0;
     const int there = weir_outfile_open(&f, in_tmp("no/such"), &err);
     const int folder = weir_outfile_open(&f, tmp, NULL);
-    ok(there == -ENOENT && err.code == -ENOENT && strstr(err.msg, "no/such") && folder == -EISDIR, "a place that is none: %s", err.msg);
+    ok(there == -ENOENT && err.code == -ENOENT && strstr(err.msg, "no/such") && folder == -EISDIR,
+       "a place that is none: %s", err.msg);
 
     char *text = NULL;
     size_t n = 0;
@@ -443,8 +511,10 @@ static void test_outfile(void)
     ok(big == -EFBIG && most == 0 && n == 5 && text[5] == 0, "reading: no more than was allowed");
     weir_free(text);
     text = NULL;
-    const int gone = weir_file_read(in_tmp("nothing"), 5, &text, &n, &err), dir = weir_file_read(tmp, 5, &text, &n, NULL);
-    ok(gone == -ENOENT && strstr(err.msg, "nothing") && dir < 0 && !text, "reading: what is not there, and a folder");
+    const int gone = weir_file_read(in_tmp("nothing"), 5, &text, &n, &err),
+              dir = weir_file_read(tmp, 5, &text, &n, NULL);
+    ok(gone == -ENOENT && strstr(err.msg, "nothing") && dir < 0 && !text,
+       "reading: what is not there, and a folder");
     unlink(path);
 }
 
@@ -453,16 +523,24 @@ static void test_machine(void)
     struct weir_machine m;
     struct weir_err err = { 0 };
     weir_machine_probe(&m);
-    ok(m.n_cpu >= 1 && m.mem_total > 0 && m.mem_free <= m.mem_total && m.disk_rate == 0, "this machine: %u CPUs, %llu MiB, %llu free", m.n_cpu,
+    ok(m.n_cpu >= 1 && m.mem_total > 0 && m.mem_free <= m.mem_total && m.disk_rate == 0,
+       "this machine: %u CPUs, %llu MiB, %llu free", m.n_cpu,
        (unsigned long long)(m.mem_total >> 20), (unsigned long long)(m.mem_free >> 20));
-    ok(weir_rss_bytes() > 100000 && weir_peak_rss_bytes() >= weir_rss_bytes() / 2, "memory of this process");
+    ok(weir_rss_bytes() > 100000 && weir_peak_rss_bytes() >= weir_rss_bytes() / 2,
+       "memory of this process");
     m = (struct weir_machine){ .n_cpu = 3, .pass_overhead_s = 0.5 };
-    ok(!weir_machine_parse("mem=8G,disk=3.5G,mul=20G,mul.q4_0=10G", &m, &err) && m.n_cpu == 3 && m.mem_total == UINT64_C(8) << 30 &&
-           m.mem_free == m.mem_total && m.disk_rate == 3.5 * 1073741824 && m.mul_rate[WEIR_DTYPE_F16] == 20.0 * 1073741824 &&
+    ok(!weir_machine_parse("mem=8G,disk=3.5G,mul=20G,mul.q4_0=10G", &m, &err) && m.n_cpu == 3 &&
+           m.mem_total == UINT64_C(8) << 30 && m.mem_free == m.mem_total &&
+           m.disk_rate == 3.5 * 1073741824 && m.mul_rate[WEIR_DTYPE_F16] == 20.0 * 1073741824 &&
            m.mul_rate[WEIR_DTYPE_Q4_0] == 10.0 * 1073741824 && m.pass_overhead_s == 0.5,
        "a machine that is described");
-    ok(!weir_machine_parse("", &m, NULL) && !weir_machine_parse("cpu=256", &m, NULL) && m.n_cpu == 256, "a part of one");
-    static const char *const bad[] = { "cpu", "cpu=0", "cpu=257", "cpu=x", "disk=", "tape=1G", "mul.q9_9=1G", "=1", ",", "cpu=1,,mem=1G" };
+    ok(!weir_machine_parse("", &m, NULL) && !weir_machine_parse("cpu=256", &m, NULL) &&
+           m.n_cpu == 256,
+       "a part of one");
+    static const char *const bad[] = {
+        "cpu",     "cpu=0",       "cpu=257", "cpu=x", "disk=",
+        "tape=1G", "mul.q9_9=1G", "=1",      ",",     "cpu=1,,mem=1G"
+    };
     unsigned n = 0;
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         const int r = weir_machine_parse(bad[i], &m, &err);
@@ -474,7 +552,8 @@ static void test_machine(void)
     char longer[400];
     memset(longer, 'c', sizeof(longer) - 1);
     longer[sizeof(longer) - 1] = 0;
-    ok(n == sizeof(bad) / sizeof(bad[0]) && weir_machine_parse(longer, &m, &err) == -EINVAL, "what is no machine is refused");
+    ok(n == sizeof(bad) / sizeof(bad[0]) && weir_machine_parse(longer, &m, &err) == -EINVAL,
+       "what is no machine is refused");
 }
 
 static void test_dtypes(void)
@@ -482,15 +561,20 @@ static void test_dtypes(void)
     unsigned wrong = 0;
     for (int i = 0; i < WEIR_DTYPE_COUNT; i++) {
         const struct weir_dtype_info *t = weir_dtype_info((enum weir_dtype)i);
-        wrong += !t->name || !t->block_elems || !t->block_bytes || weir_dtype_from_name(t->name) != i ||
-                 weir_dtype_from_ggml((uint32_t)t->ggml_id) != i ||
-                 weir_dtype_row_bytes(t, 3 * (uint64_t)t->block_elems) != 3 * (uint64_t)t->block_bytes;
+        wrong +=
+            !t->name || !t->block_elems || !t->block_bytes || weir_dtype_from_name(t->name) != i ||
+            weir_dtype_from_ggml((uint32_t)t->ggml_id) != i ||
+            weir_dtype_row_bytes(t, 3 * (uint64_t)t->block_elems) != 3 * (uint64_t)t->block_bytes;
     }
-    ok(!wrong && weir_dtype_from_name("q4") < 0 && weir_dtype_from_ggml(4) < 0 && weir_dtype_from_ggml(UINT32_MAX) < 0 &&
-           weir_dtype_from_name("Q4_K") == WEIR_DTYPE_Q4_K,
+    ok(!wrong && weir_dtype_from_name("q4") < 0 && weir_dtype_from_ggml(4) < 0 &&
+           weir_dtype_from_ggml(UINT32_MAX) < 0 && weir_dtype_from_name("Q4_K") == WEIR_DTYPE_Q4_K,
        "every dtype is found by its name and its number");
     /* Written once more by hand: bytes of a block as its parts say. */
-    static const struct { enum weir_dtype d; size_t bytes, parts; uint32_t elems; } blocks[] = {
+    static const struct {
+        enum weir_dtype d;
+        size_t bytes, parts;
+        uint32_t elems;
+    } blocks[] = {
         { WEIR_DTYPE_Q4_0, sizeof(struct weir_q4_0), 2 + 16, 32 },
         { WEIR_DTYPE_Q4_1, sizeof(struct weir_q4_1), 2 + 2 + 16, 32 },
         { WEIR_DTYPE_Q5_0, sizeof(struct weir_q5_0), 2 + 4 + 16, 32 },
@@ -504,7 +588,8 @@ static void test_dtypes(void)
     };
     for (unsigned i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
         const struct weir_dtype_info *t = weir_dtype_info(blocks[i].d);
-        wrong += t->block_bytes != blocks[i].bytes || t->block_bytes != blocks[i].parts || t->block_elems != blocks[i].elems;
+        wrong += t->block_bytes != blocks[i].bytes || t->block_bytes != blocks[i].parts ||
+                 t->block_elems != blocks[i].elems;
     }
     ok(!wrong, "block structs are as large as the table says");
 }
@@ -528,15 +613,20 @@ static void test_json(void)
             continue;
         }
         free(text);
-        const char *s = weir_json_str(weir_json_get(back, "s")), *bad = weir_json_str(weir_json_get(back, "bad"));
+        const char *s = weir_json_str(weir_json_get(back, "s")),
+                   *bad = weir_json_str(weir_json_get(back, "bad"));
         int n = 0;
         bool list = true;
         for (weir_json *c = weir_json_first(weir_json_get(back, "list")); c; c = weir_json_next(c))
             list &= weir_json_num(c, -1) == n++;
-        good += weir_json_num(weir_json_get(back, "n"), 0) == 999999999999999.0 && weir_json_num(weir_json_get(back, "tiny"), 0) == 1.25e-7 &&
-                s && !strcmp(s, "q\"\\\n\x01 \xe2\x82\xac") && bad && !strcmp(bad, "a\xef\xbf\xbd\xef\xbf\xbd" "b") && list && n == 3 &&
-                weir_json_num(weir_json_get(back, "s"), -7) == -7 && !weir_json_str(weir_json_get(back, "n")) &&
-                !weir_json_get(back, "N") && !weir_json_get(NULL, "n") && !strcmp(weir_json_name(weir_json_first(back)), "n");
+        good += weir_json_num(weir_json_get(back, "n"), 0) == 999999999999999.0 &&
+                weir_json_num(weir_json_get(back, "tiny"), 0) == 1.25e-7 && s &&
+                !strcmp(s, "q\"\\\n\x01 \xe2\x82\xac") && bad &&
+                !strcmp(bad, "a\xef\xbf\xbd\xef\xbf\xbd"
+                             "b") &&
+                list && n == 3 && weir_json_num(weir_json_get(back, "s"), -7) == -7 &&
+                !weir_json_str(weir_json_get(back, "n")) && !weir_json_get(back, "N") &&
+                !weir_json_get(NULL, "n") && !strcmp(weir_json_name(weir_json_first(back)), "n");
         weir_json_free(back);
     }
     ok(good == 2, "JSON out and in again");
@@ -547,7 +637,8 @@ static void test_json(void)
     weir_json_add(NULL, "x", NULL);
     ok(!weir_json_print(NULL, false), "no tree, no text");
 
-    static const char *const bad[] = { "", "{", "[1,", "{\"a\":}", "nope", "{} x", "1 2", "[1]]", "\"open" };
+    static const char *const bad[] = { "",     "{",   "[1,",  "{\"a\":}", "nope",
+                                       "{} x", "1 2", "[1]]", "\"open" };
     unsigned n = 0;
     struct weir_err err;
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -568,7 +659,8 @@ static void test_json(void)
     char *cut = malloc(8); /* exactly sized: a sanitizer sees a read behind it */
     memcpy(cut, "[12,1234", 8);
     back = NULL;
-    ok(weir_json_parse(cut, 8, &back, NULL) == -EINVAL && weir_json_parse(cut + 4, 4, &back, NULL) == 0 && weir_json_num(back, 0) == 1234,
+    ok(weir_json_parse(cut, 8, &back, NULL) == -EINVAL &&
+           weir_json_parse(cut + 4, 4, &back, NULL) == 0 && weir_json_num(back, 0) == 1234,
        "text without a terminator");
     weir_json_free(back);
     free(cut);
@@ -593,6 +685,8 @@ static void test_trace(void)
     weir_trace_span(t, WEIR_LANE_DISK, "read", 5000000, 9000000, 2097152);
     weir_trace_span(t, WEIR_LANE_DISK, "read", 1000001, 9500000, 2097152);
     weir_trace_span(t, WEIR_LANE_RING, "ring", 9000000, 9000000, 2097152);
+    weir_trace_drain(t, 1000000, 2097152);
+    weir_trace_drain(NULL, 1, 2);
     weir_trace_span(t, WEIR_LANE_COMPUTE, "matmul", 9000100, 9900000, 1);
     weir_trace_span(t, WEIR_LANE_TOKEN, "token", 2000000, 9900000, 1);
     for (int i = 0; i < 7; i++)
@@ -603,11 +697,14 @@ static void test_trace(void)
     size_t n = 0;
     weir_json *j = NULL;
     int spans = 0, counters = 0, names = 0;
-    bool sane = !weir_file_read(path, 1 << 20, &text, &n, NULL) && !weir_json_parse(text, n, &j, NULL);
+    bool sane =
+        !weir_file_read(path, 1 << 20, &text, &n, NULL) && !weir_json_parse(text, n, &j, NULL);
     double first = 1e300;
-    for (weir_json *e = weir_json_first(weir_json_get(j, "traceEvents")); e; e = weir_json_next(e)) {
+    for (weir_json *e = weir_json_first(weir_json_get(j, "traceEvents")); e;
+         e = weir_json_next(e)) {
         const char *ph = weir_json_str(weir_json_get(e, "ph"));
-        const double ts = weir_json_num(weir_json_get(e, "ts"), -1), dur = weir_json_num(weir_json_get(e, "dur"), -1);
+        const double ts = weir_json_num(weir_json_get(e, "ts"), -1),
+                     dur = weir_json_num(weir_json_get(e, "dur"), -1);
         names += ph && *ph == 'M';
         spans += ph && *ph == 'X';
         counters += ph && *ph == 'C';
@@ -616,8 +713,9 @@ static void test_trace(void)
         sane &= ts >= 0 && ts < 1e7 && (*ph != 'X' || (dur >= 0 && dur < 1e7));
         first = ts < first ? ts : first;
     }
-    ok(sane && names == WEIR_LANE_COUNT && spans == 8 && counters == 1 && first == 0,
-       "it is JSON, and no time is before the first (%d spans, %d counters, first at %g)", spans, counters, first);
+    ok(sane && names == WEIR_LANE_COUNT && spans == 8 && counters == 2 && first == 0,
+       "it is JSON, and no time is before the first (%d spans, %d counters, first at %g)", spans,
+       counters, first);
     weir_json_free(j);
     weir_free(text);
     ok(weir_trace_write(t, in_tmp("no/such"), &err) == -ENOENT, "a place that is none");

@@ -37,13 +37,14 @@ static uint32_t rnd(uint32_t n)
 /* One way of running a model. */
 struct way {
     const char *io;
-    int budget;      /* 0: all fits; 1: the smallest; 2, 3: a third, two thirds of the weights more */
+    int budget; /* 0: all fits; 1: the smallest; 2, 3: a third, two thirds of the weights more */
     unsigned threads;
     uint32_t chunk;
     uint64_t ring_bytes;
 };
 
-static int open_planned(const char *path, struct weir_engine_opts o, uint32_t ctx, struct weir_engine **ret, struct weir_err *err)
+static int open_planned(const char *path, struct weir_engine_opts o, uint32_t ctx,
+                        struct weir_engine **ret, struct weir_err *err)
 {
     struct weir_engine *e = NULL;
     int r = weir_engine_open(&o, &e, err);
@@ -58,12 +59,19 @@ static int open_planned(const char *path, struct weir_engine_opts o, uint32_t ct
     return r;
 }
 
-/* An engine for W, started.  The smallest budget is what a plan says it is; it counts what this process
- * has resident now, which may grow meanwhile. */
-static int start(const char *path, const struct way *w, bool all_logits, struct weir_engine **ret, struct weir_err *err)
+/* An engine for W, started.  The smallest budget is what a plan says it is; it counts what this
+ * process has resident now, which may grow meanwhile. */
+static int start(const char *path, const struct way *w, bool all_logits, struct weir_engine **ret,
+                 struct weir_err *err)
 {
-    struct weir_engine_opts o = { .path = path, .ram_bytes = UINT64_C(1) << 34, .ring_bytes = w->ring_bytes, .chunk = w->chunk, .threads = w->threads,
-                                  .io = w->io, .all_logits = all_logits, .machine = "cpu=2,mem=16G,disk=1G,mul=10G" };
+    struct weir_engine_opts o = { .path = path,
+                                  .ram_bytes = UINT64_C(1) << 34,
+                                  .ring_bytes = w->ring_bytes,
+                                  .chunk = w->chunk,
+                                  .threads = w->threads,
+                                  .io = w->io,
+                                  .all_logits = all_logits,
+                                  .machine = "cpu=2,mem=16G,disk=1G,mul=10G" };
     const uint32_t ctx = 96;
     struct weir_engine *e = NULL;
     int r = -EDOM;
@@ -72,7 +80,8 @@ static int start(const char *path, const struct way *w, bool all_logits, struct 
     for (int tries = 0; r == -EDOM && tries < 8; tries++) {
         r = open_planned(path, o, ctx, &e, err);
         if (r == -EDOM) {
-            o.ram_bytes = e->plan.smallest_budget_bytes + e->sched.bytes * (uint64_t)(w->budget - 1) / 3;
+            o.ram_bytes =
+                e->plan.smallest_budget_bytes + e->sched.bytes * (uint64_t)(w->budget - 1) / 3;
             weir_engine_free(e);
             e = NULL;
         }
@@ -103,7 +112,8 @@ struct outcome {
     uint32_t n_pinned, n_step;
 };
 
-static int run(const char *path, const struct way *w, const uint32_t *prompt, struct outcome *ret, struct weir_err *err)
+static int run(const char *path, const struct way *w, const uint32_t *prompt, struct outcome *ret,
+               struct weir_err *err)
 {
     struct weir_engine *e = NULL;
     struct weir_session s;
@@ -156,9 +166,11 @@ static void compare(const char *path, const char *name, unsigned n_random)
     if (!first.fits)
         wrong++;
     for (unsigned i = 0; i < 12 + n_random; i++) {
-        struct way w = { ios[i % 3], (int)(i / 3 % 4), 1 + i % 3, chunks[(i + i / 3) % 3], 0 }; /* every backend at every budget */
+        struct way w = { ios[i % 3], (int)(i / 3 % 4), 1 + i % 3, chunks[(i + i / 3) % 3],
+                         0 }; /* every backend at every budget */
         if (i >= 12)
-            w = (struct way){ ios[rnd(4)], (int)rnd(4), 1 + rnd(3), chunks[rnd(3)], rnd(3) ? 0 : 1 + rnd(1 << 20) };
+            w = (struct way){ ios[rnd(4)], (int)rnd(4), 1 + rnd(3), chunks[rnd(3)],
+                              rnd(3) ? 0 : 1 + rnd(1 << 20) };
         struct outcome out = { 0 };
         const int r = run(path, &w, prompt, &out, &err);
         if ((r == -EPERM || r == -ENOSYS || r == -EACCES) && !strcmp(w.io, "uring")) {
@@ -167,15 +179,18 @@ static void compare(const char *path, const char *name, unsigned n_random)
         }
         n++;
         streamed += r == 0 && !out.fits;
-        if (r || out.hash != first.hash || memcmp(out.tokens, first.tokens, sizeof(out.tokens)) || out.fits != (out.n_pinned == out.n_step) ||
-            (w.budget == 0 && !out.fits)) {
+        if (r || out.hash != first.hash || memcmp(out.tokens, first.tokens, sizeof(out.tokens)) ||
+            out.fits != (out.n_pinned == out.n_step) || (w.budget == 0 && !out.fits)) {
             if (wrong++ < 4)
-                printf("# %s, io %s, budget %d, %u threads, chunks of %u, ring %llu: %016llx, expected %016llx (%u of %u pinned) %s\n", name, w.io, w.budget,
-                       w.threads, w.chunk, (unsigned long long)w.ring_bytes, (unsigned long long)out.hash, (unsigned long long)first.hash, out.n_pinned,
+                printf("# %s, io %s, budget %d, %u threads, chunks of %u, ring %llu: %016llx, "
+                       "expected %016llx (%u of %u pinned) %s\n",
+                       name, w.io, w.budget, w.threads, w.chunk, (unsigned long long)w.ring_bytes,
+                       (unsigned long long)out.hash, (unsigned long long)first.hash, out.n_pinned,
                        out.n_step, r ? err.msg : "");
         }
     }
-    ok(!wrong && streamed > n / 4, "%s: the same logits %u ways, %u of them streamed", name, n, streamed);
+    ok(!wrong && streamed > n / 4, "%s: the same logits %u ways, %u of them streamed", name, n,
+       streamed);
 }
 
 /* Every row of the prompt, whatever the chunks. */
@@ -196,22 +211,26 @@ static void compare_rows(const char *path, const char *name)
         }
         for (uint32_t k = 0; k < N_PROMPT; k++)
             prompt[k] = k * 7 % e->model.cfg.n_vocab;
-        wrong += weir_session_init(&s, e, &err) || weir_session_eval(&s, prompt, N_PROMPT, WEIR_LOGITS_ALL, NULL, NULL, NULL, &err);
+        wrong += weir_session_init(&s, e, &err) ||
+                 weir_session_eval(&s, prompt, N_PROMPT, WEIR_LOGITS_ALL, NULL, NULL, NULL, &err);
         hashes[i] = s.logits_hash;
         weir_session_done(&s);
         weir_engine_free(e);
     }
-    ok(!wrong && hashes[1] == hashes[0] && hashes[2] == hashes[0] && hashes[3] == hashes[0], "%s: every row of the prompt is the same in any chunks", name);
+    ok(!wrong && hashes[1] == hashes[0] && hashes[2] == hashes[0] && hashes[3] == hashes[0],
+       "%s: every row of the prompt is the same in any chunks", name);
 }
 
 static uint64_t span_bytes(const struct weir_engine *e, uint32_t i)
 {
     const struct weir_step *s = &e->sched.steps[i];
     const struct weir_io_file *f = &e->files[s->file];
-    return weir_min_u64(weir_align_up(s->offset + s->bytes, f->align), f->bytes) - weir_align_down(s->offset, f->align);
+    return weir_min_u64(weir_align_up(s->offset + s->bytes, f->align), f->bytes) -
+           weir_align_down(s->offset, f->align);
 }
 
-/* 64 tokens in chunks of 16 are four passes, and as many more as tokens are generated after the first. */
+/* 64 tokens in chunks of 16 are four passes, and as many more as tokens are generated after the
+ * first. */
 static void count_bytes(const char *path, const char *name, const char *io, int n_predict)
 {
     const struct way w = { io, 2, 2, 16, 0 };
@@ -235,7 +254,11 @@ static void count_bytes(const char *path, const char *name, const char *io, int 
     r = weir_session_init(&s, e, &err);
     if (r == 0)
         r = weir_sampler_new(&so, e->model.cfg.n_vocab, &sampler, &err);
-    const struct weir_gen_opts o = { .prompt = prompt, .n_prompt = 64, .n_predict = n_predict, .ignore_eos = true, .sampler = sampler };
+    const struct weir_gen_opts o = { .prompt = prompt,
+                                     .n_prompt = 64,
+                                     .n_predict = n_predict,
+                                     .ignore_eos = true,
+                                     .sampler = sampler };
     if (r == 0)
         r = weir_generate(&s, &o, &res, &err);
     struct weir_meter m;
@@ -247,11 +270,13 @@ static void count_bytes(const char *path, const char *name, const char *io, int 
         streamed += e->plan.pinned[i] ? 0 : e->sched.steps[i].bytes;
         slack += 2 * (uint64_t)e->files[0].align;
     }
-    ok(r == 0 && !e->plan.fits && e->plan.n_pinned && e->n_pass == passes && m.bytes_read == want && m.ready == 0 &&
-           streamed == e->plan.streamed_bytes_per_pass && m.bytes_read >= e->sched.bytes + (passes - 1) * streamed &&
+    ok(r == 0 && !e->plan.fits && e->plan.n_pinned && e->n_pass == passes && m.bytes_read == want &&
+           m.ready == 0 && streamed == e->plan.streamed_bytes_per_pass &&
+           m.bytes_read >= e->sched.bytes + (passes - 1) * streamed &&
            m.bytes_read <= e->sched.bytes + (passes - 1) * streamed + passes * slack,
-       "%s, %s: %llu passes read %llu bytes, %llu of them streamed a pass (expected %llu) %s", name, io, (unsigned long long)passes,
-       (unsigned long long)m.bytes_read, (unsigned long long)streamed, (unsigned long long)want, r ? err.msg : "");
+       "%s, %s: %llu passes read %llu bytes, %llu of them streamed a pass (expected %llu) %s", name,
+       io, (unsigned long long)passes, (unsigned long long)m.bytes_read,
+       (unsigned long long)streamed, (unsigned long long)want, r ? err.msg : "");
     weir_sampler_free(sampler);
     weir_session_done(&s);
     weir_engine_free(e);
@@ -291,7 +316,10 @@ static void synthetic(const char *src, const char *tmp)
         char file[1024], command[4096], name[64];
         snprintf(file, sizeof(file), "%s/tiny-%s.gguf", tmp, types[i]);
         snprintf(name, sizeof(name), "tiny %s", types[i]);
-        snprintf(command, sizeof(command), "PYTHONDONTWRITEBYTECODE=1 python3 '%s/tests/gen/synth_gguf.py' --shape tiny --layers %d --type %s '%s' >/dev/null 2>&1", src, wide ? 1 : 2, types[i], file);
+        snprintf(command, sizeof(command),
+                 "PYTHONDONTWRITEBYTECODE=1 python3 '%s/tests/gen/synth_gguf.py' --shape tiny "
+                 "--layers %d --type %s '%s' >/dev/null 2>&1",
+                 src, wide ? 1 : 2, types[i], file);
         if (system(command)) {
             skip(name, "python3 or tests/gen/synth_gguf.py is not there");
             unlink(file);

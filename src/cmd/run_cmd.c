@@ -208,7 +208,8 @@ static void learn(const struct run *r, const struct weir_gen_result *res)
     if (res->n_gen_pass >= 4 && e->plan.compute_s > 0 && !e->opts.act_f32 && e->plan.matmul_bytes >= UINT64_C(1) << 28)
         weir_rates_mul_learn(&e->machine, &e->sched, e->pool,
                              (double)m->compute_ns / 1e9 / res->n_gen_pass / e->plan.compute_s);
-    if (!e->plan.fits && m->bytes_read >= UINT64_C(1) << 30 && weir_meter_duty(m) >= 0.95)
+    /* Only a disk that is waited for shows its rate: one that is ahead idles with a short queue. */
+    if (!e->plan.fits && m->bytes_read >= UINT64_C(1) << 30 && m->stall_ns > m->wall_ns / 4)
         weir_rates_disk_learn(e->io, &e->files[0], (double)m->bytes_read * 1e9 / (double)m->io_busy_ns);
 }
 
