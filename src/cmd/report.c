@@ -103,8 +103,6 @@ void weir_report_start(const struct weir_engine *e)
     if (p->ctx > e->model.cfg.ctx_train)
         fprintf(stderr, "weir: warning: the model was trained for %u tokens of context; beyond that its answers get worse\n",
                 e->model.cfg.ctx_train);
-    if (e->note)
-        fprintf(stderr, "weir: note: %s\n", e->note);
 }
 
 /* The phase that tells about streaming: generation; the prompt when nothing was generated. */

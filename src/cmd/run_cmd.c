@@ -322,6 +322,8 @@ static int start(struct run *r, struct weir_err *err)
     x = weir_session_init(&r->session, r->engine, err);
     if (x == 0)
         x = weir_engine_start(r->engine, err);
+    if (x == 0 && r->engine->note && !a->quiet)
+        fprintf(stderr, "weir: note: %s\n", r->engine->note);
     if (x == 0) {
         r->engine->pass.on_layer = show_progress;
         r->engine->pass.on_layer_arg = r;

@@ -103,34 +103,42 @@ static void place_row(struct weir_pass *p, void *arg, uint32_t row)
     }
 }
 
-/* softmax(q k / sqrt(head_dim)) v for one row and one key/value head, for all its query heads. */
+/* softmax(q k / sqrt(head_dim)) v for one row and one key/value head, for all its query heads.  The
+ * cache is walked once for the whole group: a position's key, or value, is in the nearest cache when
+ * the second head of the group asks for it. */
 static void attend(void *arg, uint32_t i, unsigned thread)
 {
     struct weir_pass *p = arg;
     const struct weir_config *c = &p->model->cfg;
+    const struct weir_kernels *kern = p->kern;
+    const bool f16 = p->kv->type == WEIR_KV_F16;
     const uint32_t hd = c->head_dim, kvh = i % c->n_head_kv, row = i / c->n_head_kv;
     const uint32_t group = c->n_head / c->n_head_kv, end = p->pos + row + 1;
-    const uint32_t start = c->window && end > c->window ? end - c->window : 0;
-    const uint8_t *k = weir_kv_at(p->kv, p->layer, 0, kvh), *v = weir_kv_at(p->kv, p->layer, 1, kvh);
+    const uint32_t start = c->window && end > c->window ? end - c->window : 0, n = end - start;
+    const uint64_t elem = f16 ? 2 : 4, first = (uint64_t)start * hd * elem;
+    const uint8_t *k = weir_kv_at(p->kv, p->layer, 0, kvh) + first;
+    const uint8_t *v = weir_kv_at(p->kv, p->layer, 1, kvh) + first;
+    const uint64_t head0 = ((uint64_t)row * c->n_head + (uint64_t)kvh * group) * hd;
+    const float *q = p->scratch->q + head0;
+    float *out = p->scratch->att + head0;
     const float scale = 1.0f / sqrtf((float)hd);
-    float *scores = p->scratch->scores + (uint64_t)thread * p->scratch->ctx;
-    for (uint32_t h = kvh * group; h < (kvh + 1) * group; h++) {
-        const float *q = p->scratch->q + ((uint64_t)row * c->n_head + h) * hd;
-        float *out = p->scratch->att + ((uint64_t)row * c->n_head + h) * hd;
-        for (uint32_t t = start; t < end; t++)
-            scores[t - start] = scale * (p->kv->type == WEIR_KV_F16
-                                             ? p->kern->dot_f16((const uint16_t *)k + (uint64_t)t * hd, q, hd)
-                                             : p->kern->dot_f32((const float *)k + (uint64_t)t * hd, q, hd));
-        p->kern->softmax(scores, end - start);
-        for (uint32_t e = 0; e < hd; e++)
-            out[e] = 0;
-        for (uint32_t t = start; t < end; t++) {
-            if (p->kv->type == WEIR_KV_F16)
-                p->kern->axpy_f16(out, scores[t - start], (const uint16_t *)v + (uint64_t)t * hd, hd);
+    const uint64_t ctx = p->scratch->ctx;
+    float *scores = p->scratch->scores + thread * group * ctx;
+    for (uint32_t t = 0; t < n; t++, k += hd * elem)
+        for (uint32_t h = 0; h < group; h++)
+            scores[h * ctx + t] = scale * (f16 ? kern->dot_f16((const uint16_t *)k, q + h * hd, hd)
+                                               : kern->dot_f32((const float *)k, q + h * hd, hd));
+    for (uint32_t h = 0; h < group; h++)
+        kern->softmax(scores + h * ctx, n);
+    for (uint32_t e = 0; e < group * hd; e++)
+        out[e] = 0;
+    for (uint32_t t = 0; t < n; t++, v += hd * elem)
+        for (uint32_t h = 0; h < group; h++) {
+            if (f16)
+                kern->axpy_f16(out + h * hd, scores[h * ctx + t], (const uint16_t *)v, hd);
             else
-                p->kern->axpy_f32(out, scores[t - start], (const float *)v + (uint64_t)t * hd, hd);
+                kern->axpy_f32(out + h * hd, scores[h * ctx + t], (const float *)v, hd);
         }
-    }
 }
 
 struct pair {

@@ -33,7 +33,7 @@ struct weir_scratch {
     float *logits;   /* [n_logit][n_vocab] */
     uint32_t n_logit;
     float *angles;   /* [chunk][rot_dim] */
-    float *scores;   /* [n_thread][ctx] */
+    float *scores;   /* [n_thread][n_head / n_head_kv][ctx] */
     int8_t *act_q;   /* [chunk][k_max] int8 activations of the current product */
     float *act_d;    /* [chunk][k_max / 32] */
     float *act_s;    /* [chunk][k_max / 32] */
