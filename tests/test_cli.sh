@@ -35,6 +35,35 @@ fails 1 "not a list of token ids" "a bad token list" run "$model" --tokens 1,x
 fails 1 "more than the context" "a prompt longer than the context" run "$model" --tokens 1,2,3,4,5,6,7,8,9 --ctx 4 -n 1
 head -c 20000 "$model" >"$work/cut.gguf"
 fails 1 "needs .*bytes" "a truncated model" run "$work/cut.gguf" -p a
+# patch KEY OLD NEW FILE: the model with the bytes after metadata KEY changed.
+patch() {
+    python3 - "$model" "$@" <<'PY'
+import sys
+src, key, old, new, dst = sys.argv[1:]
+data = open(src, "rb").read()
+at = data.index(key.encode()) + len(key)
+old, new = (bytes.fromhex(v) for v in (old, new))
+at = data.index(old, at)
+assert len(old) == len(new)
+open(dst, "wb").write(data[:at] + new + data[at + len(old):])
+PY
+}
+patch general.architecture "$(printf llama | od -An -tx1 | tr -d ' ')" "$(printf zebra | od -An -tx1 | tr -d ' ')" "$work/arch.gguf"
+fails 1 "architecture 'zebra' is not one weir computes \(llama" "an unknown architecture" run "$work/arch.gguf" -p a
+weir inspect "$work/arch.gguf"
+check "but it can be inspected" sh -c "[ $rc -eq 0 ] && grep -q 'cannot run it' '$work/out'"
+ff=$("$WEIR" inspect "$model" --json | sed -n 's/.*"llama.feed_forward_length":[[:space:]]*\([0-9]*\).*/\1/p')
+le32() { printf '%08x' "$1" | sed 's/\(..\)\(..\)\(..\)\(..\)/\4\3\2\1/'; }
+patch feed_forward_length "$(le32 "$ff")" "$(le32 $((ff + 32)))" "$work/shape.gguf"
+fails 1 "tensor 'blk.0.ffn_gate.weight' is .* x $ff, expected .* x $((ff + 32))" "a tensor of the wrong shape" run "$work/shape.gguf" -p a
+patch feed_forward_length "$(le32 "$ff")" "ffffffff" "$work/huge.gguf"
+fails 1 "feed_forward_length is 4294967295, expected" "a number that makes no sense" run "$work/huge.gguf" -p a
+for f in "$srcdir_abs"/tests/files/bad-*.gguf "$srcdir_abs"/tests/files/unsupported-*.gguf; do
+    weir run "$f" -p a
+    [ "$rc" -eq 1 ] && [ "$(wc -l <"$work/err")" -eq 1 ] && [ ! -s "$work/out" ] || strange="$strange ${f##*/}"
+done
+check "every bad sample is one sentence and status 1 (not:$strange)" test -z "$strange"
+
 fails 1 "not JSON" "a trace that is none" timeline "$model"
 if [ "$(id -u)" -ne 0 ]; then
     cp "$model" "$work/unreadable.gguf"; chmod 0 "$work/unreadable.gguf"
@@ -96,7 +125,7 @@ check "SIGINT ends with status 130 (got $rc)" test "$rc" -eq 130
 check "and still prints the summary" grep -q 'peak RAM' "$work/err"
 check "and still writes --stats" grep -q '"end":.*"interrupt"' "$work/int.json"
 
-# A reader that goes away.
-"$WEIR" run "$model" -p "hello" -n 100000 --ignore-eos --temp 0 --ctx 100000 -q 2>"$work/err" | head -c 1 >/dev/null
-check "a closed pipe ends the run" true
+# A reader that goes away: an error, not a silent death and not an endless run.
+{ rc=0; "$WEIR" run "$model" -p "hello" -n 100000 --ignore-eos --temp 0 --ctx 100000 -q 2>"$work/err" || rc=$?; echo $rc >"$work/status"; } | head -c 1 >/dev/null
+check "a closed pipe ends the run with status 1" sh -c "[ \"\$(cat '$work/status')\" = 1 ] && grep -q 'Broken pipe' '$work/err'"
 finish

@@ -147,15 +147,19 @@ static void refuse_unknown(struct binder *b)
 
 int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct weir_err *err)
 {
+    char arch[WEIR_ARCH_MAX];
     *ret = (struct weir_model){ .map = m };
-    int e = weir_config_load(m, &ret->cfg, err);
+    int e = weir_config_arch(m, arch, err);
+    if (e < 0)
+        return e;
+    ret->arch = weir_arch_find(arch); /* first of all: an unknown kind may well lack our numbers */
+    if (!ret->arch)
+        return weir_fail(err, -ENOTSUP, "%s: architecture '%s' is not one weir computes (%s)", weir_map_file(m, 0)->path,
+                         arch, weir_arch_list());
+    e = weir_config_load(m, &ret->cfg, err);
     if (e < 0)
         return e;
     struct weir_config *c = &ret->cfg;
-    ret->arch = weir_arch_find(c->arch);
-    if (!ret->arch)
-        return weir_fail(err, -ENOTSUP, "%s: architecture '%s' is not one weir computes (%s)", weir_map_file(m, 0)->path,
-                         c->arch, weir_arch_list());
     c->rope_pairs = ret->arch->rope_pairs;
 
     struct binder b = { .map = m, .model = ret, .err = err };

@@ -125,19 +125,30 @@ static void read_rope(struct reader *r, struct weir_config *c)
     }
 }
 
+int weir_config_arch(const struct weir_map *m, char arch[WEIR_ARCH_MAX], struct weir_err *err)
+{
+    const char *s;
+    uint64_t n;
+    const int have = weir_meta_str(m, "general.architecture", &s, &n, err);
+    if (have < 0)
+        return have;
+    if (!have)
+        return weir_fail(err, -EINVAL, "%s: general.architecture is missing: not a language model", weir_map_file(m, 0)->path);
+    if (n == 0 || n >= WEIR_ARCH_MAX || memchr(s, 0, n))
+        return weir_fail(err, -EINVAL, "%s: general.architecture is not a name", weir_map_file(m, 0)->path);
+    memcpy(arch, s, n);
+    arch[n] = 0;
+    return 0;
+}
+
 int weir_config_load(const struct weir_map *m, struct weir_config *ret, struct weir_err *err)
 {
     struct weir_config c = { 0 };
     const char *s;
     uint64_t n;
-    int e = weir_meta_str(m, "general.architecture", &s, &n, err);
+    const int e = weir_config_arch(m, c.arch, err);
     if (e < 0)
         return e;
-    if (!e)
-        return weir_fail(err, -EINVAL, "%s: general.architecture is missing: not a language model", weir_map_file(m, 0)->path);
-    if (n == 0 || n >= sizeof(c.arch) || memchr(s, 0, n))
-        return weir_fail(err, -EINVAL, "general.architecture is not a name");
-    memcpy(c.arch, s, n);
     if (weir_meta_str(m, "general.name", &s, &n, NULL) == 1)
         snprintf(c.name, sizeof(c.name), "%.*s", (int)(n < sizeof(c.name) ? n : sizeof(c.name) - 1), s);
 

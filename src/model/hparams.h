@@ -22,8 +22,10 @@ enum weir_rope_scaling {
     WEIR_ROPE_LLAMA3, /* long wavelengths divided by factor, smoothly (Llama 3.1) */
 };
 
+#define WEIR_ARCH_MAX 32
+
 struct weir_config {
-    char arch[32];
+    char arch[WEIR_ARCH_MAX];
     char name[64];         /* general.name, or "" */
     uint32_t n_layer;
     uint32_t n_embd;       /* width of the residual stream */
@@ -44,6 +46,9 @@ struct weir_config {
     float rope_low, rope_high;    /* llama3: low_freq_factor, high_freq_factor */
     float yarn_ext, yarn_attn, yarn_beta_fast, yarn_beta_slow;
 };
+
+/* general.architecture of M, terminated.  0 or -EINVAL. */
+int weir_config_arch(const struct weir_map *m, char arch[WEIR_ARCH_MAX], struct weir_err *err);
 
 /* Read the numbers every architecture has from M.  n_vocab comes from the embedding table's shape.
  * 0; -EINVAL: a number is missing, senseless or contradicts another (the sentence names the key);

@@ -133,13 +133,15 @@ static int choose_machine(struct weir_engine *e, struct weir_err *err)
 }
 
 /* What the process takes besides the accounts: what it has now, and a margin for what is to come. */
-static uint64_t misc_bytes(const struct weir_engine *e)
+static uint64_t misc_bytes(const struct weir_engine *e, const struct weir_io_ops *io)
 {
+    /* With mapped files the page between two steps stays with either of them. */
+    const uint64_t edges = io->view ? (uint64_t)e->sched.n_step * 4096 : 0;
     const uint64_t tables = (uint64_t)e->sched.n_step * 48 + e->pass.max_parts * weir_part_bytes() +
                             (uint64_t)e->opts.trace_events * 32 * (WEIR_LANE_COUNT + 1);
     const uint64_t rss = weir_rss_bytes(), text = weir_mem_used(WEIR_MEM_TEXT);
     const uint64_t now = rss > text ? rss - text : 0;
-    return weir_align_up(now + tables + MISC_MARGIN, 1 << 20);
+    return weir_align_up(now + tables + edges + MISC_MARGIN, 1 << 20);
 }
 
 int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, struct weir_err *err)
@@ -179,7 +181,7 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, struct weir_err *e
         .budget_bytes = budget,
         .align = align,
         .map_when_fits = automatic || io->view,
-        .misc_bytes = misc_bytes(e),
+        .misc_bytes = misc_bytes(e, io),
         .text_bytes = text,
         .kv_bytes_per_tok = weir_kv_bytes_per_tok(&e->model.cfg, e->opts.kv),
         .n_layer = e->model.cfg.n_layer,
