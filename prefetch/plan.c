@@ -91,7 +91,7 @@ static uint32_t choose_ctx(const struct weir_plan_in *in, uint64_t fixed)
     if (in->ctx)
         return in->ctx;
     const uint32_t floor = (uint32_t)weir_min_u64(in->ctx_train, weir_max_u64(in->ctx_min, CTX_MIN));
-    if (in->ctx_min) /* this run's length is known: not one position more */
+    if (in->ctx_min && !in->ctx_open) /* this run's length is known: not one position more */
         return floor;
     const uint64_t room = sat_sub(in->budget_bytes, fixed + all_pinned_bytes(in) + in->scratch_bytes(in->scratch_arg, 64, in->ctx_train));
     const uint64_t fit = room / in->kv_bytes_per_tok;

@@ -32,6 +32,7 @@ struct weir_plan_in {
     uint32_t ctx_train;        /* positions the model was trained for */
     uint32_t ctx;              /* positions asked for; 0: choose */
     uint32_t ctx_min;          /* positions this run cannot do without, when ctx is 0 */
+    bool ctx_open;             /* it may go on beyond ctx_min, nobody knows how far */
     uint32_t chunk;            /* rows of a pass asked for; 0: choose */
     uint64_t ring_bytes;       /* asked for; 0: choose */
     /* Bytes of activations for passes of N rows with a context of CTX. */

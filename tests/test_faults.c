@@ -204,7 +204,7 @@ static int plan(const struct way *w, uint64_t ram, struct weir_engine **ret, str
         *ret = NULL;
         return r;
     }
-    return weir_engine_plan(*ret, 0, err);
+    return weir_engine_plan(*ret, 0, false, err);
 }
 
 /* An engine and a session, with a third of the weights pinned when it streams. */
@@ -468,7 +468,7 @@ static void test_changed_early(void)
         if (r == 0 && i / 3 == 0 && truncate(model, 3))
             wrong++;
         if (r == 0)
-            r = weir_engine_plan(e, 0, &err);
+            r = weir_engine_plan(e, 0, false, &err);
         if (r == 0 && i / 3 == 1 && truncate(model, 4097))
             wrong++;
         if (r == 0)
@@ -519,7 +519,7 @@ static int attempt(const struct way *w, unsigned at, unsigned n, bool *ret_hit, 
             r = 0;
     }
     if (r == 0)
-        r = weir_engine_plan(e, 0, err);
+        r = weir_engine_plan(e, 0, false, err);
     if (r == 0)
         r = weir_engine_start(e, err);
     if (r == 0)
@@ -666,7 +666,7 @@ static void test_limits(void)
                                             .machine = bad[i].machine ? bad[i].machine : "mul=1G" };
         r = weir_engine_open(&o, &e, &err);
         if (r == 0)
-            r = weir_engine_plan(e, 0, &err);
+            r = weir_engine_plan(e, 0, false, &err);
         wrong += r != bad[i].code || !strstr(err.msg, bad[i].word);
         weir_engine_free(e);
     }
@@ -700,7 +700,7 @@ static void test_free(void)
         struct weir_err err = { 0 };
         int r = weir_engine_open(&o, &e, &err);
         if (r == 0 && i % 4 > 0)
-            r = weir_engine_plan(e, 0, &err);
+            r = weir_engine_plan(e, 0, false, &err);
         if (r == 0 && i % 4 > 1)
             r = weir_engine_start(e, &err);
         if (r == 0 && i % 4 > 2)

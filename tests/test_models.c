@@ -89,7 +89,7 @@ static int start(const char *path, const struct way *w, uint32_t n, struct weir_
     };
     int r = weir_engine_open(&opts, ret, err);
     if (r == 0)
-        r = weir_engine_plan(*ret, n, err);
+        r = weir_engine_plan(*ret, n, false, err);
     if (r == 0 && (*ret)->plan.chunk != opts.chunk)
         r = weir_fail(err, -1, "asked for a chunk of %u, got %u", opts.chunk, (*ret)->plan.chunk);
     if (r == 0)

@@ -49,7 +49,7 @@ static int open_planned(const char *path, struct weir_engine_opts o, uint32_t ct
     struct weir_engine *e = NULL;
     int r = weir_engine_open(&o, &e, err);
     if (r == 0)
-        r = weir_engine_plan(e, ctx, err);
+        r = weir_engine_plan(e, ctx, false, err);
     if (r < 0 && r != -EDOM) {
         weir_engine_free(e);
         return r;

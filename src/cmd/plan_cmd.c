@@ -14,7 +14,7 @@ static int run(const struct weir_args *a)
     struct weir_err err = { 0 };
     int r = weir_engine_open(&o, &e, &err), status;
     if (r == 0)
-        r = weir_engine_plan(e, 0, &err);
+        r = weir_engine_plan(e, 0, false, &err);
     if (r == -EDOM && a->json) { /* a program wants the number even when the answer is no */
         weir_json *j = weir_json_object();
         weir_json_add_str(j, "model", a->model);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define PROMPT_MAX   (64u << 20) /* bytes of a prompt file */
+#define ANSWER_MIN   256u        /* tokens */
 #define TRACE_EVENTS 262144u     /* per lane: some hundred tokens of a 7B model */
 
 struct run {
@@ -305,12 +306,9 @@ static int start(struct run *r, struct weir_err *err)
         x = encode(r, err);
     if (x < 0)
         return x;
-    uint32_t ctx_min = 0;
-    if (a->n_predict >= 0) {
-        const uint64_t need = weir_align_up((uint64_t)r->n_ids + (uint64_t)a->n_predict, 64);
-        ctx_min = need < UINT32_MAX ? (uint32_t)need : UINT32_MAX;
-    }
-    x = weir_engine_plan(r->engine, ctx_min, err);
+    /* Without -n nobody knows how long the answer is: room for a short one, or the plan's own choice. */
+    const uint64_t need = weir_align_up(r->n_ids + (uint64_t)(a->n_predict >= 0 ? a->n_predict : ANSWER_MIN), 64);
+    x = weir_engine_plan(r->engine, (uint32_t)weir_min_u64(need, UINT32_MAX), a->n_predict < 0, err);
     if (x < 0)
         return x;
     if (r->n_ids > r->engine->plan.ctx)

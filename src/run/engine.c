@@ -144,7 +144,7 @@ static uint64_t misc_bytes(const struct weir_engine *e, const struct weir_io_ops
     return weir_align_up(now + tables + edges + MISC_MARGIN, 1 << 20);
 }
 
-int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, struct weir_err *err)
+int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct weir_err *err)
 {
     int r = choose_machine(e, err);
     if (r < 0)
@@ -174,7 +174,7 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, struct weir_err *e
 
     if (!e->opts.machine)
         weir_rates_mul(&e->machine, &e->sched, e->pool, budget / 4, e->opts.force_probe);
-    e->ctx_known = ctx_min && !e->opts.ctx;
+    e->ctx_known = ctx_min && !open && !e->opts.ctx;
     struct weir_plan_in in = {
         .sched = &e->sched,
         .machine = &e->machine,
@@ -188,6 +188,7 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, struct weir_err *e
         .ctx_train = e->model.cfg.ctx_train,
         .ctx = e->opts.ctx,
         .ctx_min = ctx_min,
+        .ctx_open = open,
         .chunk = e->opts.chunk,
         .ring_bytes = e->opts.ring_bytes,
         .scratch_bytes = scratch_bytes,

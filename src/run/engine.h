@@ -65,9 +65,9 @@ void weir_engine_free(struct weir_engine *e); /* NULL is fine; at any stage */
 /* 0, or what weir_tok_load answers; -ENOENT when the model has no tokenizer. */
 int weir_engine_load_text(struct weir_engine *e, struct weir_err *err);
 
-/* CTX_MIN: positions this run is known to need, 0 when unknown.  0; -EDOM: the budget is too small
- * (e->plan.smallest_budget_bytes is set). */
-int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, struct weir_err *err);
+/* CTX_MIN: positions this run is known to need, 0 when unknown.  OPEN: it may need more.
+ * 0; -EDOM: the budget is too small (e->plan.smallest_budget_bytes is set). */
+int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct weir_err *err);
 
 int weir_engine_start(struct weir_engine *e, struct weir_err *err);
 
