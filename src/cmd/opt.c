@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { FLAG, TEXT, WHOLE, REAL, SIZE, STOPS };
+enum kind { FLAG, TEXT, WHOLE, REAL, SIZE, STOPS, SIZES, WHOLES, WAYS }; /* the last three: lists, by comma */
 enum group { G_WHAT, G_SAMPLING, G_BUDGET, G_REPORTS, G_COUNT };
 
 static const char *const group_names[G_COUNT] = { "What to run", "Sampling", "Budget", "Reports" };
@@ -32,7 +32,8 @@ struct option {
 #define RUN       WEIR_CMD_RUN
 #define PLAN      WEIR_CMD_PLAN
 #define TOKENIZE  WEIR_CMD_TOKENIZE
-#define JSON      (WEIR_CMD_PLAN | WEIR_CMD_INSPECT | WEIR_CMD_TOKENIZE)
+#define BENCH     WEIR_CMD_BENCH
+#define JSON      (WEIR_CMD_PLAN | WEIR_CMD_INSPECT | WEIR_CMD_TOKENIZE | WEIR_CMD_BENCH)
 
 static const struct option options[] = {
     { "prompt", 'p', TEXT, AT(prompt), G_WHAT, RUN | TOKENIZE, "TEXT", 0, 0, "the text to continue" },
@@ -43,6 +44,12 @@ static const struct option options[] = {
     { "ignore-eos", 0, FLAG, AT(ignore_eos), G_WHAT, RUN, NULL, 0, 0, "go on after an end-of-text token" },
     { "special", 0, FLAG, AT(special), G_WHAT, RUN | TOKENIZE, NULL, 0, 0, "let the text name control tokens such as <|eot_id|>" },
     { "echo", 0, FLAG, AT(echo), G_WHAT, RUN, NULL, 0, 0, "print the prompt before its continuation" },
+    { "prefill", 0, WHOLES, AT(prefill), G_WHAT, BENCH, "N,N", 0, 1 << 24, "prompts of so many tokens; 0: none [256]" },
+    { "decode", 0, WHOLES, AT(decode), G_WHAT, BENCH, "N,N", 0, 1 << 24, "generate so many tokens; 0: none [16]" },
+    { "depth", 0, WHOLES, AT(depth), G_WHAT, BENCH, "N,N", 0, 1 << 24, "generate after so many tokens of context [0]" },
+    { "reps", 'r', WHOLE, AT(reps), G_WHAT, BENCH, "N", 1, 100, "repetitions; they go round all settings [3]" },
+    { "baseline", 0, TEXT, AT(baseline), G_WHAT, BENCH, "CMD", 0, 0, "run and time another program's command line in turn" },
+    { "kernels", 0, FLAG, AT(kernels), G_WHAT, BENCH, NULL, 0, 0, "instead: every kernel on every instruction set" },
 
     { "temp", 0, REAL, AT(sampler.temp), G_SAMPLING, RUN, "T", 0, 100, "0: always the likeliest, exactly repeatable [0.8]" },
     { "top-k", 0, WHOLE, AT(top_k), G_SAMPLING, RUN, "K", 0, 1e9, "only the K likeliest, 0: all [40]" },
@@ -53,26 +60,33 @@ static const struct option options[] = {
     { "seed", 0, WHOLE, AT(seed), G_SAMPLING, RUN, "N", 0, 9e18, "the same seed gives the same text [from the clock]" },
 
     { "ram", 0, SIZE, AT(ram_bytes), G_BUDGET, RUN | PLAN, "SIZE", 0, 0, "never take more memory than this: 4G, 512M [auto]" },
+    { "ram", 0, SIZES, AT(ram_list), G_BUDGET, BENCH, "SIZE,SIZE", 0, 0, "budgets: 2G,4G,auto [auto]" },
     { "ctx", 'c', WHOLE, AT(ctx), G_BUDGET, RUN | PLAN, "N", 1, 1 << 30, "tokens of context [what the budget allows]" },
-    { "kv", 0, TEXT, AT(kv), G_BUDGET, RUN | PLAN, "TYPE", 0, 0, "key/value cache: f16 or f32 [f16]" },
+    { "ctx", 'c', WHOLE, AT(ctx), G_BUDGET, BENCH, "N", 1, 1 << 30, "tokens of context [what each test needs, at least 256]" },
+    { "kv", 0, TEXT, AT(kv), G_BUDGET, RUN | PLAN | BENCH, "TYPE", 0, 0, "key/value cache: f16 or f32 [f16]" },
     { "threads", 't', WHOLE, AT(threads), G_BUDGET, RUN | PLAN, "N", 1, 256, "compute threads [one for each CPU]" },
+    { "threads", 't', WHOLES, AT(thread_list), G_BUDGET, BENCH, "N,N", 1, 256, "compute threads [one for each CPU; --kernels: 1 and all]" },
     { "io", 0, TEXT, AT(io), G_BUDGET, RUN | PLAN, "HOW", 0, 0, "auto, uring, pread or mmap [auto]" },
-    { "ring", 0, SIZE, AT(ring_bytes), G_BUDGET, RUN | PLAN, "SIZE", 0, 0, "memory streamed weights pass through [from the budget]" },
-    { "chunk", 0, WHOLE, AT(chunk), G_BUDGET, RUN | PLAN, "N", 1, 4096, "tokens of the prompt in one pass [from the budget]" },
-    { "act", 0, TEXT, AT(act), G_BUDGET, RUN, "TYPE", 0, 0, "activations beside quantized weights: q8 or f32 (exact, slower) [q8]" },
+    { "io", 0, WAYS, AT(io_list), G_BUDGET, BENCH, "HOW,HOW", 0, 0, "auto, uring, pread, mmap [auto]" },
+    { "ring", 0, SIZE, AT(ring_bytes), G_BUDGET, RUN | PLAN | BENCH, "SIZE", 0, 0, "memory streamed weights pass through [from the budget]" },
+    { "chunk", 0, WHOLE, AT(chunk), G_BUDGET, RUN | PLAN | BENCH, "N", 1, 4096, "tokens of the prompt in one pass [from the budget]" },
+    { "act", 0, TEXT, AT(act), G_BUDGET, RUN | BENCH, "TYPE", 0, 0, "activations beside quantized weights: q8 or f32 (exact, slower) [q8]" },
     { "probe", 0, FLAG, AT(probe), G_BUDGET, RUN | PLAN, NULL, 0, 0, "measure disk and kernels again" },
     { "machine", 0, TEXT, AT(machine), G_BUDGET, PLAN, "SPEC", 0, 0, "plan for another machine: cpu=4,mem=8G,disk=3.5G,mul=20G" },
 
     { "json", 0, FLAG, AT(json), G_REPORTS, JSON, NULL, 0, 0, "machine-readable, on standard output" },
+    { "csv", 0, FLAG, AT(csv), G_REPORTS, BENCH, NULL, 0, 0, "the same as comma-separated values" },
     { "tensors", 0, FLAG, AT(tensors), G_REPORTS, WEIR_CMD_INSPECT, NULL, 0, 0, "list every tensor" },
     { "stats", 0, TEXT, AT(stats), G_REPORTS, RUN, "FILE", 0, 0, "write the figures of the run as JSON" },
     { "log-overlap", 0, FLAG, AT(log_overlap), G_REPORTS, RUN, NULL, 0, 0, "a line for each token: compute, stall, disk" },
     { "trace", 0, TEXT, AT(trace), G_REPORTS, RUN, "FILE", 0, 0, "write Chrome trace events, for weir timeline" },
     { "logits", 0, TEXT, AT(logits), G_REPORTS, RUN, "FILE", 0, 0, "write the prompt's logits, f32 [tokens][vocabulary]" },
     { "output", 'o', TEXT, AT(out), G_REPORTS, WEIR_CMD_TIMELINE, "FILE", 0, 0, "the SVG to write [standard output]" },
-    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS, RUN | PLAN, NULL, 0, 0, "no progress, no summary" },
+    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS, RUN | PLAN | BENCH, NULL, 0, 0, "no progress, no summary" },
 };
 #define N_OPTION (sizeof(options) / sizeof(options[0]))
+
+const char *const weir_io_choices[] = { "auto", "uring", "pread", "mmap", NULL };
 
 void weir_args_init(struct weir_args *a)
 {
@@ -81,6 +95,12 @@ void weir_args_init(struct weir_args *a)
     a->top_k = defaults.top_k;
     a->repeat_last = defaults.repeat_last;
     a->seed = -1;
+    a->prefill = (struct weir_list){ 1, { 256 } };
+    a->decode = (struct weir_list){ 1, { 16 } };
+    a->depth = (struct weir_list){ 1, { 0 } };
+    a->ram_list = (struct weir_list){ 1, { 0 } };
+    a->io_list = (struct weir_list){ 1, { 0 } };
+    a->reps = 3;
 }
 
 static const struct option *find(unsigned cmd, const char *word, const char **ret_value)
@@ -104,6 +124,55 @@ static const struct option *find(unsigned cmd, const char *word, const char **re
         }
     }
     return NULL;
+}
+
+static int set_item(const struct option *o, const char *word, uint64_t *ret, struct weir_err *why)
+{
+    int64_t v = 0;
+    int r = 0;
+    switch (o->kind) {
+    case SIZES:
+        if (!strcmp(word, "auto"))
+            *ret = 0;
+        else if (!(r = weir_size_parse(word, ret, why)) && !*ret)
+            r = weir_fail(why, -EINVAL, "it must be more than 0");
+        break;
+    case WHOLES:
+        r = weir_int_parse(word, (int64_t)o->min, (int64_t)o->max, &v, why);
+        *ret = (uint64_t)v;
+        break;
+    default: /* WAYS */
+        for (*ret = 0; weir_io_choices[*ret] && strcmp(weir_io_choices[*ret], word);)
+            ++*ret;
+        if (!weir_io_choices[*ret])
+            r = weir_fail(why, -EINVAL, "'%s' is not one of auto, uring, pread, mmap", word);
+        break;
+    }
+    return r;
+}
+
+/* Words by comma; what was there before is replaced. */
+static int set_list(const struct option *o, const char *value, struct weir_list *list, struct weir_err *why)
+{
+    struct weir_list l = { 0 };
+    for (const char *p = value;; p++) {
+        char word[32];
+        const size_t n = strcspn(p, ",");
+        if (n >= sizeof(word))
+            return weir_fail(why, -EINVAL, "'%.40s' is too long", p);
+        if (l.n == WEIR_LIST_MAX)
+            return weir_fail(why, -EINVAL, "at most %d can be given", WEIR_LIST_MAX);
+        memcpy(word, p, n);
+        word[n] = 0;
+        const int r = set_item(o, word, &l.v[l.n++], why);
+        if (r < 0)
+            return r;
+        p += n;
+        if (!*p)
+            break;
+    }
+    *list = l;
+    return 0;
 }
 
 static int set(struct weir_args *a, const struct option *o, const char *value, struct weir_err *err)
@@ -137,6 +206,11 @@ static int set(struct weir_args *a, const struct option *o, const char *value, s
             r = weir_fail(&why, -EINVAL, "it must not be empty");
         else
             a->stops[a->n_stop++] = value;
+        break;
+    case SIZES:
+    case WHOLES:
+    case WAYS:
+        r = set_list(o, value, at, &why);
         break;
     }
     return r < 0 ? weir_fail(err, r, "--%s: %s", o->name, why.msg) : 0;
@@ -185,13 +259,13 @@ int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, st
         if (r < 0)
             return r;
     }
-    if (!a->model)
+    if (!a->model && !a->kernels)
         return weir_fail(err, -EINVAL, cmd == WEIR_CMD_TIMELINE ? "which trace? name a file that --trace wrote" : "which model? name a .gguf file or its folder");
     a->sampler.top_k = (uint32_t)a->top_k;
     a->sampler.repeat_last = (uint32_t)a->repeat_last;
     a->have_seed = a->seed >= 0;
     a->sampler.seed = a->have_seed ? (uint64_t)a->seed : 0;
-    int r = check_choice("io", a->io, (const char *const[]){ "auto", "uring", "pread", "mmap", NULL }, err);
+    int r = check_choice("io", a->io, weir_io_choices, err);
     if (r == 0)
         r = check_choice("kv", a->kv, (const char *const[]){ "f16", "f32", NULL }, err);
     if (r == 0)

@@ -12,9 +12,17 @@
 
 #define WEIR_STOPS_MAX 16
 
+/* "2G,4G,auto" or "uring,mmap", read. */
+#define WEIR_LIST_MAX 16
+struct weir_list {
+    unsigned n;
+    uint64_t v[WEIR_LIST_MAX]; /* sizes (0: auto), numbers, or places in weir_io_choices */
+};
+extern const char *const weir_io_choices[]; /* what --io takes; ends with NULL */
+
 /* Everything the options of all commands can say. */
 struct weir_args {
-    const char *model;   /* the first word that is not an option */
+    const char *model;   /* the first word that is not an option; NULL only with --kernels */
     /* what to run */
     const char *prompt, *file, *tokens;
     int64_t n_predict;
@@ -31,9 +39,14 @@ struct weir_args {
     int64_t ctx, chunk, threads;
     const char *kv, *io, *act, *machine;
     bool probe;
+    /* bench */
+    struct weir_list prefill, decode, depth, ram_list, thread_list, io_list;
+    int64_t reps;
+    const char *baseline;
+    bool kernels;
     /* reports */
     const char *stats, *trace, *logits, *out;
-    bool json, log_overlap, quiet, tensors;
+    bool json, csv, log_overlap, quiet, tensors;
 };
 
 /* Commands, as bits. */
@@ -43,6 +56,7 @@ enum {
     WEIR_CMD_INSPECT = 4,
     WEIR_CMD_TOKENIZE = 8,
     WEIR_CMD_TIMELINE = 16,
+    WEIR_CMD_BENCH = 32,
 };
 
 void weir_args_init(struct weir_args *a);
