@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Owns the measured loops.  All threads of a pool claim units of the buffer from one counter until the
+ * time is up; the counter goes on where the last measurement ended, so nothing is found in a cache.
+ * Engine thread; the work runs on the pool. */
+#include "config.h"
+
+#include "src/cmd/bench_rate.h"
+
+#include "base/clock.h"
+#include "base/num.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COLS       4096u        /* elements of a row */
+#define MUL_BYTES  (64u << 10)  /* weights of a unit, about what src/model/linear.c takes */
+#define READ_BYTES (256u << 10) /* of a unit of reading */
+#define ROWS_MAX   64u
+#define TILE_BYTES (1u << 20)
+
+struct sweep {
+    const struct weir_bench_mem *m;
+    const struct weir_bench_mul *what; /* NULL: only read */
+    const struct weir_kern_type *type;
+    struct weir_act act;
+    size_t row_bytes;
+    uint32_t unit_rows;
+    uint64_t unit_bytes, n_unit, end_ns;
+    _Atomic uint64_t next, n_done, sum;
+};
+
+static uint64_t last_cache_bytes(void)
+{
+    long n = -1;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    n = sysconf(_SC_LEVEL3_CACHE_SIZE);
+#endif
+    return n > 0 ? (uint64_t)n : 0;
+}
+
+/* Random bytes, such that every half, bfloat16 and float among them is small and normal. */
+static void fill_tile(uint8_t *w)
+{
+    uint64_t s = 88172645463325252u;
+    for (size_t i = 0; i < TILE_BYTES; i += 8) {
+        s ^= s << 13, s ^= s >> 7, s ^= s << 17;
+        const uint64_t v = (s & 0x3f3f3f3f3f3f3f3fu) | 0x1010101010101010u;
+        memcpy(w + i, &v, 8);
+    }
+}
+
+static void copy_tile(void *arg, uint32_t i, unsigned thread)
+{
+    uint8_t *base = arg;
+    (void)thread;
+    memcpy(base + (uint64_t)(i + 1) * TILE_BYTES, base, TILE_BYTES);
+}
+
+int weir_bench_mem_init(struct weir_bench_mem *m, struct weir_pool *pool, struct weir_err *err)
+{
+    struct weir_machine machine = { 0 };
+    weir_machine_probe(&machine);
+    uint64_t bytes = weir_min_u64(weir_max_u64(2 * last_cache_bytes(), UINT64_C(256) << 20), UINT64_C(1) << 30);
+    bytes = weir_align_down(weir_min_u64(bytes, machine.mem_free / 4), TILE_BYTES);
+    *m = (struct weir_bench_mem){ 0 };
+    int r = weir_region_init(&m->weights, WEIR_MEM_MISC, weir_max_u64(bytes, 16 * TILE_BYTES), err);
+    if (r < 0)
+        return r;
+    m->x = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS, sizeof(*m->x));
+    m->q = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS, sizeof(*m->q));
+    m->d = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS / WEIR_ACT_BLOCK, sizeof(*m->d));
+    m->s = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS / WEIR_ACT_BLOCK, sizeof(*m->s));
+    if (!m->x || !m->q || !m->d || !m->s) {
+        weir_bench_mem_done(m);
+        return weir_fail(err, -ENOMEM, "no memory for the activations to measure with");
+    }
+    for (uint32_t i = 0; i < WEIR_BENCH_TOK * COLS; i++)
+        m->x[i] = (float)(i * 2654435761u % 1000) * 1e-3f - 0.5f;
+    weir_kernels()->act_q8(m->x, (size_t)WEIR_BENCH_TOK * COLS, m->q, m->d, m->s);
+    fill_tile(m->weights.base);
+    weir_pool_for(pool, (uint32_t)(m->weights.bytes / TILE_BYTES - 1), copy_tile, m->weights.base);
+    return 0;
+}
+
+void weir_bench_mem_done(struct weir_bench_mem *m)
+{
+    weir_region_done(&m->weights);
+    weir_free(m->x);
+    weir_free(m->q);
+    weir_free(m->d);
+    weir_free(m->s);
+    *m = (struct weir_bench_mem){ 0 };
+}
+
+/* Touch every cache line in order, and nothing else. */
+static uint64_t read_unit(const uint8_t *p)
+{
+    const uint64_t *v = (const uint64_t *)p;
+    uint64_t a = 0, b = 0, c = 0, d = 0;
+    for (size_t i = 0; i < READ_BYTES / 8; i += 32) {
+        a += v[i];
+        b += v[i + 8];
+        c += v[i + 16];
+        d += v[i + 24];
+    }
+    return a ^ b ^ c ^ d;
+}
+
+static void sweep_thread(void *arg, unsigned thread)
+{
+    struct sweep *s = arg;
+    float y[WEIR_BENCH_TOK * ROWS_MAX];
+    uint64_t n = 0, sum = 0;
+    do {
+        const bool stay = s->what && s->what->cached;
+        const uint64_t unit = (stay ? thread : atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) % s->n_unit;
+        const uint8_t *p = s->m->weights.base + unit * s->unit_bytes;
+        if (!s->what)
+            sum += read_unit(p);
+        else
+            (s->what->exact ? s->type->mul_f32 : s->type->mul)(p, s->row_bytes, s->unit_rows, &s->act, y, ROWS_MAX);
+        n++;
+    } while (weir_now_ns() < s->end_ns);
+    atomic_fetch_add(&s->n_done, n);
+    atomic_fetch_add(&s->sum, sum); /* so that the reading cannot be left out */
+}
+
+/* Bytes a second. */
+static double sweep(struct sweep *s, struct weir_bench_mem *m, struct weir_pool *pool, uint64_t ns)
+{
+    s->m = m;
+    s->n_unit = m->weights.bytes / s->unit_bytes;
+    atomic_store(&s->next, m->at / s->unit_bytes);
+    const uint64_t t0 = weir_now_ns();
+    s->end_ns = t0 + ns;
+    weir_pool_run(pool, sweep_thread, s);
+    const uint64_t t1 = weir_now_ns();
+    m->at = atomic_load(&s->next) % s->n_unit * s->unit_bytes;
+    return (double)atomic_load(&s->n_done) * (double)s->unit_bytes * 1e9 / (double)weir_max_u64(t1 - t0, 1);
+}
+
+double weir_bench_read(struct weir_bench_mem *m, struct weir_pool *pool, uint64_t ns)
+{
+    struct sweep s = { .unit_bytes = READ_BYTES };
+    return sweep(&s, m, pool, ns);
+}
+
+double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool, const struct weir_bench_mul *what, uint64_t ns)
+{
+    struct sweep s = {
+        .what = what,
+        .type = &what->kern->type[what->dtype],
+        .act = { .n_tok = what->n_tok, .k = COLS, .f32 = m->x, .q = m->q, .d = m->d, .s = m->s },
+        .row_bytes = weir_dtype_row_bytes(weir_dtype_info(what->dtype), COLS),
+    };
+    uint64_t rows = MUL_BYTES / s.row_bytes;
+    if (what->n_tok > 1) /* a unit must not last longer than a measurement */
+        rows /= 4;
+    s.unit_rows = (uint32_t)weir_max_u64(4, weir_align_down(weir_min_u64(rows, ROWS_MAX), 4));
+    s.unit_bytes = s.unit_rows * s.row_bytes;
+    return sweep(&s, m, pool, ns) * what->n_tok;
+}
