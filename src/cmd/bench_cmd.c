@@ -13,11 +13,11 @@
 #include "src/cmd/bench_kernels.h"
 #include "src/cmd/bench_report.h"
 #include "src/cmd/cmd.h"
+#include "src/cmd/interrupt.h"
 #include "src/cmd/progress.h"
 #include "src/run/session.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,23 +36,6 @@ struct bench {
     uint32_t *tokens;        /* [longest prompt] */
     uint32_t ctx;            /* positions the longest row needs */
 };
-
-static atomic_int interrupted;
-
-static void on_signal(int sig)
-{
-    /* A second Ctrl-C must work even if the first one is not looked at. */
-    if (atomic_exchange(&interrupted, 1))
-        signal(sig, SIG_DFL);
-}
-
-static void catch_signals(void)
-{
-    struct sigaction sa = { .sa_handler = on_signal };
-    sigemptyset(&sa.sa_mask);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-}
 
 static void show_progress(void *arg)
 {
@@ -103,7 +86,7 @@ static int on_chunk(void *arg, uint32_t n_done, const float *rows, uint32_t n_ro
 {
     (void)n_done, (void)rows, (void)n_row;
     show_progress(arg);
-    return atomic_load(&interrupted) ? -EINTR : 0;
+    return atomic_load(&weir_interrupted) ? -EINTR : 0;
 }
 
 /* N tokens from position POS on: one pass for each when EACH, else in chunks. */
@@ -225,7 +208,7 @@ static void note_failure(struct weir_bench_row *row, int r, const struct weir_er
 static void measure_combo(struct bench *b, struct weir_bench_combo *c)
 {
     struct weir_session s = { 0 };
-    for (unsigned i = 0; i < b->b.n_row && !atomic_load(&interrupted); i++, b->n_done++) {
+    for (unsigned i = 0; i < b->b.n_row && !atomic_load(&weir_interrupted); i++, b->n_done++) {
         struct weir_bench_row *row = &c->rows[i];
         struct weir_err err = { 0 };
         int r = 0;
@@ -241,7 +224,7 @@ static void measure_combo(struct bench *b, struct weir_bench_combo *c)
         }
         if (r < 0) {
             close_session(&s);
-            if (!atomic_load(&interrupted))
+            if (!atomic_load(&weir_interrupted))
                 note_failure(row, r, &err);
         }
     }
@@ -252,7 +235,7 @@ static void run_baseline(struct weir_bench *b)
 {
     struct weir_baseline_run got;
     struct weir_err err = { 0 };
-    const int r = weir_baseline_run(b->args->baseline, &interrupted, &got, &err);
+    const int r = weir_baseline_run(b->args->baseline, &weir_interrupted, &got, &err);
     if (r == -EINTR)
         return;
     if (r < 0) {
@@ -280,11 +263,11 @@ static void measure_one(struct bench *b, unsigned i)
 static int measure(struct bench *b, struct weir_err *err)
 {
     const unsigned n = b->b.n_combo + 1;
-    for (int64_t rep = 0; rep < b->b.args->reps && !atomic_load(&interrupted); rep++) {
+    for (int64_t rep = 0; rep < b->b.args->reps && !atomic_load(&weir_interrupted); rep++) {
         const int r = measure_bounds(b, err);
         if (r < 0)
             return r;
-        for (unsigned i = 0; i < n && !atomic_load(&interrupted); i++)
+        for (unsigned i = 0; i < n && !atomic_load(&weir_interrupted); i++)
             measure_one(b, rep % 2 ? n - 1 - i : i);
     }
     for (unsigned i = 0; i < b->b.n_combo; i++)
@@ -369,7 +352,7 @@ static int make_combos(struct bench *b, struct weir_err *err)
 /* 0 when something was measured, and nothing that must work did not. */
 static int verdict(const struct weir_bench *b)
 {
-    if (atomic_load(&interrupted))
+    if (atomic_load(&weir_interrupted))
         return 130;
     for (unsigned i = 0; i < b->n_combo; i++)
         for (unsigned k = 0; k < b->n_row; k++)
@@ -397,7 +380,7 @@ static int bench_model(const struct weir_args *a)
         return weir_cmd_error(&err);
     }
     b->b.args = a;
-    b->b.interrupted = &interrupted;
+    b->b.interrupted = &weir_interrupted;
     weir_progress_init(&b->progress, a->quiet);
     int r = learn_model(b, &err), status;
     if (r == 0)
@@ -412,7 +395,7 @@ static int bench_model(const struct weir_args *a)
     if (r < 0) {
         status = weir_cmd_error(&err);
     } else {
-        status = weir_bench_report(&b->b, atomic_load(&interrupted));
+        status = weir_bench_report(&b->b, atomic_load(&weir_interrupted));
         if (status == 0)
             status = verdict(&b->b);
         if (status == 130)
@@ -430,8 +413,8 @@ static int run(const struct weir_args *a)
         return weir_cmd_usage("bench", "--kernels has no baseline");
     if (!a->kernels && !count_nonzero(&a->prefill) && !count_nonzero(&a->decode))
         return weir_cmd_usage("bench", "nothing to measure: give --prefill N or --decode N");
-    catch_signals();
-    return a->kernels ? weir_bench_kernels(a, &interrupted) : bench_model(a);
+    weir_interrupt_catch();
+    return a->kernels ? weir_bench_kernels(a, &weir_interrupted) : bench_model(a);
 }
 
 const struct weir_cmd weir_bench_cmd = {

@@ -7,13 +7,13 @@
 #include "base/num.h"
 #include "base/outfile.h"
 #include "src/cmd/cmd.h"
+#include "src/cmd/interrupt.h"
 #include "src/cmd/progress.h"
 #include "src/cmd/report.h"
 #include "src/run/generate.h"
 #include "src/run/rates.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,23 +38,6 @@ struct run {
     struct weir_outfile logits; /* --logits */
     bool text_shown, ends_in_newline;
 };
-
-static atomic_int interrupted;
-
-static void on_signal(int sig)
-{
-    /* A second Ctrl-C must work even if the first one is not looked at. */
-    if (atomic_exchange(&interrupted, 1))
-        signal(sig, SIG_DFL);
-}
-
-static void catch_signals(void)
-{
-    struct sigaction sa = { .sa_handler = on_signal };
-    sigemptyset(&sa.sa_mask);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-}
 
 /* "1,2,3" into ids. */
 static int parse_tokens(struct run *r, const char *list, struct weir_err *err)
@@ -240,7 +223,7 @@ static int generate(struct run *r, struct weir_err *err)
         .stops = a->stops,
         .n_stop = a->n_stop,
         .sampler = sampler,
-        .interrupted = &interrupted,
+        .interrupted = &weir_interrupted,
         .arg = r,
         .on_prefill = on_prefill,
         .on_logits = a->logits ? on_logits : NULL,
@@ -340,7 +323,7 @@ static int run(const struct weir_args *a)
         return weir_cmd_usage("run", "--tokens excludes -p and -f");
     if (!a->prompt && !a->file && !a->tokens)
         return weir_cmd_usage("run", "what should it continue? give -p TEXT, -f FILE or --tokens 1,2,3");
-    catch_signals();
+    weir_interrupt_catch();
     if (a->logits && weir_outfile_open(&r.logits, a->logits, &err) < 0)
         return weir_cmd_error(&err);
     status = start(&r, &err) < 0 ? weir_cmd_error(&err) : generate(&r, &err);
