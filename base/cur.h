@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A bounded cursor over bytes that somebody else wrote.  Every parser of this project reads through
- * one: a read past the end sets `bad` and gives zeros, so a parser may read a whole record and check
- * once.  All integers are little-endian. */
+ * one: a read past the end sets `bad` and gives zeros, so a parser may read a whole record and
+ * check once.  All integers are little-endian. */
 #ifndef WEIR_BASE_CUR_H
 #define WEIR_BASE_CUR_H
 

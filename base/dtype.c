@@ -13,10 +13,7 @@ static const struct weir_dtype_info infos[WEIR_DTYPE_COUNT] = {
 #undef WEIR_DTYPE
 };
 
-const struct weir_dtype_info *weir_dtype_info(enum weir_dtype dtype)
-{
-    return &infos[dtype];
-}
+const struct weir_dtype_info *weir_dtype_info(enum weir_dtype dtype) { return &infos[dtype]; }
 
 int weir_dtype_from_ggml(uint32_t ggml_id)
 {

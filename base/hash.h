@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * FNV-1a, 64 bit (draft-eastlake-fnv): for hash tables and for comparing outputs, not for security. */
+ * FNV-1a, 64 bit (draft-eastlake-fnv): for hash tables and for comparing outputs, not for security.
+ */
 #ifndef WEIR_BASE_HASH_H
 #define WEIR_BASE_HASH_H
 

@@ -34,7 +34,10 @@ weir_json *weir_json_get(const weir_json *object, const char *key)
     return cJSON_GetObjectItemCaseSensitive(object, key);
 }
 
-weir_json *weir_json_first(const weir_json *container) { return container ? container->child : NULL; }
+weir_json *weir_json_first(const weir_json *container)
+{
+    return container ? container->child : NULL;
+}
 weir_json *weir_json_next(const weir_json *child) { return child->next; }
 const char *weir_json_name(const weir_json *child) { return child->string; }
 
@@ -83,7 +86,10 @@ void weir_json_push(weir_json *array, weir_json *child)
         cJSON_Delete(child);
 }
 
-void weir_json_push_num(weir_json *array, double v) { weir_json_push(array, cJSON_CreateNumber(v)); }
+void weir_json_push_num(weir_json *array, double v)
+{
+    weir_json_push(array, cJSON_CreateNumber(v));
+}
 
 char *weir_json_print(const weir_json *j, bool pretty)
 {

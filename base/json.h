@@ -24,16 +24,17 @@ const char *weir_json_name(const weir_json *child); /* its key in an object, or 
 double weir_json_num(const weir_json *j, double fallback);
 const char *weir_json_str(const weir_json *j); /* or NULL */
 
-/* Building.  A failed allocation is remembered nowhere: weir_json_print answers NULL for a NULL tree,
- * and callers check that. */
+/* Building.  A failed allocation is remembered nowhere: weir_json_print answers NULL for a NULL
+ * tree, and callers check that. */
 weir_json *weir_json_object(void);
 weir_json *weir_json_array(void);
 void weir_json_add_num(weir_json *object, const char *key, double v);
 void weir_json_add_str(weir_json *object, const char *key, const char *v);
 void weir_json_add_strn(weir_json *object, const char *key, const char *v, size_t n);
 void weir_json_add_bool(weir_json *object, const char *key, bool v);
-void weir_json_add(weir_json *object, const char *key, weir_json *child); /* owns CHILD afterwards */
-void weir_json_push(weir_json *array, weir_json *child);                  /* owns CHILD afterwards */
+void weir_json_add(weir_json *object, const char *key,
+                   weir_json *child);                    /* owns CHILD afterwards */
+void weir_json_push(weir_json *array, weir_json *child); /* owns CHILD afterwards */
 void weir_json_push_num(weir_json *array, double v);
 
 /* The text of J, to be freed with free(), or NULL when there is no memory.  Strings are written as

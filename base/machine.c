@@ -42,8 +42,8 @@ static uint64_t one_number(const char *path, uint64_t fallback)
     return v;
 }
 
-/* What the memory cgroups above this process leave, v1 or v2; UINT64_MAX without a limit.  A limit may
- * stand at any level, so every one from ours to the root is asked. */
+/* What the memory cgroups above this process leave, v1 or v2; UINT64_MAX without a limit.  A limit
+ * may stand at any level, so every one from ours to the root is asked. */
 static uint64_t cgroup_left(void)
 {
     FILE *f = fopen("/proc/self/cgroup", "re");
@@ -61,9 +61,11 @@ static uint64_t cgroup_left(void)
         for (;;) {
             char name[1400];
             const char *root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
-            snprintf(name, sizeof(name), "%s%s/%s", root, path, v2 ? "memory.max" : "memory.limit_in_bytes");
+            snprintf(name, sizeof(name), "%s%s/%s", root, path,
+                     v2 ? "memory.max" : "memory.limit_in_bytes");
             const uint64_t limit = one_number(name, UINT64_MAX);
-            snprintf(name, sizeof(name), "%s%s/%s", root, path, v2 ? "memory.current" : "memory.usage_in_bytes");
+            snprintf(name, sizeof(name), "%s%s/%s", root, path,
+                     v2 ? "memory.current" : "memory.usage_in_bytes");
             const uint64_t used = one_number(name, 0);
             if (limit < UINT64_C(1) << 60)
                 left = weir_min_u64(left, limit > used ? limit - used : 0);
@@ -100,7 +102,9 @@ int weir_machine_parse(const char *text, struct weir_machine *m, struct weir_err
         text += n + (text[n] == ',');
         char *value = strchr(item, '=');
         if (!value)
-            return weir_fail(err, -EINVAL, "'%s' in a machine has no value; write cpu=4,mem=8G,disk=3.5G,mul=20G", item);
+            return weir_fail(err, -EINVAL,
+                             "'%s' in a machine has no value; write cpu=4,mem=8G,disk=3.5G,mul=20G",
+                             item);
         *value++ = 0;
         uint64_t v;
         const int r = weir_size_parse(value, &v, err);
@@ -119,7 +123,10 @@ int weir_machine_parse(const char *text, struct weir_machine *m, struct weir_err
             for (int i = 0; i < WEIR_DTYPE_COUNT; i++)
                 m->mul_rate[i] = (double)v;
         else
-            return weir_fail(err, -EINVAL, "'%s=%s' is not known of a machine; write cpu=4,mem=8G,disk=3.5G,mul=20G", item, value);
+            return weir_fail(
+                err, -EINVAL,
+                "'%s=%s' is not known of a machine; write cpu=4,mem=8G,disk=3.5G,mul=20G", item,
+                value);
     }
     return 0;
 }

@@ -11,21 +11,22 @@
 #include <stdint.h>
 
 struct weir_machine {
-    unsigned n_cpu;              /* CPUs this process may run on */
-    uint64_t mem_total;          /* bytes */
-    uint64_t mem_free;           /* bytes a new process could take: the smaller of MemAvailable and
-                                    what the memory cgroup leaves */
-    double disk_rate;            /* bytes/s of direct reads from the model's file; 0: not measured */
-    double mul_rate[WEIR_DTYPE_COUNT]; /* bytes/s of weights multiplied by one token with all threads;
-                                          0: not measured */
-    double pass_overhead_s;      /* of a pass, per layer, besides matrix products */
+    unsigned n_cpu;     /* CPUs this process may run on */
+    uint64_t mem_total; /* bytes */
+    uint64_t mem_free;  /* bytes a new process could take: the smaller of MemAvailable and
+                           what the memory cgroup leaves */
+    double disk_rate;   /* bytes/s of direct reads from the model's file; 0: not measured */
+    double mul_rate[WEIR_DTYPE_COUNT]; /* bytes/s of weights multiplied by one token with all
+                                          threads; 0: not measured */
+    double pass_overhead_s;            /* of a pass, per layer, besides matrix products */
 };
 
-/* CPUs and memory of this machine; the rates are 0.  Never fails: what cannot be read is guessed low. */
+/* CPUs and memory of this machine; the rates are 0.  Never fails: what cannot be read is guessed
+ * low. */
 void weir_machine_probe(struct weir_machine *m);
 
-/* "cpu=4,mem=8G,disk=3.5G,mul=20G": what is not named keeps the value *m has; disk and mul are bytes a
- * second, mul for all dtypes or "mul.q4_0=..." for one.  0 or -EINVAL. */
+/* "cpu=4,mem=8G,disk=3.5G,mul=20G": what is not named keeps the value *m has; disk and mul are
+ * bytes a second, mul for all dtypes or "mul.q4_0=..." for one.  0 or -EINVAL. */
 int weir_machine_parse(const char *text, struct weir_machine *m, struct weir_err *err);
 
 /* Bytes this process has resident now, and the most it ever had (VmRSS, VmHWM). */

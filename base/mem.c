@@ -18,7 +18,8 @@
 #define HUGE_PAGE (UINT64_C(2) << 20)
 #define PAGE      UINT64_C(4096)
 
-const char *const weir_mem_names[WEIR_MEM_COUNT] = { "pinned", "ring", "kv", "scratch", "text", "misc" };
+const char *const weir_mem_names[WEIR_MEM_COUNT] = { "pinned",  "ring", "kv",
+                                                     "scratch", "text", "misc" };
 
 static _Atomic uint64_t used[WEIR_MEM_COUNT];
 
@@ -92,13 +93,14 @@ uint64_t weir_region_bytes(uint64_t bytes)
     return weir_align_up(bytes, bytes >= HUGE_PAGE ? HUGE_PAGE : PAGE);
 }
 
-int weir_region_init(struct weir_region *r, enum weir_account account, uint64_t bytes, struct weir_err *err)
+int weir_region_init(struct weir_region *r, enum weir_account account, uint64_t bytes,
+                     struct weir_err *err)
 {
     *r = (struct weir_region){ .account = account };
     if (!bytes)
         return 0;
     const uint64_t size = weir_region_bytes(bytes);
-    /* Reserve one huge page more than needed, then give back what lies outside the alignment.  Small
+    /* Reserve one huge page more than needed, then give back what lies outside the alignment. Small
      * regions too: a disk may want more than a page. */
     const uint64_t slack = HUGE_PAGE;
     uint8_t *p = bytes > SIZE_MAX / 2 ? MAP_FAILED
@@ -106,8 +108,8 @@ int weir_region_init(struct weir_region *r, enum weir_account account, uint64_t 
                                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) {
         char s[WEIR_SIZE_STR];
-        return weir_fail(err, -ENOMEM, "no memory for %s of %s", weir_size_format(bytes, s, sizeof(s)),
-                         weir_mem_names[account]);
+        return weir_fail(err, -ENOMEM, "no memory for %s of %s",
+                         weir_size_format(bytes, s, sizeof(s)), weir_mem_names[account]);
     }
     uint8_t *base = (uint8_t *)weir_align_up((uintptr_t)p, HUGE_PAGE);
     if (base > p)

@@ -24,8 +24,9 @@ enum weir_account {
 
 extern const char *const weir_mem_names[WEIR_MEM_COUNT];
 
-/* Zeroed heap memory of N bytes charged to ACCOUNT; NULL when there is none (or N * SIZE overflows).
- * Free with weir_free.  weir_grow resizes (new bytes are NOT zeroed); on NULL the old block is intact. */
+/* Zeroed heap memory of N bytes charged to ACCOUNT; NULL when there is none (or N * SIZE
+ * overflows). Free with weir_free.  weir_grow resizes (new bytes are NOT zeroed); on NULL the old
+ * block is intact. */
 void *weir_alloc(enum weir_account account, size_t n, size_t size);
 void *weir_grow(enum weir_account account, void *p, size_t n, size_t size);
 void weir_free(void *p); /* NULL is fine */
@@ -43,7 +44,8 @@ struct weir_region {
     enum weir_account account;
 };
 /* 0 or -ENOMEM. */
-int weir_region_init(struct weir_region *r, enum weir_account account, uint64_t bytes, struct weir_err *err);
+int weir_region_init(struct weir_region *r, enum weir_account account, uint64_t bytes,
+                     struct weir_err *err);
 void weir_region_done(struct weir_region *r);
 /* What weir_region_init will take for BYTES. */
 uint64_t weir_region_bytes(uint64_t bytes);

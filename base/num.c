@@ -16,7 +16,8 @@ int weir_size_parse(const char *text, uint64_t *ret_bytes, struct weir_err *err)
     static const char letters[] = "KMGT";
     char *end;
     if (!isdigit((unsigned char)text[0]))
-        return weir_fail(err, -EINVAL, "'%s' is not a size; write 4G, 1.5G, 512M or a number of bytes", text);
+        return weir_fail(err, -EINVAL,
+                         "'%s' is not a size; write 4G, 1.5G, 512M or a number of bytes", text);
     const double v = strtod(text, &end);
     double unit = 1;
     const char *letter = *end ? strchr(letters, toupper((unsigned char)*end)) : NULL;
@@ -29,7 +30,8 @@ int weir_size_parse(const char *text, uint64_t *ret_bytes, struct weir_err *err)
     if (*end == 'B' || *end == 'b')
         end++;
     if (*end || !isfinite(v) || v * unit >= 9.0e18)
-        return weir_fail(err, -EINVAL, "'%s' is not a size; write 4G, 1.5G, 512M or a number of bytes", text);
+        return weir_fail(err, -EINVAL,
+                         "'%s' is not a size; write 4G, 1.5G, 512M or a number of bytes", text);
     *ret_bytes = (uint64_t)(v * unit);
     return 0;
 }
@@ -53,7 +55,8 @@ int weir_int_parse(const char *text, int64_t min, int64_t max, int64_t *ret, str
     if (end == text || *end || errno || isspace((unsigned char)text[0]))
         return weir_fail(err, -EINVAL, "'%s' is not a whole number", text);
     if (v < min || v > max)
-        return weir_fail(err, -EINVAL, "%s is outside %lld..%lld", text, (long long)min, (long long)max);
+        return weir_fail(err, -EINVAL, "%s is outside %lld..%lld", text, (long long)min,
+                         (long long)max);
     *ret = v;
     return 0;
 }

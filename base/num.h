@@ -21,7 +21,10 @@ static inline bool weir_add_over(uint64_t a, uint64_t b, uint64_t *ret)
 }
 
 /* ALIGN is a power of two. */
-static inline uint64_t weir_align_up(uint64_t v, uint64_t align) { return (v + align - 1) & ~(align - 1); }
+static inline uint64_t weir_align_up(uint64_t v, uint64_t align)
+{
+    return (v + align - 1) & ~(align - 1);
+}
 static inline uint64_t weir_align_down(uint64_t v, uint64_t align) { return v & ~(align - 1); }
 static inline uint64_t weir_min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t weir_max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }

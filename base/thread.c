@@ -147,10 +147,7 @@ void weir_pool_free(struct weir_pool *p)
     weir_free(p);
 }
 
-unsigned weir_pool_size(const struct weir_pool *p)
-{
-    return p->n;
-}
+unsigned weir_pool_size(const struct weir_pool *p) { return p->n; }
 
 void weir_pool_run(struct weir_pool *p, void (*fn)(void *arg, unsigned thread), void *arg)
 {
@@ -181,8 +178,8 @@ static void loop_thread(void *arg, unsigned thread)
         l->fn(l->arg, i, thread);
 }
 
-void weir_pool_for(struct weir_pool *p, uint32_t n, void (*fn)(void *arg, uint32_t i, unsigned thread),
-                   void *arg)
+void weir_pool_for(struct weir_pool *p, uint32_t n,
+                   void (*fn)(void *arg, uint32_t i, unsigned thread), void *arg)
 {
     if (n == 1) { /* not worth waking anybody */
         fn(arg, 0, 0);

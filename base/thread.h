@@ -2,9 +2,9 @@
  *
  * How threads meet: a word that can be waited for, and the pool of compute workers.
  *
- * weir_word is one 32-bit value.  Waiting spins for a few microseconds (a value that changes thousands
- * of times a second is not worth a system call) and then sleeps in a futex; setting it makes a system
- * call only when somebody sleeps. */
+ * weir_word is one 32-bit value.  Waiting spins for a few microseconds (a value that changes
+ * thousands of times a second is not worth a system call) and then sleeps in a futex; setting it
+ * makes a system call only when somebody sleeps. */
 #ifndef WEIR_BASE_THREAD_H
 #define WEIR_BASE_THREAD_H
 
@@ -32,7 +32,8 @@ void weir_word_wait(struct weir_word *w, uint32_t old);
 /* A persistent pool: thread 0 is whoever calls weir_pool_run, threads 1..n-1 are workers. */
 struct weir_pool;
 
-/* N in 1..256.  0; -EAGAIN when the system gives no more threads (everything is undone); -ENOMEM. */
+/* N in 1..256.  0; -EAGAIN when the system gives no more threads (everything is undone); -ENOMEM.
+ */
 int weir_pool_new(unsigned n, struct weir_pool **ret, struct weir_err *err);
 void weir_pool_free(struct weir_pool *p); /* NULL is fine */
 unsigned weir_pool_size(const struct weir_pool *p);
@@ -41,8 +42,9 @@ unsigned weir_pool_size(const struct weir_pool *p);
  * Engine thread only; FN shares the work out by itself (usually through an atomic counter). */
 void weir_pool_run(struct weir_pool *p, void (*fn)(void *arg, unsigned thread), void *arg);
 
-/* Run FN(ARG, i, thread) for every i in [0, n), in any order, on all threads.  Engine thread only. */
-void weir_pool_for(struct weir_pool *p, uint32_t n, void (*fn)(void *arg, uint32_t i, unsigned thread),
-                   void *arg);
+/* Run FN(ARG, i, thread) for every i in [0, n), in any order, on all threads.  Engine thread only.
+ */
+void weir_pool_for(struct weir_pool *p, uint32_t n,
+                   void (*fn)(void *arg, uint32_t i, unsigned thread), void *arg);
 
 #endif

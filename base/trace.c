@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Owns the event buffers and their file form.  One writer per lane; readers only after all stopped. */
+ * Owns the event buffers and their file form.  One writer per lane; readers only after all stopped.
+ */
 #include "config.h"
 
 #include "base/trace.h"
@@ -12,7 +13,8 @@
 #include <inttypes.h>
 #include <stdbool.h>
 
-const char *const weir_lane_names[WEIR_LANE_COUNT] = { "disk", "ring", "compute", "stall", "token" };
+const char *const weir_lane_names[WEIR_LANE_COUNT] = { "disk", "ring", "compute", "stall",
+                                                       "token" };
 
 struct event {
     const char *name;
@@ -54,7 +56,8 @@ void weir_trace_free(struct weir_trace *t)
     weir_free(t);
 }
 
-static void put(struct weir_trace *t, int buffer, const char *name, uint64_t t0, uint64_t t1, uint64_t value)
+static void put(struct weir_trace *t, int buffer, const char *name, uint64_t t0, uint64_t t1,
+                uint64_t value)
 {
     if (t->n[buffer] == t->cap)
         t->dropped[buffer]++;
@@ -88,8 +91,8 @@ static void write_event(FILE *out, int lane, const struct event *e, uint64_t sta
 {
     const uint64_t ts = e->t0 - start, dur = e->t1 - e->t0;
     const bool counter = lane == WEIR_LANE_RING;
-    fprintf(out, ",\n{\"ph\":\"%s\",\"pid\":1,\"tid\":%d,\"name\":\"%s\",\"ts\":%" PRIu64 ".%03u", counter ? "C" : "X",
-            lane + 1, e->name, ts / 1000, (unsigned)(ts % 1000));
+    fprintf(out, ",\n{\"ph\":\"%s\",\"pid\":1,\"tid\":%d,\"name\":\"%s\",\"ts\":%" PRIu64 ".%03u",
+            counter ? "C" : "X", lane + 1, e->name, ts / 1000, (unsigned)(ts % 1000));
     if (!counter)
         fprintf(out, ",\"dur\":%" PRIu64 ".%03u", dur / 1000, (unsigned)(dur % 1000));
     fprintf(out, ",\"args\":{\"%s\":%" PRIu64 "}}", counter ? "bytes" : "n", e->value);
@@ -103,11 +106,14 @@ int weir_trace_write(const struct weir_trace *t, const char *path, struct weir_e
         return r;
     uint64_t start = UINT64_MAX;
     for (int l = 0; l < N_BUFFER; l++)
-        for (uint32_t i = 0; i < t->n[l]; i++) /* recorded when they end: the first need not begin first */
+        for (uint32_t i = 0; i < t->n[l];
+             i++) /* recorded when they end: the first need not begin first */
             start = weir_min_u64(start, t->events[l][i].t0);
     fprintf(f.stream, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");
     for (int l = 0; l < WEIR_LANE_COUNT; l++)
-        fprintf(f.stream, "%s\n{\"ph\":\"M\",\"pid\":1,\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":\"%s\"}}",
+        fprintf(f.stream,
+                "%s\n{\"ph\":\"M\",\"pid\":1,\"tid\":%d,\"name\":\"thread_name\",\"args\":{"
+                "\"name\":\"%s\"}}",
                 l ? "," : "", l + 1, weir_lane_names[l]);
     for (int b = 0; b < N_BUFFER; b++) {
         const int lane = b == DRAIN ? (int)WEIR_LANE_RING : b;

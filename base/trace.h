@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * What happened when: spans and counters of a run, kept in memory and written at the end as Chrome
- * trace events (the "Trace Event Format"), which chrome://tracing, Perfetto and `weir timeline` read.
+ * trace events (the "Trace Event Format"), which chrome://tracing, Perfetto and `weir timeline`
+ * read.
  *
  * Each lane has one writing thread and its own buffer, so recording takes no lock and allocates
- * nothing.  A NULL trace records nothing.  When a lane is full later events are dropped and counted. */
+ * nothing.  A NULL trace records nothing.  When a lane is full later events are dropped and
+ * counted. */
 #ifndef WEIR_BASE_TRACE_H
 #define WEIR_BASE_TRACE_H
 
@@ -33,8 +35,8 @@ void weir_trace_free(struct weir_trace *t);
 void weir_trace_span(struct weir_trace *t, enum weir_lane lane, const char *name, uint64_t t0,
                      uint64_t t1, uint64_t value);
 
-/* The fill of the ring after a release, VALUE bytes, at T: the ring's lane has two writers, and this is
- * the engine thread's side of it. */
+/* The fill of the ring after a release, VALUE bytes, at T: the ring's lane has two writers, and
+ * this is the engine thread's side of it. */
 void weir_trace_drain(struct weir_trace *t, uint64_t at, uint64_t value);
 
 /* Write all lanes to PATH (through a temporary file, so a failure leaves nothing half-written).

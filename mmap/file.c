@@ -28,11 +28,11 @@ static int check_kind(const char *path, mode_t mode, struct weir_err *err)
 {
     if (S_ISREG(mode) || S_ISDIR(mode))
         return 0;
-    const char *kind = S_ISFIFO(mode)  ? "a pipe"
-                     : S_ISSOCK(mode)  ? "a socket"
-                     : S_ISCHR(mode)   ? "a character device"
-                     : S_ISBLK(mode)   ? "a block device"
-                                       : "something else";
+    const char *kind = S_ISFIFO(mode)   ? "a pipe"
+                       : S_ISSOCK(mode) ? "a socket"
+                       : S_ISCHR(mode)  ? "a character device"
+                       : S_ISBLK(mode)  ? "a block device"
+                                        : "something else";
     return weir_fail(err, -EINVAL,
                      "%s is %s, but a model must be a regular file: save it to one first", path,
                      kind);
@@ -214,7 +214,11 @@ const char *weir_file_looks_like(const uint8_t *p, uint64_t n, uint64_t file_byt
     if (starts(p, n, "lmgg", 4) || starts(p, n, "fmgg", 4) || starts(p, n, "tjgg", 4))
         return "is in a ggml format from before GGUF: convert the original model again";
     if (starts(p, n, "\x1f\x8b", 2) || starts(p, n, "\x28\xb5\x2f\xfd", 4) ||
-        starts(p, n, "\xfd" "7zXZ", 5) || starts(p, n, "7z\xbc\xaf", 4))
+        starts(p, n,
+               "\xfd"
+               "7zXZ",
+               5) ||
+        starts(p, n, "7z\xbc\xaf", 4))
         return "is compressed: unpack it first";
     return NULL;
 }

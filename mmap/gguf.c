@@ -18,20 +18,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HEADER_BYTES 24 /* magic, version, two counts */
-#define TENSOR_MIN 25   /* bytes of the shortest tensor entry: one letter and no dimension */
+#define HEADER_BYTES   24 /* magic, version, two counts */
+#define TENSOR_MIN     25 /* bytes of the shortest tensor entry: one letter and no dimension */
 #define NAME_MAX_BYTES 64
-#define ALIGN_DEFAULT 32
-#define ALIGN_MIN 8 /* the specification wants multiples of 8; kernels rely on 4 */
-#define ALIGN_MAX (UINT64_C(16) << 20)
-#define ROW_MAX (UINT64_C(1) << 48)
-#define PARTS_MAX 65535 /* split.count is a u16 */
-#define SPLIT_TAIL 20   /* "-00001-of-00002.gguf" */
+#define ALIGN_DEFAULT  32
+#define ALIGN_MIN      8 /* the specification wants multiples of 8; kernels rely on 4 */
+#define ALIGN_MAX      (UINT64_C(16) << 20)
+#define ROW_MAX        (UINT64_C(1) << 48)
+#define PARTS_MAX      65535 /* split.count is a u16 */
+#define SPLIT_TAIL     20    /* "-00001-of-00002.gguf" */
 
-static bool bid(const uint8_t *p, uint64_t n)
-{
-    return n >= 4 && !memcmp(p, "GGUF", 4);
-}
+static bool bid(const uint8_t *p, uint64_t n) { return n >= 4 && !memcmp(p, "GGUF", 4); }
 
 /* The number of NAME's part (from 1) and of all parts, when it ends as those of a split do. */
 static bool split_name(const char *name, unsigned *ret_part, unsigned *ret_count)
@@ -79,8 +76,10 @@ static int read_version(struct weir_gguf_in *in, uint32_t *ret, struct weir_err 
                          "convert the original model again",
                          in->path);
     if (v < 2 || v > 3)
-        return weir_fail(err, v ? -ENOTSUP : -EINVAL, "%s is GGUF version %u, this program reads "
-                         "versions 2 and 3", in->path, v);
+        return weir_fail(err, v ? -ENOTSUP : -EINVAL,
+                         "%s is GGUF version %u, this program reads "
+                         "versions 2 and 3",
+                         in->path, v);
     *ret = v;
     return 0;
 }
@@ -291,9 +290,9 @@ static int read_file(struct weir_map *m, uint32_t file, struct weir_metas *kv,
     int rc = weir_view_open(view, f, &m->fault, err);
     if (rc)
         return rc;
-    struct weir_gguf_in in = {
-        .c = weir_cur_of(view->base, view->bytes), .path = f->path, .arena = &m->arena
-    };
+    struct weir_gguf_in in = { .c = weir_cur_of(view->base, view->bytes),
+                               .path = f->path,
+                               .arena = &m->arena };
     rc = read_header(&in, m, file, kv, ret_version, err);
     /* Whatever was found, it was found in zeros. */
     if (atomic_load_explicit(&m->fault, memory_order_acquire))
@@ -417,9 +416,11 @@ static int read_parts(struct weir_map *m, const struct split *s, struct weir_err
     }
     weir_free(path);
     if (!rc && s->n_tensor != UINT64_MAX && s->n_tensor != m->n_tensor)
-        rc = weir_fail(err, -EINVAL, "%s: the %llu parts of this model hold %u tensors, but "
-                       "split.tensors.count is %llu: parts of different models?", m->file[0].path,
-                       (unsigned long long)s->count, m->n_tensor, (unsigned long long)s->n_tensor);
+        rc = weir_fail(err, -EINVAL,
+                       "%s: the %llu parts of this model hold %u tensors, but "
+                       "split.tensors.count is %llu: parts of different models?",
+                       m->file[0].path, (unsigned long long)s->count, m->n_tensor,
+                       (unsigned long long)s->n_tensor);
     return rc;
 }
 

@@ -11,19 +11,19 @@
 #include <errno.h>
 #include <string.h>
 
-#define KEY_MAX 65535 /* by the specification */
-#define PAIR_MIN 14   /* bytes of the shortest pair: a length, one letter, a type, one byte */
+#define KEY_MAX  65535 /* by the specification */
+#define PAIR_MIN 14    /* bytes of the shortest pair: a length, one letter, a type, one byte */
 
 static const struct {
     enum weir_meta_type kind;
     uint8_t bytes; /* of a value; of the length in front of a string */
 } types[WEIR_GGUF_TYPE_COUNT] = {
-    [WEIR_GGUF_U8] = { WEIR_META_U64, 1 },   [WEIR_GGUF_I8] = { WEIR_META_I64, 1 },
-    [WEIR_GGUF_U16] = { WEIR_META_U64, 2 },  [WEIR_GGUF_I16] = { WEIR_META_I64, 2 },
-    [WEIR_GGUF_U32] = { WEIR_META_U64, 4 },  [WEIR_GGUF_I32] = { WEIR_META_I64, 4 },
-    [WEIR_GGUF_F32] = { WEIR_META_F64, 4 },  [WEIR_GGUF_BOOL] = { WEIR_META_BOOL, 1 },
-    [WEIR_GGUF_STR] = { WEIR_META_STR, 8 },  [WEIR_GGUF_ARRAY] = { WEIR_META_ARRAY, 12 },
-    [WEIR_GGUF_U64] = { WEIR_META_U64, 8 },  [WEIR_GGUF_I64] = { WEIR_META_I64, 8 },
+    [WEIR_GGUF_U8] = { WEIR_META_U64, 1 },  [WEIR_GGUF_I8] = { WEIR_META_I64, 1 },
+    [WEIR_GGUF_U16] = { WEIR_META_U64, 2 }, [WEIR_GGUF_I16] = { WEIR_META_I64, 2 },
+    [WEIR_GGUF_U32] = { WEIR_META_U64, 4 }, [WEIR_GGUF_I32] = { WEIR_META_I64, 4 },
+    [WEIR_GGUF_F32] = { WEIR_META_F64, 4 }, [WEIR_GGUF_BOOL] = { WEIR_META_BOOL, 1 },
+    [WEIR_GGUF_STR] = { WEIR_META_STR, 8 }, [WEIR_GGUF_ARRAY] = { WEIR_META_ARRAY, 12 },
+    [WEIR_GGUF_U64] = { WEIR_META_U64, 8 }, [WEIR_GGUF_I64] = { WEIR_META_I64, 8 },
     [WEIR_GGUF_F64] = { WEIR_META_F64, 8 },
 };
 
@@ -61,8 +61,10 @@ int weir_gguf_name(struct weir_gguf_in *in, const char *what, uint64_t max, cons
     if (!s)
         return weir_fail(err, -ENOMEM, "%s: no memory for a %s", in->path, what);
     if (strlen(s) != n) /* of the copy, since the file may change under us */
-        return weir_fail(err, -EINVAL, "%s: the %s at byte %llu has a zero byte in it: the file is "
-                         "damaged", in->path, what, (unsigned long long)at);
+        return weir_fail(err, -EINVAL,
+                         "%s: the %s at byte %llu has a zero byte in it: the file is "
+                         "damaged",
+                         in->path, what, (unsigned long long)at);
     *ret = s;
     return 0;
 }
@@ -96,8 +98,7 @@ bool weir_gguf_value(struct weir_cur *c, uint32_t raw_type, struct weir_meta *re
         ret->v.str.p = (const char *)weir_cur_take(c, ret->v.str.n);
         break;
     case WEIR_GGUF_ARRAY:
-    case WEIR_GGUF_TYPE_COUNT:
-        return false;
+    case WEIR_GGUF_TYPE_COUNT: return false;
     }
     return !c->bad;
 }

@@ -106,8 +106,10 @@ int weir_guard_add(const void *base, uint64_t bytes, atomic_int *flag, struct we
     }
     pthread_mutex_unlock(&writers);
     if (rc)
-        return weir_fail(err, rc, "all %d places for guarded file mappings are taken: too many "
-                         "models are open at once", WEIR_GUARD_MAX);
+        return weir_fail(err, rc,
+                         "all %d places for guarded file mappings are taken: too many "
+                         "models are open at once",
+                         WEIR_GUARD_MAX);
     return 0;
 }
 

@@ -174,10 +174,7 @@ void weir_map_close(struct weir_map *m)
     weir_free(m);
 }
 
-const char *weir_map_format(const struct weir_map *m)
-{
-    return m->format;
-}
+const char *weir_map_format(const struct weir_map *m) { return m->format; }
 
 uint64_t weir_map_bytes(const struct weir_map *m)
 {
@@ -187,20 +184,14 @@ uint64_t weir_map_bytes(const struct weir_map *m)
     return sum;
 }
 
-uint32_t weir_map_n_file(const struct weir_map *m)
-{
-    return m->n_file;
-}
+uint32_t weir_map_n_file(const struct weir_map *m) { return m->n_file; }
 
 const struct weir_map_file *weir_map_file(const struct weir_map *m, uint32_t i)
 {
     return &m->file[i];
 }
 
-uint32_t weir_map_n_tensor(const struct weir_map *m)
-{
-    return m->n_tensor;
-}
+uint32_t weir_map_n_tensor(const struct weir_map *m) { return m->n_tensor; }
 
 const struct weir_tensor *weir_map_tensor(const struct weir_map *m, uint32_t i)
 {
@@ -253,9 +244,10 @@ int weir_map_read(const struct weir_map *m, uint32_t file, uint64_t offset, uint
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
-            return weir_fail(err, got < 0 ? -errno : -EIO, "%s: reading %llu bytes at %llu: %s", f->path,
-                             (unsigned long long)n, (unsigned long long)offset,
-                             got < 0 ? strerror(errno) : "the file ends before that: it was shortened while in use");
+            return weir_fail(err, got < 0 ? -errno : -EIO, "%s: reading %llu bytes at %llu: %s",
+                             f->path, (unsigned long long)n, (unsigned long long)offset,
+                             got < 0 ? strerror(errno)
+                                     : "the file ends before that: it was shortened while in use");
         have += (uint64_t)got;
     }
     return 0;

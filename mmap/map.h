@@ -17,24 +17,27 @@
 #define WEIR_MAX_DIMS 4
 
 struct weir_tensor {
-    const char *name;             /* as in the file, owned by the map */
+    const char *name; /* as in the file, owned by the map */
     enum weir_dtype dtype;
-    uint32_t n_dim;               /* 1..4 */
-    uint64_t dim[WEIR_MAX_DIMS];  /* dim[0] is the row length (input features); unused ones are 1 */
-    uint32_t file;                /* index for weir_map_file */
-    uint64_t offset;              /* first byte, from the start of that file */
-    uint64_t bytes;               /* proved to lie inside the file */
+    uint32_t n_dim;              /* 1..4 */
+    uint64_t dim[WEIR_MAX_DIMS]; /* dim[0] is the row length (input features); unused ones are 1 */
+    uint32_t file;               /* index for weir_map_file */
+    uint64_t offset;             /* first byte, from the start of that file */
+    uint64_t bytes;              /* proved to lie inside the file */
 };
 
 static inline uint64_t weir_tensor_cols(const struct weir_tensor *t) { return t->dim[0]; }
-static inline uint64_t weir_tensor_rows(const struct weir_tensor *t) { return t->dim[1] * t->dim[2] * t->dim[3]; }
+static inline uint64_t weir_tensor_rows(const struct weir_tensor *t)
+{
+    return t->dim[1] * t->dim[2] * t->dim[3];
+}
 
 /* One file of the model.  fd is open for reading for as long as the map is. */
 struct weir_map_file {
     const char *path;
     int fd;
-    uint64_t bytes;    /* size when it was opened */
-    int64_t mtime_ns;  /* modification time when it was opened */
+    uint64_t bytes;   /* size when it was opened */
+    int64_t mtime_ns; /* modification time when it was opened */
 };
 
 struct weir_map;
@@ -48,7 +51,7 @@ int weir_map_open(const char *path, struct weir_map **ret_map, struct weir_err *
 void weir_map_close(struct weir_map *m); /* NULL is fine */
 
 const char *weir_map_format(const struct weir_map *m); /* "gguf v3" */
-uint64_t weir_map_bytes(const struct weir_map *m);      /* of all files */
+uint64_t weir_map_bytes(const struct weir_map *m);     /* of all files */
 uint32_t weir_map_n_file(const struct weir_map *m);
 const struct weir_map_file *weir_map_file(const struct weir_map *m, uint32_t i);
 uint32_t weir_map_n_tensor(const struct weir_map *m);
@@ -56,10 +59,10 @@ const struct weir_tensor *weir_map_tensor(const struct weir_map *m, uint32_t i);
 /* By exact name, or NULL. */
 const struct weir_tensor *weir_map_find(const struct weir_map *m, const char *name);
 
-/* Small reads beside the streaming (embedding rows, norms), through the page cache and out of it again.
- * want: tell the kernel that bytes [offset, offset + n) of FILE will be read soon.
- * read: bring them to DST; 0, -EIO (the file ends before) or -errno, with a sentence.
- * drop: they need not stay in the page cache. */
+/* Small reads beside the streaming (embedding rows, norms), through the page cache and out of it
+ * again. want: tell the kernel that bytes [offset, offset + n) of FILE will be read soon. read:
+ * bring them to DST; 0, -EIO (the file ends before) or -errno, with a sentence. drop: they need not
+ * stay in the page cache. */
 void weir_map_want(const struct weir_map *m, uint32_t file, uint64_t offset, uint64_t n);
 int weir_map_read(const struct weir_map *m, uint32_t file, uint64_t offset, uint64_t n, void *dst,
                   struct weir_err *err);

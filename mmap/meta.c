@@ -23,15 +23,9 @@ const struct weir_meta *weir_metas_find(const struct weir_metas *s, const char *
     return weir_names_find(&s->index, key, &i) ? &s->v[i] : NULL;
 }
 
-uint32_t weir_meta_count(const struct weir_map *m)
-{
-    return m->meta.n;
-}
+uint32_t weir_meta_count(const struct weir_map *m) { return m->meta.n; }
 
-const struct weir_meta *weir_meta_at(const struct weir_map *m, uint32_t i)
-{
-    return &m->meta.v[i];
-}
+const struct weir_meta *weir_meta_at(const struct weir_map *m, uint32_t i) { return &m->meta.v[i]; }
 
 const struct weir_meta *weir_meta_find(const struct weir_map *m, const char *key)
 {

@@ -17,7 +17,8 @@
 
 const struct weir_io_ops *weir_io_by_name(const char *name)
 {
-    static const struct weir_io_ops *const all[] = { &weir_io_uring, &weir_io_pread, &weir_io_mmap };
+    static const struct weir_io_ops *const all[] = { &weir_io_uring, &weir_io_pread,
+                                                     &weir_io_mmap };
     for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         if (!strcmp(all[i]->name, name))
             return all[i];
@@ -51,7 +52,8 @@ static uint32_t direct_align(int fd)
     return 4096; /* a kernel before 6.1: the largest block size in use */
 }
 
-int weir_io_file_open(int fd, const char *path, bool want_direct, struct weir_io_file *ret, struct weir_err *err)
+int weir_io_file_open(int fd, const char *path, bool want_direct, struct weir_io_file *ret,
+                      struct weir_err *err)
 {
     struct stat st;
     struct statfs fs;

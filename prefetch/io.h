@@ -25,17 +25,18 @@ struct weir_io_file {
 struct weir_io_config {
     const struct weir_io_file *files;
     uint32_t n_file;
-    uint32_t depth;        /* most requests in flight */
-    uint8_t *ring_base;    /* memory worth registering once; may be NULL */
+    uint32_t depth;     /* most requests in flight */
+    uint8_t *ring_base; /* memory worth registering once; may be NULL */
     uint64_t ring_bytes;
 };
 
 struct weir_io_req {
     uint32_t file;
-    uint64_t offset; /* multiple of the file's align, unless it is the rest of a short buffered read */
-    uint32_t bytes;  /* as offset */
-    uint8_t *dst;    /* [bytes], aligned as offset is; ignored by a backend with `view` */
-    uint32_t tag;    /* comes back in weir_io_done */
+    uint64_t
+        offset; /* multiple of the file's align, unless it is the rest of a short buffered read */
+    uint32_t bytes; /* as offset */
+    uint8_t *dst;   /* [bytes], aligned as offset is; ignored by a backend with `view` */
+    uint32_t tag;   /* comes back in weir_io_done */
 };
 
 struct weir_io_done {
@@ -50,11 +51,13 @@ struct weir_io_ops {
 
     /* 0 with *ret; -ENOSYS/-EPERM when this machine does not allow it (the caller may try another);
      * *ret_note, if set, is a literal sentence worth telling the user once. */
-    int (*open)(const struct weir_io_config *c, void **ret, const char **ret_note, struct weir_err *err);
+    int (*open)(const struct weir_io_config *c, void **ret, const char **ret_note,
+                struct weir_err *err);
     void (*close)(void *io); /* waits for what is in flight; NULL is fine */
 
     /* Start one read.  QUEUED: it will come out of reap.  BUSY: depth reached, reap first.
-     * DONE: it is already finished and *done is filled.  Never fails otherwise: a failure is a result. */
+     * DONE: it is already finished and *done is filled.  Never fails otherwise: a failure is a
+     * result. */
     int (*submit)(void *io, const struct weir_io_req *req, struct weir_io_done *done);
 
     /* Up to MAX finished reads; blocks for the first when WAIT and something is in flight.  Also
@@ -69,14 +72,16 @@ struct weir_io_ops {
 
 extern const struct weir_io_ops weir_io_uring, weir_io_pread, weir_io_mmap;
 
-/* "uring", "pread", "mmap": the table, or NULL.  (A build without liburing has weir_io_uring too; its
- * open answers -ENOSYS.) */
+/* "uring", "pread", "mmap": the table, or NULL.  (A build without liburing has weir_io_uring too;
+ * its open answers -ENOSYS.) */
 const struct weir_io_ops *weir_io_by_name(const char *name);
 
-/* Open for bulk reads the file that FD (from weir_map_file) has open: O_DIRECT with the alignment the
- * file system states, or buffered where O_DIRECT is refused or is known to lie (tmpfs, ramfs).
- * WANT_DIRECT false: buffered.  PATH is for messages.  0 or -errno.  Close with weir_io_file_close. */
-int weir_io_file_open(int fd, const char *path, bool want_direct, struct weir_io_file *ret, struct weir_err *err);
+/* Open for bulk reads the file that FD (from weir_map_file) has open: O_DIRECT with the alignment
+ * the file system states, or buffered where O_DIRECT is refused or is known to lie (tmpfs, ramfs).
+ * WANT_DIRECT false: buffered.  PATH is for messages.  0 or -errno.  Close with weir_io_file_close.
+ */
+int weir_io_file_open(int fd, const char *path, bool want_direct, struct weir_io_file *ret,
+                      struct weir_err *err);
 void weir_io_file_close(struct weir_io_file *f);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the way of the page cache: "reading" a step is asking the kernel to bring its pages in, and its
- * bytes are lent where the file is mapped.  Pages of steps that stream are dropped behind, so that the
- * page cache charged to us stays what the plan says.  Requests finish in the order they came.
+ * Owns the way of the page cache: "reading" a step is asking the kernel to bring its pages in, and
+ * its bytes are lent where the file is mapped.  Pages of steps that stream are dropped behind, so
+ * that the page cache charged to us stays what the plan says.  Requests finish in the order they
+ * came.
  *
  * Whoever opens the files maps them (weir_io_file.base) and guards the mapping against SIGBUS. */
 #include "config.h"
@@ -18,7 +19,8 @@
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* Linux 5.14; older kernels answer EINVAL and pages come by faults */
+#define MADV_POPULATE_READ 22 /* Linux 5.14; older kernels answer EINVAL and pages come by faults  \
+                               */
 #endif
 #define PAGE 4096
 
@@ -36,7 +38,8 @@ static void maps_close(void *io)
     weir_free(m);
 }
 
-static int maps_open(const struct weir_io_config *c, void **ret, const char **ret_note, struct weir_err *err)
+static int maps_open(const struct weir_io_config *c, void **ret, const char **ret_note,
+                     struct weir_err *err)
 {
     struct maps *m = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*m));
     (void)ret_note;
@@ -96,7 +99,8 @@ static unsigned maps_reap(void *io, struct weir_io_done *done, unsigned max, boo
             (void)*(const volatile uint8_t *)(f->base + at);
         r = 0;
     }
-    *done = (struct weir_io_done){ q.tag, r ? (e == EFAULT ? -EIO : -e) : (int32_t)(end - q.offset) };
+    *done =
+        (struct weir_io_done){ q.tag, r ? (e == EFAULT ? -EIO : -e) : (int32_t)(end - q.offset) };
     return 1;
 }
 

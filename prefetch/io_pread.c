@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns a small pool of threads that do nothing but pread, for machines where io_uring is not allowed.
- * The I/O thread hands requests over and takes results back under one lock; readers touch only the
- * request they took.  With 2 MiB reads the lock is asked for a few thousand times a second at most. */
+ * Owns a small pool of threads that do nothing but pread, for machines where io_uring is not
+ * allowed. The I/O thread hands requests over and takes results back under one lock; readers touch
+ * only the request they took.  With 2 MiB reads the lock is asked for a few thousand times a second
+ * at most. */
 #include "config.h"
 
 #include "prefetch/io.h"
@@ -24,7 +25,7 @@ struct preads {
     pthread_mutex_t lock;      /* guards all below */
     pthread_cond_t work, ready;
     bool quit;
-    struct weir_io_req *todo;  /* [depth], a circle of n_todo from todo_at */
+    struct weir_io_req *todo; /* [depth], a circle of n_todo from todo_at */
     uint32_t todo_at, n_todo;
     struct weir_io_done *done; /* [depth] */
     uint32_t n_done;
@@ -92,7 +93,8 @@ static void preads_close(void *io)
     weir_free(p);
 }
 
-static int preads_open(const struct weir_io_config *c, void **ret, const char **ret_note, struct weir_err *err)
+static int preads_open(const struct weir_io_config *c, void **ret, const char **ret_note,
+                       struct weir_err *err)
 {
     struct preads *p = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*p));
     (void)ret_note;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the io_uring: the only file that includes liburing.  Files and the ring's memory are registered
- * once; where that is refused (RLIMIT_MEMLOCK is 8 MiB for an ordinary user) plain reads do the same
- * work for a little more system time.  I/O thread only, but for open and close. */
+ * Owns the io_uring: the only file that includes liburing.  Files and the ring's memory are
+ * registered once; where that is refused (RLIMIT_MEMLOCK is 8 MiB for an ordinary user) plain reads
+ * do the same work for a little more system time.  I/O thread only, but for open and close. */
 #include "config.h"
 
 #include "prefetch/io.h"
@@ -20,7 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define REG_MAX (UINT64_C(1) << 30) /* the kernel takes at most 1 GiB for one registered buffer */
+#define REG_MAX  (UINT64_C(1) << 30) /* the kernel takes at most 1 GiB for one registered buffer */
 #define REG_BUFS 64
 
 struct uring {
@@ -58,7 +58,8 @@ static int setup(struct uring *u, unsigned entries)
 
 static void uring_close(void *io);
 
-static int uring_open(const struct weir_io_config *c, void **ret, const char **ret_note, struct weir_err *err)
+static int uring_open(const struct weir_io_config *c, void **ret, const char **ret_note,
+                      struct weir_err *err)
 {
     struct uring *u = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*u));
     if (!u)
@@ -96,7 +97,8 @@ static int uring_open(const struct weir_io_config *c, void **ret, const char **r
         u->reg_base = c->ring_base;
         u->reg_bytes = c->ring_bytes;
         if (!u->fixed_bufs && ret_note)
-            *ret_note = "the ring's memory could not be registered with io_uring (raise RLIMIT_MEMLOCK to save a little system time)";
+            *ret_note = "the ring's memory could not be registered with io_uring (raise "
+                        "RLIMIT_MEMLOCK to save a little system time)";
     }
     *ret = u;
     return 0;
@@ -119,8 +121,8 @@ static int uring_submit(void *io, const struct weir_io_req *req, struct weir_io_
     (void)done;
 #ifdef IORING_SETUP_R_DISABLED
     if (u->ring.flags & IORING_SETUP_R_DISABLED) {
-        /* The thread that enables the ring is the one that may submit to it.  (liburing 2.3 declares
-         * io_uring_enable_rings, but does not export it.) */
+        /* The thread that enables the ring is the one that may submit to it.  (liburing 2.3
+         * declares io_uring_enable_rings, but does not export it.) */
         syscall(__NR_io_uring_register, u->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
         u->ring.flags &= ~(unsigned)IORING_SETUP_R_DISABLED;
     }
@@ -178,7 +180,8 @@ static unsigned uring_reap(void *io, struct weir_io_done *done, unsigned max, bo
         if (n)
             return n;
         if (r < 0 && r != -EINTR && r != -EAGAIN && r != -EBUSY) {
-            /* It will not go away by asking again (a sandbox that forbids the call): the reads failed. */
+            /* It will not go away by asking again (a sandbox that forbids the call): the reads
+             * failed. */
             for (uint32_t slot = 0; slot < u->depth && n < max; slot++)
                 if (u->reqs[slot].dst)
                     give_back(u, slot, r, &done[n++]);
@@ -192,7 +195,8 @@ static unsigned uring_reap(void *io, struct weir_io_done *done, unsigned max, bo
 
 #else /* !HAVE_LIBURING */
 
-static int uring_open(const struct weir_io_config *c, void **ret, const char **ret_note, struct weir_err *err)
+static int uring_open(const struct weir_io_config *c, void **ret, const char **ret_note,
+                      struct weir_err *err)
 {
     (void)c;
     (void)ret;

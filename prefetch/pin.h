@@ -13,8 +13,8 @@
 
 struct weir_pins {
     struct weir_region mem;
-    uint64_t *at;        /* [n_step] offset in `mem` of a pinned step's first aligned block */
-    pthread_t thread;    /* touches the region from its end; see weir_pins_touch */
+    uint64_t *at;     /* [n_step] offset in `mem` of a pinned step's first aligned block */
+    pthread_t thread; /* touches the region from its end; see weir_pins_touch */
     bool touching;
     atomic_bool quit;
 };
@@ -27,16 +27,16 @@ struct weir_span {
 };
 struct weir_span weir_span_of(const struct weir_step *s, uint32_t align);
 
-/* Places for all steps that PINNED marks; ALLOCATE false: only the places, because the bytes are lent
- * from elsewhere.  0 or -ENOMEM; weir_pins_done is fine either way. */
+/* Places for all steps that PINNED marks; ALLOCATE false: only the places, because the bytes are
+ * lent from elsewhere.  0 or -ENOMEM; weir_pins_done is fine either way. */
 int weir_pins_init(struct weir_pins *p, const struct weir_sched *s, const uint8_t *pinned,
                    const struct weir_io_file *files, bool allocate, struct weir_err *err);
 void weir_pins_done(struct weir_pins *p);
 
-/* Start a thread that has the kernel clear the region's pages, from the end on, while the first pass
- * fills it from the beginning.  Clearing costs the I/O thread a fifth of its time on good hardware
- * and, in a virtual machine whose host must find the memory first, many times what reading does;
- * from both ends it takes half as long.  Ends by itself; failing to start is no error. */
+/* Start a thread that has the kernel clear the region's pages, from the end on, while the first
+ * pass fills it from the beginning.  Clearing costs the I/O thread a fifth of its time on good
+ * hardware and, in a virtual machine whose host must find the memory first, many times what reading
+ * does; from both ends it takes half as long.  Ends by itself; failing to start is no error. */
 void weir_pins_touch(struct weir_pins *p);
 
 #endif

@@ -11,13 +11,13 @@
 
 #include <errno.h>
 
-#define SLOTS_MIN   3u                        /* one computed on, one ready, one being read */
-#define CTX_MIN     256u                      /* the least a choice of ours goes down to */
-#define CTX_USEFUL  2048u                     /* context worth more than the last few pinned steps */
-#define RING_MIN    (UINT64_C(16) << 20)      /* covers a queue of 8 reads of 2 MiB */
-#define RING_MAX    (UINT64_C(96) << 20)      /* rides out 30 ms of a sleeping 3 GB/s disk */
-#define IN_FLIGHT   (16u << 20)               /* bytes in flight that saturate an NVMe */
-#define CHUNK_MAX   256u
+#define SLOTS_MIN  3u                   /* one computed on, one ready, one being read */
+#define CTX_MIN    256u                 /* the least a choice of ours goes down to */
+#define CTX_USEFUL 2048u                /* context worth more than the last few pinned steps */
+#define RING_MIN   (UINT64_C(16) << 20) /* covers a queue of 8 reads of 2 MiB */
+#define RING_MAX   (UINT64_C(96) << 20) /* rides out 30 ms of a sleeping 3 GB/s disk */
+#define IN_FLIGHT  (16u << 20)          /* bytes in flight that saturate an NVMe */
+#define CHUNK_MAX  256u
 
 uint32_t weir_plan_step_target(uint64_t model_bytes)
 {
@@ -32,8 +32,8 @@ static uint64_t step_mem(const struct weir_step *st, uint32_t align)
     return weir_align_up(st->offset + st->bytes, align) - weir_align_down(st->offset, align);
 }
 
-/* Choose the pinned set by error diffusion: after every step, the memory pinned so far is as near to
- * an even share of AVAIL as whole steps allow.  Returns the memory it takes. */
+/* Choose the pinned set by error diffusion: after every step, the memory pinned so far is as near
+ * to an even share of AVAIL as whole steps allow.  Returns the memory it takes. */
 static uint64_t spread(const struct weir_sched *s, uint32_t align, uint64_t avail, uint8_t *pinned)
 {
     uint64_t used = 0, all = 0;
@@ -65,7 +65,8 @@ static uint64_t all_pinned_bytes(const struct weir_plan_in *in)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < in->sched->n_step; i++)
-        sum += in->map_when_fits ? in->sched->steps[i].bytes : step_mem(&in->sched->steps[i], in->align);
+        sum += in->map_when_fits ? in->sched->steps[i].bytes
+                                 : step_mem(&in->sched->steps[i], in->align);
     return in->map_when_fits ? sum : weir_region_bytes(sum);
 }
 
@@ -79,21 +80,26 @@ static uint64_t whole_region(uint64_t bytes)
 static uint64_t kv_region(const struct weir_plan_in *in, uint32_t ctx)
 {
     uint64_t bytes;
-    return weir_mul_over(in->kv_bytes_per_tok, ctx, &bytes) || bytes >> 62 ? UINT64_C(1) << 63 : weir_region_bytes(bytes);
+    return weir_mul_over(in->kv_bytes_per_tok, ctx, &bytes) || bytes >> 62
+               ? UINT64_C(1) << 63
+               : weir_region_bytes(bytes);
 }
 
 static uint64_t sat_sub(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
-/* Positions: what was asked for, or what the model was trained for if all fits with it, or a share of
- * the budget, because every position costs pinned weights. */
+/* Positions: what was asked for, or what the model was trained for if all fits with it, or a share
+ * of the budget, because every position costs pinned weights. */
 static uint32_t choose_ctx(const struct weir_plan_in *in, uint64_t fixed)
 {
     if (in->ctx)
         return in->ctx;
-    const uint32_t floor = (uint32_t)weir_min_u64(in->ctx_train, weir_max_u64(in->ctx_min, CTX_MIN));
+    const uint32_t floor =
+        (uint32_t)weir_min_u64(in->ctx_train, weir_max_u64(in->ctx_min, CTX_MIN));
     if (in->ctx_min && !in->ctx_open) /* this run's length is known: not one position more */
         return floor;
-    const uint64_t room = sat_sub(in->budget_bytes, fixed + all_pinned_bytes(in) + in->scratch_bytes(in->scratch_arg, 64, in->ctx_train));
+    const uint64_t room =
+        sat_sub(in->budget_bytes, fixed + all_pinned_bytes(in) +
+                                      in->scratch_bytes(in->scratch_arg, 64, in->ctx_train));
     const uint64_t fit = room / in->kv_bytes_per_tok;
     if (fit >= weir_min_u64(in->ctx_train, CTX_USEFUL))
         return (uint32_t)weir_min_u64(fit, in->ctx_train);
@@ -125,21 +131,28 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
 {
     const struct weir_sched *s = in->sched;
     const uint64_t budget = in->budget_bytes;
-    struct weir_plan p = { .budget_bytes = budget, .text_bytes = in->text_bytes, .misc_bytes = in->misc_bytes };
+    struct weir_plan p = { .budget_bytes = budget,
+                           .text_bytes = in->text_bytes,
+                           .misc_bytes = in->misc_bytes };
     const uint64_t fixed = in->misc_bytes + in->text_bytes;
     p.slot_bytes = weir_ring_slot_bytes(s->step_max, in->align);
     p.matmul_bytes = s->bytes;
 
     /* The least that works: nothing pinned, the smallest ring, one row at a time. */
-    const uint32_t ctx_least = in->ctx ? in->ctx : (uint32_t)weir_min_u64(in->ctx_train, weir_max_u64(in->ctx_min, CTX_MIN));
-    const uint64_t ring_least = weir_region_bytes((uint64_t)weir_min_u64(SLOTS_MIN, s->n_step) * p.slot_bytes);
+    const uint32_t ctx_least =
+        in->ctx ? in->ctx
+                : (uint32_t)weir_min_u64(in->ctx_train, weir_max_u64(in->ctx_min, CTX_MIN));
+    const uint64_t ring_least =
+        weir_region_bytes((uint64_t)weir_min_u64(SLOTS_MIN, s->n_step) * p.slot_bytes);
     const uint64_t least = fixed + kv_region(in, ctx_least) +
                            weir_region_bytes(in->scratch_bytes(in->scratch_arg, 1, ctx_least));
     p.smallest_budget_bytes = least + weir_min_u64(ring_least, all_pinned_bytes(in));
     if (budget < p.smallest_budget_bytes) {
         char a[WEIR_SIZE_STR], b[WEIR_SIZE_STR];
         ret->smallest_budget_bytes = p.smallest_budget_bytes;
-        return weir_fail(err, -EDOM, "a budget of %s is too small for this model with a context of %u; the smallest that works is %s (--ram %llu)",
+        return weir_fail(err, -EDOM,
+                         "a budget of %s is too small for this model with a context of %u; the "
+                         "smallest that works is %s (--ram %llu)",
                          weir_size_format(budget, a, sizeof(a)), ctx_least,
                          weir_size_format(p.smallest_budget_bytes, b, sizeof(b)),
                          (unsigned long long)p.smallest_budget_bytes);
@@ -147,14 +160,16 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
 
     p.ctx = choose_ctx(in, fixed);
     p.kv_bytes = kv_region(in, p.ctx);
-    if (fixed + p.kv_bytes + weir_region_bytes(in->scratch_bytes(in->scratch_arg, 1, p.ctx)) + ring_least > budget) {
+    if (fixed + p.kv_bytes + weir_region_bytes(in->scratch_bytes(in->scratch_arg, 1, p.ctx)) +
+            ring_least >
+        budget) {
         p.ctx = ctx_least;
         p.kv_bytes = kv_region(in, p.ctx);
     }
     p.ctx_cut = p.ctx < in->ctx_train;
 
-    /* Rows of a prefill pass: enough to hide the disk behind compute, for a small share of the budget.
-     * When everything fits there is more to give. */
+    /* Rows of a prefill pass: enough to hide the disk behind compute, for a small share of the
+     * budget. When everything fits there is more to give. */
     const uint64_t all = all_pinned_bytes(in);
     const uint64_t spare = sat_sub(budget, fixed + p.kv_bytes + all);
     uint32_t chunk = in->chunk ? in->chunk : CHUNK_MAX;
@@ -163,7 +178,8 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
         p.scratch_bytes = weir_region_bytes(in->scratch_bytes(in->scratch_arg, chunk, p.ctx));
         if (chunk == 1 || p.scratch_bytes <= spare)
             break;
-        if (p.scratch_bytes <= (in->chunk ? budget / 4 : budget / 64) && fixed + p.kv_bytes + ring_least + p.scratch_bytes <= budget)
+        if (p.scratch_bytes <= (in->chunk ? budget / 4 : budget / 64) &&
+            fixed + p.kv_bytes + ring_least + p.scratch_bytes <= budget)
             break;
     }
 

@@ -15,8 +15,8 @@
 #define DEPTH      8u
 #define TIME_NS    UINT64_C(300000000)
 
-int weir_probe_disk(const struct weir_io_ops *io, const struct weir_io_file *f, uint64_t bytes, double *ret,
-                    struct weir_err *err)
+int weir_probe_disk(const struct weir_io_ops *io, const struct weir_io_file *f, uint64_t bytes,
+                    double *ret, struct weir_err *err)
 {
     struct weir_region mem;
     void *obj = NULL;
@@ -27,29 +27,37 @@ int weir_probe_disk(const struct weir_io_ops *io, const struct weir_io_file *f, 
     if (r < 0)
         return r;
     memset(mem.base, 0, mem.bytes); /* the first touch of a page is not the disk's time */
-    const struct weir_io_config c = { .files = f, .n_file = 1, .depth = DEPTH, .ring_base = mem.base, .ring_bytes = mem.bytes };
+    const struct weir_io_config c = {
+        .files = f, .n_file = 1, .depth = DEPTH, .ring_base = mem.base, .ring_bytes = mem.bytes
+    };
     r = io->open(&c, &obj, NULL, err);
     if (r < 0)
         goto out;
-    const uint64_t n = weir_min_u64(weir_max_u64(bytes / READ_BYTES, DEPTH), n_block), first = (n_block - n) / 2;
+    const uint64_t n = weir_min_u64(weir_max_u64(bytes / READ_BYTES, DEPTH), n_block),
+                   first = (n_block - n) / 2;
     struct weir_io_done done[DEPTH];
     uint64_t next = 0, got = 0;
     uint32_t in_flight = 0;
     const uint64_t t0 = weir_now_ns();
     uint64_t t1 = t0;
     for (uint32_t i = 0; i < DEPTH && next < n; i++, next++, in_flight++)
-        io->submit(obj, &(struct weir_io_req){ 0, (first + next) * READ_BYTES, READ_BYTES, mem.base + i * READ_BYTES, i }, &done[0]);
+        io->submit(obj,
+                   &(struct weir_io_req){ 0, (first + next) * READ_BYTES, READ_BYTES,
+                                          mem.base + i * READ_BYTES, i },
+                   &done[0]);
     while (in_flight) {
         const unsigned k = io->reap(obj, done, DEPTH, true);
         t1 = weir_now_ns();
         for (unsigned i = 0; i < k; i++) {
             in_flight--;
             if (done[i].result < 0)
-                r = weir_fail(err, done[i].result, "%s: reading: %s", f->path, strerror(-done[i].result));
+                r = weir_fail(err, done[i].result, "%s: reading: %s", f->path,
+                              strerror(-done[i].result));
             else
                 got += (uint64_t)done[i].result;
             if (r == 0 && next < n && t1 - t0 < TIME_NS) {
-                const struct weir_io_req q = { 0, (first + next++) * READ_BYTES, READ_BYTES, mem.base + done[i].tag * READ_BYTES, done[i].tag };
+                const struct weir_io_req q = { 0, (first + next++) * READ_BYTES, READ_BYTES,
+                                               mem.base + done[i].tag * READ_BYTES, done[i].tag };
                 io->submit(obj, &q, &done[i]);
                 in_flight++;
             }

@@ -2,10 +2,11 @@
  *
  * Owns the memory weights live in and the thread that fills it.
  *
- * The I/O thread works through jobs: in pass 1 every step, later only the streamed ones.  Streamed job
- * number j always uses slot j % n_slot; so do the engine's acquires, and nothing about the mapping
- * has to be shared.  A slot is FREE or BUSY (the I/O thread's, BUSY while a read is in flight) or READY
- * (the engine's).  `arrived` counts completions and `freed` releases: whoever waits, waits for those words. */
+ * The I/O thread works through jobs: in pass 1 every step, later only the streamed ones.  Streamed
+ * job number j always uses slot j % n_slot; so do the engine's acquires, and nothing about the
+ * mapping has to be shared.  A slot is FREE or BUSY (the I/O thread's, BUSY while a read is in
+ * flight) or READY (the engine's).  `arrived` counts completions and `freed` releases: whoever
+ * waits, waits for those words. */
 #include "config.h"
 
 #include "prefetch/ring.h"
@@ -24,9 +25,9 @@ enum { FREE, BUSY, READY };
 /* A read in flight.  I/O thread only. */
 struct job {
     uint32_t step;
-    uint32_t slot;      /* of a streamed step; UINT32_MAX: pinned */
+    uint32_t slot; /* of a streamed step; UINT32_MAX: pinned */
     struct weir_span span;
-    uint32_t have;      /* bytes that came already, when a read came back short */
+    uint32_t have; /* bytes that came already, when a read came back short */
     uint8_t *dst;
     uint64_t t_submit;
 };
@@ -37,19 +38,19 @@ struct weir_ring {
     void *io;
     struct weir_region slots;
     struct weir_pins pins;
-    uint32_t n_streamed;     /* streamed steps in a pass */
+    uint32_t n_streamed; /* streamed steps in a pass */
     uint64_t first_pass_bytes;
     pthread_t thread;
     bool started;
 
     /* I/O thread only. */
-    struct job *jobs;        /* [depth] */
-    uint32_t *free_jobs;     /* [depth - in_flight] */
+    struct job *jobs;    /* [depth] */
+    uint32_t *free_jobs; /* [depth - in_flight] */
     uint32_t in_flight;
-    uint64_t pass;           /* of the next job, from 1 */
+    uint64_t pass; /* of the next job, from 1 */
     uint32_t next_step;
-    uint64_t n_filled;       /* streamed jobs submitted */
-    uint32_t *slot_step;     /* [n_slot] what the slot held before, for drop; UINT32_MAX: nothing */
+    uint64_t n_filled;   /* streamed jobs submitted */
+    uint32_t *slot_step; /* [n_slot] what the slot held before, for drop; UINT32_MAX: nothing */
     uint64_t busy_since;
 
     /* Engine only. */
@@ -59,12 +60,12 @@ struct weir_ring {
     uint32_t n_held;             /* steps acquired and not released */
 
     /* Shared. */
-    _Atomic uint8_t *state;      /* [n_slot] I/O sets BUSY and READY, engine sets FREE */
-    _Atomic uint8_t *pin_ready;  /* [n_step] I/O sets 1 once */
-    struct weir_word arrived;    /* I/O adds */
-    struct weir_word freed;      /* engine adds */
-    _Atomic uint64_t last_pass;  /* engine writes */
-    _Atomic int failed;          /* I/O writes, after `error` */
+    _Atomic uint8_t *state;     /* [n_slot] I/O sets BUSY and READY, engine sets FREE */
+    _Atomic uint8_t *pin_ready; /* [n_step] I/O sets 1 once */
+    struct weir_word arrived;   /* I/O adds */
+    struct weir_word freed;     /* engine adds */
+    _Atomic uint64_t last_pass; /* engine writes */
+    _Atomic int failed;         /* I/O writes, after `error` */
     struct weir_err error;
     _Atomic bool quit;
     _Atomic uint64_t bytes_read, n_read, io_busy_ns, stall_ns, n_stall;
@@ -85,8 +86,9 @@ static void fail(struct weir_ring *r, int code, const struct job *j, const char 
     if (atomic_load_explicit(&r->failed, memory_order_relaxed))
         return;
     const struct weir_step *s = &r->c.sched->steps[j->step];
-    weir_fail(&r->error, code, "%s: reading %u bytes at %llu (tensor '%s'): %s", r->c.files[s->file].path,
-              s->bytes, (unsigned long long)s->offset, s->tensor->name, what);
+    weir_fail(&r->error, code, "%s: reading %u bytes at %llu (tensor '%s'): %s",
+              r->c.files[s->file].path, s->bytes, (unsigned long long)s->offset, s->tensor->name,
+              what);
     atomic_store_explicit(&r->failed, 1, memory_order_release);
 }
 
@@ -112,7 +114,9 @@ static bool next_job(struct weir_ring *r, struct job *j)
         return false;
     const uint32_t step = r->next_step;
     const struct weir_step *st = &r->c.sched->steps[step];
-    *j = (struct job){ .step = step, .slot = UINT32_MAX, .span = weir_span_of(st, r->c.files[st->file].align) };
+    *j = (struct job){ .step = step,
+                       .slot = UINT32_MAX,
+                       .span = weir_span_of(st, r->c.files[st->file].align) };
     if (r->c.pinned[step]) {
         j->dst = r->pins.mem.base ? r->pins.mem.base + r->pins.at[step] : NULL;
         return true;
@@ -191,15 +195,18 @@ static void finish(struct weir_ring *r, uint32_t tag, int32_t result)
     else if (result == 0)
         fail(r, -EIO, j, "the file ends before that: it was shortened while in use");
     const uint64_t now = weir_now_ns();
-    weir_trace_span(r->c.trace, WEIR_LANE_DISK, j->slot == UINT32_MAX ? "pin" : "read", j->t_submit, now, j->span.bytes);
+    weir_trace_span(r->c.trace, WEIR_LANE_DISK, j->slot == UINT32_MAX ? "pin" : "read", j->t_submit,
+                    now, j->span.bytes);
     atomic_fetch_add_explicit(&r->n_read, 1, memory_order_relaxed);
     if (result > 0 && j->slot == UINT32_MAX) {
         atomic_store_explicit(&r->pin_ready[j->step], 1, memory_order_release);
     } else if (result > 0) {
-        /* Counted first: once it is READY the engine may release it, and the count must not go below 0. */
+        /* Counted first: once it is READY the engine may release it, and the count must not go
+         * below 0. */
         const uint32_t ready = atomic_fetch_add_explicit(&r->n_ready, 1, memory_order_relaxed) + 1;
         atomic_store_explicit(&r->state[j->slot], READY, memory_order_release);
-        weir_trace_span(r->c.trace, WEIR_LANE_RING, "ring", now, now, (uint64_t)ready * r->c.slot_bytes);
+        weir_trace_span(r->c.trace, WEIR_LANE_RING, "ring", now, now,
+                        (uint64_t)ready * r->c.slot_bytes);
     }
     r->free_jobs[r->c.depth - r->in_flight--] = tag;
     weir_word_add(&r->arrived, 1);
@@ -215,8 +222,8 @@ static void *io_thread(void *arg)
         struct job j;
         if (atomic_load_explicit(&r->quit, memory_order_relaxed))
             break;
-        while (r->in_flight < r->c.depth && !atomic_load_explicit(&r->failed, memory_order_relaxed) &&
-               next_job(r, &j))
+        while (r->in_flight < r->c.depth &&
+               !atomic_load_explicit(&r->failed, memory_order_relaxed) && next_job(r, &j))
             start(r, &j);
         if (!r->in_flight) {
             weir_word_wait(&r->freed, seen);
@@ -250,7 +257,8 @@ static const uint8_t *view_of(const struct weir_ring *r, uint32_t step)
 
 static bool is_ready(struct weir_ring *r, uint32_t step)
 {
-    const _Atomic uint8_t *flag = r->c.pinned[step] ? &r->pin_ready[step] : &r->state[r->n_used % r->c.n_slot];
+    const _Atomic uint8_t *flag =
+        r->c.pinned[step] ? &r->pin_ready[step] : &r->state[r->n_used % r->c.n_slot];
     return atomic_load_explicit(flag, memory_order_acquire) == (r->c.pinned[step] ? 1 : READY);
 }
 
@@ -258,10 +266,15 @@ int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8
                       struct weir_err *err)
 {
     if (step != r->acquired)
-        return weir_fail(err, -EINVAL, "step %u was asked for, but step %u is next: this is a bug in weir", step, r->acquired);
+        return weir_fail(err, -EINVAL,
+                         "step %u was asked for, but step %u is next: this is a bug in weir", step,
+                         r->acquired);
     /* The engine may hold no more streamed steps than there are slots. */
     if (!r->c.pinned[step] && r->n_used - r->n_given == r->c.n_slot)
-        return wait ? weir_fail(err, -EDEADLK, "step %u was asked for with all %u slots held: this is a bug in weir", step, r->c.n_slot)
+        return wait ? weir_fail(
+                          err, -EDEADLK,
+                          "step %u was asked for with all %u slots held: this is a bug in weir",
+                          step, r->c.n_slot)
                     : -EAGAIN;
     if (!is_ready(r, step)) {
         if (!wait)
@@ -278,8 +291,11 @@ int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8
             }
             const uint64_t last = atomic_load_explicit(&r->last_pass, memory_order_relaxed);
             if (last && r->acquire_pass > last) /* it would never come */
-                return weir_fail(err, -EINVAL, "step %u of pass %llu was asked for, but pass %llu was said to be the last: this is a bug in weir",
-                                 step, (unsigned long long)r->acquire_pass, (unsigned long long)last);
+                return weir_fail(err, -EINVAL,
+                                 "step %u of pass %llu was asked for, but pass %llu was said to be "
+                                 "the last: this is a bug in weir",
+                                 step, (unsigned long long)r->acquire_pass,
+                                 (unsigned long long)last);
             weir_word_wait(&r->arrived, seen);
         }
         const uint64_t t1 = weir_now_ns();
@@ -301,7 +317,9 @@ int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8
 int weir_ring_release(struct weir_ring *r, uint32_t step, struct weir_err *err)
 {
     if (step != r->released || !r->n_held)
-        return weir_fail(err, -EINVAL, "step %u was released, but step %u is next: this is a bug in weir", step, r->released);
+        return weir_fail(err, -EINVAL,
+                         "step %u was released, but step %u is next: this is a bug in weir", step,
+                         r->released);
     if (!r->c.pinned[step]) {
         const uint32_t ready = atomic_fetch_sub_explicit(&r->n_ready, 1, memory_order_relaxed) - 1;
         if (r->c.trace)
@@ -361,7 +379,8 @@ static int allocate(struct weir_ring *r, struct weir_err *err)
     const bool lent = r->c.io->view != NULL;
     int e = weir_pins_init(&r->pins, s, r->c.pinned, r->c.files, !lent, err);
     if (!e && !lent)
-        e = weir_region_init(&r->slots, WEIR_MEM_RING, (uint64_t)r->c.n_slot * r->c.slot_bytes, err);
+        e = weir_region_init(&r->slots, WEIR_MEM_RING, (uint64_t)r->c.n_slot * r->c.slot_bytes,
+                             err);
     return e;
 }
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where weights are while they are used: pinned steps stay, the others pass through a ring of slots,
- * filled by the I/O thread in schedule order just ahead of the engine.
+ * Where weights are while they are used: pinned steps stay, the others pass through a ring of
+ * slots, filled by the I/O thread in schedule order just ahead of the engine.
  *
  * Two threads meet here, in the states of the slots:
- *   the I/O thread   owns the io object and everything about requests; runs on past the last step into
- *                    the next pass, so the disk does not sleep at token boundaries;
- *   the engine       acquires the steps of a pass in schedule order, and releases them in that order.
- * In the first pass pinned steps are read in their turn like all the others, so a run starts computing
- * at once instead of loading first. */
+ *   the I/O thread   owns the io object and everything about requests; runs on past the last step
+ * into the next pass, so the disk does not sleep at token boundaries; the engine       acquires the
+ * steps of a pass in schedule order, and releases them in that order. In the first pass pinned
+ * steps are read in their turn like all the others, so a run starts computing at once instead of
+ * loading first. */
 #ifndef WEIR_PREFETCH_RING_H
 #define WEIR_PREFETCH_RING_H
 
@@ -25,26 +25,26 @@
 struct weir_ring;
 
 struct weir_ring_config {
-    const struct weir_sched *sched;   /* outlives the ring */
-    const uint8_t *pinned;            /* [n_step] non-zero: stays in memory */
+    const struct weir_sched *sched; /* outlives the ring */
+    const uint8_t *pinned;          /* [n_step] non-zero: stays in memory */
     const struct weir_io_ops *io;
     const struct weir_io_file *files; /* [n_file], outlive the ring */
     uint32_t n_file;
-    uint32_t n_slot;                  /* 0 only when every step is pinned */
-    uint32_t slot_bytes;              /* >= weir_ring_slot_bytes(step_max, align) */
-    uint32_t depth;                   /* most reads in flight, 1..256 */
-    uint64_t last_pass;               /* as weir_ring_set_last_pass, from the start on; 0: none */
-    struct weir_trace *trace;         /* or NULL */
+    uint32_t n_slot;          /* 0 only when every step is pinned */
+    uint32_t slot_bytes;      /* >= weir_ring_slot_bytes(step_max, align) */
+    uint32_t depth;           /* most reads in flight, 1..256 */
+    uint64_t last_pass;       /* as weir_ring_set_last_pass, from the start on; 0: none */
+    struct weir_trace *trace; /* or NULL */
 };
 
 /* Clocks and counts since the start.  Written by the I/O thread, except stall_ns by the engine. */
 struct weir_ring_stats {
-    uint64_t bytes_read;  /* as asked from the disk, alignment included */
+    uint64_t bytes_read; /* as asked from the disk, alignment included */
     uint64_t n_read;
-    uint64_t io_busy_ns;  /* time with at least one read in flight */
-    uint64_t stall_ns;    /* time the engine was blocked in acquire */
-    uint64_t n_stall;     /* how often it was */
-    uint32_t ready;       /* slots filled and not yet released, now */
+    uint64_t io_busy_ns; /* time with at least one read in flight */
+    uint64_t stall_ns;   /* time the engine was blocked in acquire */
+    uint64_t n_stall;    /* how often it was */
+    uint32_t ready;      /* slots filled and not yet released, now */
 };
 
 /* Bytes a step of BYTES takes in memory, whatever its place in the file. */
@@ -56,8 +56,8 @@ static inline uint32_t weir_ring_slot_bytes(uint32_t bytes, uint32_t align)
 uint64_t weir_ring_pinned_bytes(const struct weir_sched *s, const uint8_t *pinned, uint32_t align);
 
 /* Allocate, open the io object and start the I/O thread, which begins to read at once.
- * 0 with *ret (weir_ring_free); -ENOMEM; or what io->open answers (so -ENOSYS or -EPERM: try another
- * backend).  *ret_note: see weir_io_ops.open. */
+ * 0 with *ret (weir_ring_free); -ENOMEM; or what io->open answers (so -ENOSYS or -EPERM: try
+ * another backend).  *ret_note: see weir_io_ops.open. */
 int weir_ring_new(const struct weir_ring_config *c, struct weir_ring **ret, const char **ret_note,
                   struct weir_err *err);
 /* Stops reading, waits for what is in flight, frees all.  NULL is fine. */
@@ -67,20 +67,21 @@ void weir_ring_free(struct weir_ring *r);
  * ret_view  first byte of the step; read-only, any alignment; owned by the ring.
  * WAIT      false: answer -EAGAIN instead of blocking.
  * Returns 0; -EAGAIN; -EIO and the like when a read failed (err: file, offset, length; the ring may
- * only be freed then); -EINVAL when STEP is not the next step, or would have to be waited for in a pass
- * after the last one (weir_ring_set_last_pass), which is a bug of the caller.
- * Thread: engine. */
+ * only be freed then); -EINVAL when STEP is not the next step, or would have to be waited for in a
+ * pass after the last one (weir_ring_set_last_pass), which is a bug of the caller. Thread: engine.
+ */
 int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8_t **ret_view,
                       struct weir_err *err);
 /* Give back the oldest step still held; STEP says which that is.  0, or -EINVAL when it is not.
  * Thread: engine. */
 int weir_ring_release(struct weir_ring *r, uint32_t step, struct weir_err *err);
 
-/* Do not read beyond pass N (counted from 1 since the start; 0: read on for ever).  For runs that know
- * their end.  May be called again with another N.  Thread: engine. */
+/* Do not read beyond pass N (counted from 1 since the start; 0: read on for ever).  For runs that
+ * know their end.  May be called again with another N.  Thread: engine. */
 void weir_ring_set_last_pass(struct weir_ring *r, uint64_t n);
 
-/* Steps that were read and stay / the number the first pass must read.  For progress.  Any thread. */
+/* Steps that were read and stay / the number the first pass must read.  For progress.  Any thread.
+ */
 uint64_t weir_ring_first_pass_bytes(const struct weir_ring *r);
 void weir_ring_stats(const struct weir_ring *r, struct weir_ring_stats *ret); /* any thread */
 /* Bytes of pinned set and ring that huge pages back. */

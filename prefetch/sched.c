@@ -27,14 +27,14 @@ int weir_sched_add(struct weir_sched *s, const struct weir_tensor *t, struct wei
     const uint64_t rows = weir_tensor_rows(t);
     const uint64_t row_bytes = t->bytes / rows;
     if (row_bytes > UINT64_C(1) << 30 || rows > UINT32_MAX)
-        return weir_fail(err, -EINVAL, "tensor '%s': a row of %llu bytes is more than 1 GiB", t->name,
-                         (unsigned long long)row_bytes);
+        return weir_fail(err, -EINVAL, "tensor '%s': a row of %llu bytes is more than 1 GiB",
+                         t->name, (unsigned long long)row_bytes);
     /* Equal parts, so that a slot sized for the largest is well filled by all. */
     const uint64_t most = weir_max_u64(s->step_target / weir_max_u64(row_bytes, 1), 1);
     const uint64_t n_part = (rows + most - 1) / most;
     if (s->n_step + n_part > STEPS_MAX)
-        return weir_fail(err, -EINVAL, "tensor '%s': a schedule of %llu steps is more than %u", t->name,
-                         (unsigned long long)(s->n_step + n_part), STEPS_MAX);
+        return weir_fail(err, -EINVAL, "tensor '%s': a schedule of %llu steps is more than %u",
+                         t->name, (unsigned long long)(s->n_step + n_part), STEPS_MAX);
     if (s->n_step + n_part > s->cap) {
         const uint32_t cap = (uint32_t)weir_max_u64(s->n_step + n_part, 2 * (uint64_t)s->cap);
         struct weir_step *more = weir_grow(WEIR_MEM_MISC, s->steps, cap, sizeof(*more));

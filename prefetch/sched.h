@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The schedule: every weight a pass reads, in the order it reads them, cut into steps of at most a few
- * MiB.  It is recorded once from the forward pass itself and never changes, so the prefetcher knows
- * the future for ever. */
+ * The schedule: every weight a pass reads, in the order it reads them, cut into steps of at most a
+ * few MiB.  It is recorded once from the forward pass itself and never changes, so the prefetcher
+ * knows the future for ever. */
 #ifndef WEIR_PREFETCH_SCHED_H
 #define WEIR_PREFETCH_SCHED_H
 
@@ -23,19 +23,20 @@ struct weir_step {
 struct weir_sched {
     struct weir_step *steps;
     uint32_t n_step, cap;
-    uint64_t bytes;        /* of all steps: what a pass reads when nothing is pinned */
-    uint32_t step_target;  /* bytes a step aims at */
-    uint32_t step_max;     /* bytes of the largest step */
+    uint64_t bytes;       /* of all steps: what a pass reads when nothing is pinned */
+    uint32_t step_target; /* bytes a step aims at */
+    uint32_t step_max;    /* bytes of the largest step */
 };
 
 #define WEIR_STEP_TARGET (2u << 20)
 
-/* STEP_TARGET: the size to aim at; a tensor is cut into equal parts of whole rows, none larger unless
- * one row is. */
+/* STEP_TARGET: the size to aim at; a tensor is cut into equal parts of whole rows, none larger
+ * unless one row is. */
 void weir_sched_init(struct weir_sched *s, uint32_t step_target);
 void weir_sched_done(struct weir_sched *s);
 
-/* Append all rows of T.  0; -ENOMEM; -EINVAL when a single row is above 1 GiB, or the steps above 2^30. */
+/* Append all rows of T.  0; -ENOMEM; -EINVAL when a single row is above 1 GiB, or the steps above
+ * 2^30. */
 int weir_sched_add(struct weir_sched *s, const struct weir_tensor *t, struct weir_err *err);
 
 #endif

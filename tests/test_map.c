@@ -111,8 +111,8 @@ static bool usable(struct weir_map *m)
         const struct weir_tensor *t = weir_map_tensor(m, i);
         const struct weir_map_file *f = weir_map_file(m, t->file);
         uint8_t b;
-        if (!t->bytes || t->offset > f->bytes || t->bytes > f->bytes - t->offset ||
-            t->n_dim < 1 || t->n_dim > WEIR_MAX_DIMS || weir_map_find(m, t->name) != t ||
+        if (!t->bytes || t->offset > f->bytes || t->bytes > f->bytes - t->offset || t->n_dim < 1 ||
+            t->n_dim > WEIR_MAX_DIMS || weir_map_find(m, t->name) != t ||
             pread(f->fd, &b, 1, (off_t)t->offset) != 1 ||
             pread(f->fd, &b, 1, (off_t)(t->offset + t->bytes - 1)) != 1)
             return false;
@@ -154,8 +154,8 @@ static void test_metadata(void)
     static const struct {
         const char *key;
         uint64_t want;
-    } whole[] = { { "one.u8", 200 },  { "one.u16", 60000 },     { "one.u32", 4000000000 },
-                  { "one.bool", 1 },  { "one.u64", 1ull << 63 }, { "single.u8", 200 },
+    } whole[] = { { "one.u8", 200 },           { "one.u16", 60000 },      { "one.u32", 4000000000 },
+                  { "one.bool", 1 },           { "one.u64", 1ull << 63 }, { "single.u8", 200 },
                   { "single.u64", 1ull << 63 } };
     for (size_t i = 0; i < sizeof(whole) / sizeof(*whole); i++)
         ok(weir_meta_u64(m, whole[i].key, &u, &err) == 1 && u == whole[i].want, "%s is %llu",
@@ -164,9 +164,9 @@ static void test_metadata(void)
     static const struct {
         const char *key;
         double want;
-    } number[] = { { "one.i8", -100 },          { "one.i16", -30000 }, { "one.i32", -2000000000 },
-                   { "one.i64", -0x1p62 },      { "one.f32", 0.5 },    { "one.f64", 0.1 },
-                   { "single.i16", -30000 },    { "single.f64", 0.1 }, { "one.u16", 60000 } };
+    } number[] = { { "one.i8", -100 },       { "one.i16", -30000 }, { "one.i32", -2000000000 },
+                   { "one.i64", -0x1p62 },   { "one.f32", 0.5 },    { "one.f64", 0.1 },
+                   { "single.i16", -30000 }, { "single.f64", 0.1 }, { "one.u16", 60000 } };
     for (size_t i = 0; i < sizeof(number) / sizeof(*number); i++)
         ok(weir_meta_f64(m, number[i].key, &d, &err) == 1 && d == number[i].want, "%s is %g",
            number[i].key, number[i].want);
@@ -181,11 +181,13 @@ static void test_metadata(void)
 
     u = 7;
     ok(weir_meta_u64(m, "one.i8", &u, &err) == -EINVAL && u == 7 && strstr(err.msg, "-100") &&
-           strstr(err.msg, "one.i8"), "a negative number is no u64: %s", err.msg);
+           strstr(err.msg, "one.i8"),
+       "a negative number is no u64: %s", err.msg);
     ok(weir_meta_u64(m, "one.f32", &u, &err) == -EINVAL && strstr(err.msg, "fraction"),
        "a fraction is no u64: %s", err.msg);
     ok(weir_meta_u64(m, "one.str", &u, &err) == -EINVAL && strstr(err.msg, "string") &&
-           strstr(err.msg, "whole number"), "a string is no u64: %s", err.msg);
+           strstr(err.msg, "whole number"),
+       "a string is no u64: %s", err.msg);
     ok(weir_meta_u64(m, "list.u8", &u, &err) == -EINVAL && strstr(err.msg, "3 elements"),
        "a list of three is no u64: %s", err.msg);
     ok(weir_meta_bool(m, "one.u8", &b, &err) == -EINVAL && strstr(err.msg, "200"),
@@ -575,7 +577,8 @@ static void test_unchanged(void)
     int fd = open(path, O_WRONLY);
     ok(!ftruncate(fd, (off_t)n + 1) && weir_map_check_unchanged(m, &err) == -ESTALE &&
            strstr(err.msg, "changed while in use") && strstr(err.msg, "1504") &&
-           strstr(err.msg, "1505"), "longer: %s", err.msg);
+           strstr(err.msg, "1505"),
+       "longer: %s", err.msg);
     ok(!ftruncate(fd, 0) && weir_map_check_unchanged(m, &err) == -ESTALE &&
            strstr(err.msg, "shortened") && strstr(err.msg, "1504 bytes, now 0"),
        "shorter: %s", err.msg);
@@ -615,7 +618,8 @@ static void test_view(void)
     bool is_folder = false;
     copy(in(files, "good-v2.gguf"), path);
     ok(!weir_file_open(path, &f, &is_folder, &err) && !is_folder &&
-           !(fcntl(f.fd, F_GETFL) & O_NONBLOCK), "an opened file is in blocking mode");
+           !(fcntl(f.fd, F_GETFL) & O_NONBLOCK),
+       "an opened file is in blocking mode");
     ok(!truncate(path, 0) && !weir_view_open(&v, &f, &fault, &err) && v.base[0] == 0 && fault,
        "a file that is emptied before its header is read");
     weir_view_close(&v);
@@ -699,8 +703,8 @@ static void test_no_weight_touched(void)
         unsigned char in_core = 1;
         uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
         int fd = weir_map_file(m, 0)->fd;
-        void *last = mmap(NULL, page, PROT_READ, MAP_SHARED, fd,
-                          (off_t)weir_align_down(bytes - 1, page));
+        void *last =
+            mmap(NULL, page, PROT_READ, MAP_SHARED, fd, (off_t)weir_align_down(bytes - 1, page));
         mincore(last, page, &in_core);
         ok(!(in_core & 1), "no weight is touched by opening");
         munmap(last, page);
@@ -801,10 +805,10 @@ static void test_poke(const char *from, const char *open_as)
 
 static void test_pokes(void)
 {
-    static const char *const good[] = { "good-metadata.gguf", "good-types-small.gguf",
-                                        "good-types-large.gguf", "good-dims.gguf", "good-v2.gguf",
-                                        "good-align-64.gguf", "good-order.gguf",
-                                        "good-no-tensors.gguf" };
+    static const char *const good[] = { "good-metadata.gguf",    "good-types-small.gguf",
+                                        "good-types-large.gguf", "good-dims.gguf",
+                                        "good-v2.gguf",          "good-align-64.gguf",
+                                        "good-order.gguf",       "good-no-tensors.gguf" };
     for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
         test_poke(in(files, good[i]), NULL);
     char first[1024];

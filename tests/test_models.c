@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Logits against other programs' logits.  tests/files/models (made by tests/gen/golden_models.py, which
- * says by which versions) holds a tiny random model for every way in which models differ; WEIR_DATA
- * holds a small trained one in four types.
+ * Logits against other programs' logits.  tests/files/models (made by tests/gen/golden_models.py,
+ * which says by which versions) holds a tiny random model for every way in which models differ;
+ * WEIR_DATA holds a small trained one in four types.
  *
- * Errors are max |ours - theirs| / max |theirs| over all logits compared.  Weights are float here, or
- * multiplied by float activations, so what remains is the rounding of floats; the bounds leave about
- * an order of magnitude above what was measured. */
+ * Errors are max |ours - theirs| / max |theirs| over all logits compared.  Weights are float here,
+ * or multiplied by float activations, so what remains is the rounding of floats; the bounds leave
+ * about an order of magnitude above what was measured. */
 #include "config.h"
 
 #include "src/run/session.h"
@@ -16,13 +16,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BOUND_F32 1e-5    /* float cache; 8e-7 measured, of which transformers' own floats are the half */
+#define BOUND_F32                                                                                  \
+    1e-5 /* float cache; 8e-7 measured, of which transformers' own floats are the half */
 #define BOUND_KV_F16 5e-3 /* cache rounded to 11 bits; 2e-3 measured */
 #define BOUND_ACT_Q8 0.05 /* int8 activations, against float ones; 0.013 measured */
 
 /* A machine that is only described: nothing is measured, nothing is written to a cache. */
 #define MACHINE "cpu=2,mem=1G,disk=1G,mul=1G"
-#define BUDGET (UINT64_C(512) << 20) /* what the process has counts: sanitizers take much */
+#define BUDGET  (UINT64_C(512) << 20) /* what the process has counts: sanitizers take much */
 
 struct golden { /* the layout is in golden_models.py */
     uint32_t n_tok, n_vocab, n_row;
@@ -32,7 +33,7 @@ struct golden { /* the layout is in golden_models.py */
     void *mem;
 };
 
-struct way { /* to evaluate the same tokens */
+struct way {        /* to evaluate the same tokens */
     uint32_t chunk; /* 0: all in one pass */
     unsigned threads;
     enum weir_kv_type kv;
@@ -81,11 +82,20 @@ static int keep_rows(void *arg, uint32_t n_done, const float *rows, uint32_t n_r
     return 0;
 }
 
-static int start(const char *path, const struct way *w, uint32_t n, struct weir_engine **ret, struct weir_err *err)
+static int start(const char *path, const struct way *w, uint32_t n, struct weir_engine **ret,
+                 struct weir_err *err)
 {
     const struct weir_engine_opts opts = {
-        .path = path, .ram_bytes = BUDGET, .ctx = n, .chunk = w->chunk ? w->chunk : n, .threads = w->threads,
-        .io = w->io, .kv = w->kv, .act_f32 = !w->act_q8, .all_logits = true, .machine = MACHINE,
+        .path = path,
+        .ram_bytes = BUDGET,
+        .ctx = n,
+        .chunk = w->chunk ? w->chunk : n,
+        .threads = w->threads,
+        .io = w->io,
+        .kv = w->kv,
+        .act_f32 = !w->act_q8,
+        .all_logits = true,
+        .machine = MACHINE,
     };
     int r = weir_engine_open(&opts, ret, err);
     if (r == 0)
@@ -97,9 +107,10 @@ static int start(const char *path, const struct way *w, uint32_t n, struct weir_
     return r;
 }
 
-/* All logits [n][n_vocab] of TOKENS, from malloc; NULL with a failed test.  With GREEDY, tokens[1..n) are
- * not read but written: each is the best one after those before it. */
-static float *evaluate(const char *path, const struct way *w, uint32_t *tokens, uint32_t n, uint32_t n_vocab, bool greedy)
+/* All logits [n][n_vocab] of TOKENS, from malloc; NULL with a failed test.  With GREEDY,
+ * tokens[1..n) are not read but written: each is the best one after those before it. */
+static float *evaluate(const char *path, const struct way *w, uint32_t *tokens, uint32_t n,
+                       uint32_t n_vocab, bool greedy)
 {
     struct weir_engine *e = NULL;
     struct weir_session s = { 0 };
@@ -157,7 +168,8 @@ static uint32_t same_tokens(const uint32_t *a, const uint32_t *b, uint32_t n)
 }
 
 /* Chunks, threads and ways of reading do not change a bit. */
-static void check_ways(const char *what, const char *path, const struct golden *g, const float *whole, struct way way)
+static void check_ways(const char *what, const char *path, const struct golden *g,
+                       const float *whole, struct way way)
 {
     static const uint32_t chunks[] = { 1, 3, 7, 0 };
     static const char *const ios[] = { NULL, "pread" };
@@ -166,12 +178,16 @@ static void check_ways(const char *what, const char *path, const struct golden *
         for (unsigned c = 0; c < 4; c++)
             for (unsigned i = 0; i < 2; i++) {
                 way.chunk = chunks[c], way.threads = t, way.io = ios[i];
-                float *rows = evaluate(path, &way, (uint32_t *)g->tokens, g->n_tok, g->n_vocab, false);
+                float *rows =
+                    evaluate(path, &way, (uint32_t *)g->tokens, g->n_tok, g->n_vocab, false);
                 if (!rows || memcmp(rows, whole, (size_t)g->n_tok * g->n_vocab * sizeof(float)))
-                    snprintf(bad, sizeof(bad), " (not so: chunks of %u, %u threads, io %s)", way.chunk, t, way.io ? way.io : "auto");
+                    snprintf(bad, sizeof(bad), " (not so: chunks of %u, %u threads, io %s)",
+                             way.chunk, t, way.io ? way.io : "auto");
                 free(rows);
             }
-    ok(!bad[0], "%s: bitwise the same in chunks of 1, 3, 7 and %u, with 1 and 2 threads, mapped and read%s", what, g->n_tok, bad);
+    ok(!bad[0],
+       "%s: bitwise the same in chunks of 1, 3, 7 and %u, with 1 and 2 threads, mapped and read%s",
+       what, g->n_tok, bad);
 }
 
 static void check_variant(const char *folder, const char *name)
@@ -185,7 +201,8 @@ static void check_variant(const char *folder, const char *name)
         float *rows = evaluate(model, &way, (uint32_t *)g.tokens, g.n_tok, g.n_vocab, false);
         if (rows) {
             const double e = error(rows, &g);
-            ok(e <= BOUND_F32, "%s: %u logits of transformers, error %.1e (at most %.0e)", name, g.n_row * g.n_vocab, e, BOUND_F32);
+            ok(e <= BOUND_F32, "%s: %u logits of transformers, error %.1e (at most %.0e)", name,
+               g.n_row * g.n_vocab, e, BOUND_F32);
             check_ways(name, model, &g, rows, way);
         }
         free(rows);
@@ -202,7 +219,8 @@ static void check_variant(const char *folder, const char *name)
     free(g.mem);
 }
 
-/* ---- the trained model ------------------------------------------------------------------------- */
+/* ---- the trained model -------------------------------------------------------------------------
+ */
 
 /* The numbers of "ids": [...]. */
 static uint32_t read_ids(const char *path, uint32_t *ids, uint32_t max)
@@ -222,15 +240,16 @@ static uint32_t read_ids(const char *path, uint32_t *ids, uint32_t max)
 
 /* MODEL fed with the tokens of G, and left to choose its own.  BOUND is on the error of the logits;
  * MIN_SAME: so many greedy tokens have to be those of G. */
-static void check_trained(const char *model, const struct golden *g, const struct way *w, const char *how, double bound,
-                          uint32_t min_same)
+static void check_trained(const char *model, const struct golden *g, const struct way *w,
+                          const char *how, double bound, uint32_t min_same)
 {
     const char *name = strrchr(model, '/') + 1;
     uint32_t ids[256] = { g->tokens[0] };
     float *rows = evaluate(model, w, (uint32_t *)g->tokens, g->n_tok, g->n_vocab, false);
     if (rows) {
         const double e = error(rows, g);
-        ok(e <= bound, "%s, %s: error %.1e over %u logits (at most %.0e)", name, how, e, g->n_row * g->n_vocab, bound);
+        ok(e <= bound, "%s, %s: error %.1e over %u logits (at most %.0e)", name, how, e,
+           g->n_row * g->n_vocab, bound);
     }
     free(rows);
     struct way one = *w;
@@ -238,7 +257,8 @@ static void check_trained(const char *model, const struct golden *g, const struc
     rows = evaluate(model, &one, ids, g->n_tok, g->n_vocab, true);
     if (rows) {
         const uint32_t same = same_tokens(ids, g->tokens, g->n_tok);
-        ok(same >= min_same, "%s, %s: the first %u of %u greedy tokens are the same (at least %u)", name, how, same, g->n_tok, min_same);
+        ok(same >= min_same, "%s, %s: the first %u of %u greedy tokens are the same (at least %u)",
+           name, how, same, g->n_tok, min_same);
     }
     free(rows);
 }
@@ -259,9 +279,11 @@ static void check_stories(const char *data, const char *folder)
         skip("stories260K", "it is not in WEIR_DATA");
         return;
     }
-    if (!ok(g.n_tok == 121 && n == 32 * 512 * sizeof(float), "stories260K: %u tokens and %zu bytes of logits", g.n_tok, n))
+    if (!ok(g.n_tok == 121 && n == 32 * 512 * sizeof(float),
+            "stories260K: %u tokens and %zu bytes of logits", g.n_tok, n))
         goto out;
-    const struct way exact = { .threads = 2, .kv = WEIR_KV_F32 }, f16_cache = { .threads = 2, .kv = WEIR_KV_F16 };
+    const struct way exact = { .threads = 2, .kv = WEIR_KV_F32 },
+                     f16_cache = { .threads = 2, .kv = WEIR_KV_F16 };
     const struct way int8 = { .threads = 2, .kv = WEIR_KV_F16, .act_q8 = true };
     snprintf(path, sizeof(path), "%s/stories260K/derived/stories260K-f32.gguf", data);
     check_trained(path, &g, &exact, "f32 cache", BOUND_F32, g.n_tok);
@@ -288,7 +310,8 @@ static void check_stories(const char *data, const char *folder)
         snprintf(golden, sizeof(golden), "%s/stories260K-%s-int8.golden", folder, types[i]);
         if (golden_open(golden, &q)) {
             const struct way rough = { .threads = 2, .kv = WEIR_KV_F32, .act_q8 = true };
-            check_trained(path, &q, &rough, "int8 activations, f32 cache, against the same", BOUND_F32, 0);
+            check_trained(path, &q, &rough, "int8 activations, f32 cache, against the same",
+                          BOUND_F32, 0);
         }
         free(q.mem);
     }
@@ -299,9 +322,10 @@ out:
 int main(void)
 {
     static const char *const variants[] = {
-        "llama-mha-f32", "llama-gqa-f16", "llama-tied-f32", "llama-llama3-tensor", "llama-llama3-keys", "llama-linear",
-        "llama-yarn", "llama-bias", "llama-partial", "mistral-window", "qwen2-f32", "qwen2-tied-bf16", "qwen2-yarn",
-        "qwen2-partial", "qwen3-f16", "qwen3-gqa-bf16",
+        "llama-mha-f32",     "llama-gqa-f16",  "llama-tied-f32", "llama-llama3-tensor",
+        "llama-llama3-keys", "llama-linear",   "llama-yarn",     "llama-bias",
+        "llama-partial",     "mistral-window", "qwen2-f32",      "qwen2-tied-bf16",
+        "qwen2-yarn",        "qwen2-partial",  "qwen3-f16",      "qwen3-gqa-bf16",
     };
     const char *top = getenv("srcdir_abs"), *data = getenv("WEIR_DATA");
     char folder[512];

@@ -678,7 +678,8 @@ static void test_real(const struct weir_io_ops *io, bool direct, const char *whe
         make_sched(&s, 4096 + rnd(60000), N_FILE);
         make_pinned(pinned, s.n_step, rnd(3) ? rnd(100) : 100 * rnd(2));
         struct weir_ring_config c = config(&s, pinned, io, o.files, n_slot, depth);
-        c.last_pass = passes; /* from the start: a small file is read through before the next line */
+        c.last_pass =
+            passes; /* from the start: a small file is read through before the next line */
         const int e = weir_ring_new(&c, &r, &note, &err);
         if (e == -ENOSYS || e == -EPERM || e == -EACCES) {
             snprintf(what, sizeof(what), "%.100s", err.msg);

@@ -12,7 +12,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define OFF { .temp = 1, .top_p = 1, .repeat_penalty = 1, .repeat_last = 64 }
+#define OFF                                                                                        \
+    {                                                                                              \
+        .temp = 1, .top_p = 1, .repeat_penalty = 1, .repeat_last = 64                              \
+    }
 
 static struct weir_sampler *make(const struct weir_sampler_opts *o, uint32_t n)
 {

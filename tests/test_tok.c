@@ -285,15 +285,21 @@ static void with_data(void)
 {
     static const struct {
         const char *name;
-        bool made;        /* by tests/gen/vocab_gguf.py */
-        bool inp;         /* llama.cpp's .inp and .out */
+        bool made; /* by tests/gen/vocab_gguf.py */
+        bool inp;  /* llama.cpp's .inp and .out */
     } all[] = {
-        { "llama-spm", false, true },       { "gpt-2", false, true },
-        { "falcon", false, true },          { "gpt-neox", false, false },
-        { "baichuan", false, false },       { "llama-bpe", true, true },
-        { "qwen2", true, true },            { "spm-llama2", true, false },
-        { "spm-tok512", true, false },      { "spm-internlm-7b", true, false },
-        { "spm-chatglm2-6b", true, false }, { "spm-chinese-llama2", true, false },
+        { "llama-spm", false, true },
+        { "gpt-2", false, true },
+        { "falcon", false, true },
+        { "gpt-neox", false, false },
+        { "baichuan", false, false },
+        { "llama-bpe", true, true },
+        { "qwen2", true, true },
+        { "spm-llama2", true, false },
+        { "spm-tok512", true, false },
+        { "spm-internlm-7b", true, false },
+        { "spm-chatglm2-6b", true, false },
+        { "spm-chinese-llama2", true, false },
     };
     const char *data = getenv("WEIR_DATA"), *top = getenv("srcdir_abs");
     if (!data || !*data) {
@@ -351,23 +357,23 @@ static void with_data(void)
 static void spm(void)
 {
     static const struct vocab_word words[] = {
-        { LOW, -1, 1 },           /* 259 */
-        { "a", -2, 1 },           /* 260 */
-        { "b", -3, 1 },           /* 261 */
-        { "ab", -4, 1 },          /* 262 */
-        { LOW "a", -5, 1 },       /* 263 */
-        { "ba", -6, 1 },          /* 264 */
-        { "aa", -4.5f, 1 },       /* 265 */
-        { "<tool>", 0, 4 },       /* 266 */
-        { "<tool>x", 0, 4 },      /* 267 */
-        { "<|im_end|>", 0, 3 },   /* 268 */
-        { "<", -9, 1 },           /* 269 */
-        { "s", -9, 1 },           /* 270 */
-        { ">", -9, 1 },           /* 271 */
-        { "<s", -8, 1 },          /* 272 */
-        { "", -8, 1 },            /* 273 */
-        { "ab", 5, 1 },           /* 274: a duplicate; the first one counts */
-        { "\xC3\xA9", -7, 1 },    /* 275 */
+        { LOW, -1, 1 },         /* 259 */
+        { "a", -2, 1 },         /* 260 */
+        { "b", -3, 1 },         /* 261 */
+        { "ab", -4, 1 },        /* 262 */
+        { LOW "a", -5, 1 },     /* 263 */
+        { "ba", -6, 1 },        /* 264 */
+        { "aa", -4.5f, 1 },     /* 265 */
+        { "<tool>", 0, 4 },     /* 266 */
+        { "<tool>x", 0, 4 },    /* 267 */
+        { "<|im_end|>", 0, 3 }, /* 268 */
+        { "<", -9, 1 },         /* 269 */
+        { "s", -9, 1 },         /* 270 */
+        { ">", -9, 1 },         /* 271 */
+        { "<s", -8, 1 },        /* 272 */
+        { "", -8, 1 },          /* 273 */
+        { "ab", 5, 1 },         /* 274: a duplicate; the first one counts */
+        { "\xC3\xA9", -7, 1 },  /* 275 */
     };
     struct weir_err err = { 0 };
     size_t n;
@@ -383,17 +389,17 @@ static void spm(void)
        "ends");
     is(t, "", 0, "");
     is(t, "", WEIR_TOK_ADD_BOS, "1");
-    is(t, "ab", 0, "259 262");              /* ab beats " a" */
+    is(t, "ab", 0, "259 262"); /* ab beats " a" */
     is(t, "ab", WEIR_TOK_ADD_BOS, "1 259 262");
-    is(t, "aaa", 0, "259 265 260");         /* ties: the leftmost pair */
+    is(t, "aaa", 0, "259 265 260"); /* ties: the leftmost pair */
     is(t, "baa", 0, "259 261 265");
-    is(t, "z\xC3\xA9", 0, "259 125 275");   /* z by its byte */
+    is(t, "z\xC3\xA9", 0, "259 125 275"); /* z by its byte */
     is(t, "\xC3", 0, "259 198");
-    is(t, "a<tool>a", 0, "263 266 263");    /* user-defined, and a prefix after it */
-    is(t, "<tool>xa", 0, "267 263");        /* longest first */
+    is(t, "a<tool>a", 0, "263 266 263"); /* user-defined, and a prefix after it */
+    is(t, "<tool>xa", 0, "267 263");     /* longest first */
     is(t, "<|im_end|>", WEIR_TOK_PARSE_SPECIAL, "268");
     is(t, "<s>a", WEIR_TOK_PARSE_SPECIAL, "1 263");
-    is(t, "<s>a", 0, "259 272 271 260");    /* text stays text */
+    is(t, "<s>a", 0, "259 272 271 260"); /* text stays text */
     is(t, "<0x41>", 0, "259 269 51 123 55 52 271");
     is(t, LOW, 0, "259 259");
     ok(!strncmp(weir_tok_piece(t, 263, false, &n), " a", 2) && n == 2, "a piece shows a space");
@@ -439,16 +445,20 @@ static void spm(void)
 static void bpe(void)
 {
     static const struct vocab_word words[] = {
-        { "ab", 0, 1 },             /* 256 */
-        { "\xC4\xA0" "ab", 0, 1 },  /* 257 */
-        { "bc", 0, 1 },             /* 258 */
-        { "<|eot_id|>", 0, 3 },     /* 259 */
-        { "<u>", 0, 4 },            /* 260 */
-        { "\xC4\xA0" "a", 0, 1 },   /* 261 */
-        { "whole", 0, 1 },          /* 262: no merges lead there */
-        { "<|im_end|>", 0, 1 },     /* 263: wrongly marked as normal */
-        { "<|end|>", 0, 3 },        /* 264 */
-        { "a b", 0, 4 },            /* 265 */
+        { "ab", 0, 1 }, /* 256 */
+        { "\xC4\xA0"
+          "ab",
+          0, 1 },               /* 257 */
+        { "bc", 0, 1 },         /* 258 */
+        { "<|eot_id|>", 0, 3 }, /* 259 */
+        { "<u>", 0, 4 },        /* 260 */
+        { "\xC4\xA0"
+          "a",
+          0, 1 },               /* 261 */
+        { "whole", 0, 1 },      /* 262: no merges lead there */
+        { "<|im_end|>", 0, 1 }, /* 263: wrongly marked as normal */
+        { "<|end|>", 0, 3 },    /* 264 */
+        { "a b", 0, 4 },        /* 265 */
     };
     static const char *const merges[] = { "b c", "a b",          "\xC4\xA0 ab", "\xC4\xA0 a",
                                           "x y", "nothing here", "a",           " ",

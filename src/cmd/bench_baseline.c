@@ -38,7 +38,8 @@ static double number_before(const char *start, const char *p)
 
 double weir_baseline_figure(const char *text)
 {
-    static const char *const units[] = { "tok/s", "t/s", "tokens per second", "tokens/s", "\xc2\xb1" };
+    static const char *const units[] = { "tok/s", "t/s", "tokens per second", "tokens/s",
+                                         "\xc2\xb1" };
     double last = 0;
     for (const char *line = text; *line;) {
         const size_t n = strcspn(line, "\n\r");
@@ -121,7 +122,8 @@ static void last_line(char *tail, size_t n, char *buf, size_t bytes)
     buf[keep] = 0;
 }
 
-int weir_baseline_run(const char *command, const atomic_int *interrupted, struct weir_baseline_run *ret, struct weir_err *err)
+int weir_baseline_run(const char *command, const atomic_int *interrupted,
+                      struct weir_baseline_run *ret, struct weir_err *err)
 {
     static char tail[TAIL_BYTES + 1];
     char line[200];

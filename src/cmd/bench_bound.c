@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the bounds: what is measured for them, and how they become tokens a second.  Engine thread. */
+ * Owns the bounds: what is measured for them, and how they become tokens a second.  Engine thread.
+ */
 #include "config.h"
 
 #include "src/cmd/bench_bound.h"
@@ -16,8 +17,8 @@
 #define BOUND_TRIES 3                  /* the best counts: others only ever make it slower */
 #define PROBE_BYTES (UINT64_C(512) << 20)
 
-/* The rate of the disk itself: direct reads of the model's file, whatever way the settings read it.  What
- * cannot be measured (a small file) leaves no bound. */
+/* The rate of the disk itself: direct reads of the model's file, whatever way the settings read it.
+ * What cannot be measured (a small file) leaves no bound. */
 static void measure_disk(struct weir_bench *b)
 {
     static const struct weir_io_ops *const ways[] = { &weir_io_uring, &weir_io_pread };
@@ -39,7 +40,8 @@ static void measure_disk(struct weir_bench *b)
         weir_series_add(&b->disk, best);
 }
 
-static double best_mul(const struct weir_bench *b, struct weir_bench_mem *m, struct weir_pool *pool, const struct weir_bench_mul *what)
+static double best_mul(const struct weir_bench *b, struct weir_bench_mem *m, struct weir_pool *pool,
+                       const struct weir_bench_mul *what)
 {
     double best = 0;
     for (int i = 0; i < BOUND_TRIES && !atomic_load(b->interrupted); i++) {
@@ -49,7 +51,8 @@ static double best_mul(const struct weir_bench *b, struct weir_bench_mem *m, str
     return best;
 }
 
-static void measure_threads(struct weir_bench *b, struct weir_bench_threads *t, struct weir_bench_mem *mem, struct weir_pool *pool)
+static void measure_threads(struct weir_bench *b, struct weir_bench_threads *t,
+                            struct weir_bench_mem *mem, struct weir_pool *pool)
 {
     double best = 0;
     for (int i = 0; i < BOUND_TRIES && !atomic_load(b->interrupted); i++) {
@@ -60,12 +63,13 @@ static void measure_threads(struct weir_bench *b, struct weir_bench_threads *t, 
         weir_series_add(&t->memory, best);
     for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
         for (int many = 0; b->model.bytes[d] && many < 2; many++)
-            t->mul[d][many] = best_mul(b, mem, pool,
-                                       &(struct weir_bench_mul){ .kern = weir_kernels(),
-                                                                 .dtype = (enum weir_dtype)d,
-                                                                 .exact = !strcmp(b->args->act, "f32"),
-                                                                 .cached = true,
-                                                                 .n_tok = many ? WEIR_BENCH_TOK : 1 });
+            t->mul[d][many] =
+                best_mul(b, mem, pool,
+                         &(struct weir_bench_mul){ .kern = weir_kernels(),
+                                                   .dtype = (enum weir_dtype)d,
+                                                   .exact = !strcmp(b->args->act, "f32"),
+                                                   .cached = true,
+                                                   .n_tok = many ? WEIR_BENCH_TOK : 1 });
 }
 
 int weir_bench_bounds(struct weir_bench *b, struct weir_err *err)
@@ -88,8 +92,10 @@ int weir_bench_bounds(struct weir_bench *b, struct weir_err *err)
     return r;
 }
 
-/* Seconds of arithmetic in a row of N tokens that takes N_PASS passes; the logits of the last one only. */
-static double compute_seconds(const struct weir_bench_model *m, const struct weir_bench_threads *t, uint32_t n, uint32_t n_pass)
+/* Seconds of arithmetic in a row of N tokens that takes N_PASS passes; the logits of the last one
+ * only. */
+static double compute_seconds(const struct weir_bench_model *m, const struct weir_bench_threads *t,
+                              uint32_t n, uint32_t n_pass)
 {
     const int many = n > n_pass;
     double s = 0;
@@ -108,7 +114,8 @@ static double compute_seconds(const struct weir_bench_model *m, const struct wei
     return s;
 }
 
-void weir_bench_limits(const struct weir_bench *b, const struct weir_bench_combo *c, struct weir_bench_row *r)
+void weir_bench_limits(const struct weir_bench *b, const struct weir_bench_combo *c,
+                       struct weir_bench_row *r)
 {
     const struct weir_bench_threads *t = b->threads;
     while (t < b->threads + b->n_threads - 1 && t->n != c->threads)
@@ -116,12 +123,13 @@ void weir_bench_limits(const struct weir_bench *b, const struct weir_bench_combo
     const uint32_t n = r->prefill ? r->prefill : r->decode;
     const uint32_t passes = r->prefill ? (n + r->chunk - 1) / r->chunk : n;
     if (!r->fits && b->disk.n)
-        weir_series_add(&r->limit[WEIR_BOUND_DISK], n / ((double)r->streamed_bytes * passes / b->disk.v[b->disk.n - 1]));
+        weir_series_add(&r->limit[WEIR_BOUND_DISK],
+                        n / ((double)r->streamed_bytes * passes / b->disk.v[b->disk.n - 1]));
     if (t->memory.n) {
         /* Weights once a pass; of the keys and values what generation looks back at. */
         const double kv = r->prefill ? 0 : (double)b->model.kv_bytes_per_tok * r->depth;
-        weir_series_add(&r->limit[WEIR_BOUND_MEMORY],
-                        n / (((double)b->model.matmul_bytes + kv) * passes / t->memory.v[t->memory.n - 1]));
+        weir_series_add(&r->limit[WEIR_BOUND_MEMORY], n / (((double)b->model.matmul_bytes + kv) *
+                                                           passes / t->memory.v[t->memory.n - 1]));
     }
     const double s = compute_seconds(&b->model, t, n, passes);
     if (s > 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The bounds a figure is held against, each measured by itself: direct reads of the model's file, threads
- * that read memory, kernels on weights that lie in the cache.  Engine thread. */
+ * The bounds a figure is held against, each measured by itself: direct reads of the model's file,
+ * threads that read memory, kernels on weights that lie in the cache.  Engine thread. */
 #ifndef WEIR_SRC_CMD_BENCH_BOUND_H
 #define WEIR_SRC_CMD_BENCH_BOUND_H
 
@@ -11,7 +11,9 @@
  * 0; -ENOMEM; -EAGAIN when there are no more threads. */
 int weir_bench_bounds(struct weir_bench *b, struct weir_err *err);
 
-/* What the hardware would allow for ROW of C, by the last weir_bench_bounds, added to row->limit. */
-void weir_bench_limits(const struct weir_bench *b, const struct weir_bench_combo *c, struct weir_bench_row *row);
+/* What the hardware would allow for ROW of C, by the last weir_bench_bounds, added to row->limit.
+ */
+void weir_bench_limits(const struct weir_bench *b, const struct weir_bench_combo *c,
+                       struct weir_bench_row *row);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns `weir bench`: every combination of budgets, threads and I/O, each with every test, in one run.
+ * Owns `weir bench`: every combination of budgets, threads and I/O, each with every test, in one
+ * run.
  *
- * A repetition measures the bounds with nothing else at work, then goes through all settings, each with
- * an engine of its own (two at a time would not fit the memory), forward and backward in turn, the
- * baseline at the end: whatever drifts hits all alike.  Engine thread only. */
+ * A repetition measures the bounds with nothing else at work, then goes through all settings, each
+ * with an engine of its own (two at a time would not fit the memory), forward and backward in turn,
+ * the baseline at the end: whatever drifts hits all alike.  Engine thread only. */
 #include "config.h"
 
 #include "base/num.h"
@@ -33,8 +34,8 @@ struct bench {
     struct weir_progress progress;
     uint64_t n_test, n_done; /* tests of all repetitions; of them, those that are over */
     char label[96];
-    uint32_t *tokens;        /* [longest prompt] */
-    uint32_t ctx;            /* positions the longest row needs */
+    uint32_t *tokens; /* [longest prompt] */
+    uint32_t ctx;     /* positions the longest row needs */
 };
 
 static void show_progress(void *arg)
@@ -43,7 +44,8 @@ static void show_progress(void *arg)
     weir_progress_show(&b->progress, b->label, b->n_done, b->n_test, "tests");
 }
 
-/* What bounds need to know of the model; the rest is let go, so that it takes no memory from any budget. */
+/* What bounds need to know of the model; the rest is let go, so that it takes no memory from any
+ * budget. */
 static int learn_model(struct bench *b, struct weir_err *err)
 {
     struct weir_bench_model *m = &b->b.model;
@@ -90,7 +92,8 @@ static int on_chunk(void *arg, uint32_t n_done, const float *rows, uint32_t n_ro
 }
 
 /* N tokens from position POS on: one pass for each when EACH, else in chunks. */
-static int eval(struct bench *b, struct weir_session *s, uint32_t pos, uint32_t n, bool each, struct weir_err *err)
+static int eval(struct bench *b, struct weir_session *s, uint32_t pos, uint32_t n, bool each,
+                struct weir_err *err)
 {
     int r = 0;
     s->pos = pos;
@@ -102,15 +105,16 @@ static int eval(struct bench *b, struct weir_session *s, uint32_t pos, uint32_t 
 }
 
 /* Measure ROW once, on a session that has room for it. */
-static int measure_row(struct bench *b, struct weir_session *s, struct weir_bench_combo *c, struct weir_bench_row *row,
-                       struct weir_err *err)
+static int measure_row(struct bench *b, struct weir_session *s, struct weir_bench_combo *c,
+                       struct weir_bench_row *row, struct weir_err *err)
 {
     struct weir_meter before, after;
     const uint32_t n = row->prefill ? row->prefill : row->decode;
     char name[48], size[WEIR_SIZE_STR];
     weir_bench_test_name(row, name, sizeof(name));
     snprintf(b->label, sizeof(b->label), "%s in %s, %u thread%s, %s:", name,
-             weir_size_format(c->budget_bytes, size, sizeof(size)), c->threads, c->threads == 1 ? "" : "s", row->io);
+             weir_size_format(c->budget_bytes, size, sizeof(size)), c->threads,
+             c->threads == 1 ? "" : "s", row->io);
     /* A pass that is not counted: what the row before left in ring and caches is gone after it. */
     int r = eval(b, s, row->depth ? row->depth - 1 : 0, 1, true, err);
     weir_engine_meter(s->engine, &before);
@@ -130,8 +134,8 @@ static int measure_row(struct bench *b, struct weir_session *s, struct weir_benc
     return 0;
 }
 
-/* Positions an engine for ROW is made with: what it needs, since every further one would cost pinned
- * weights; but short tests share one. */
+/* Positions an engine for ROW is made with: what it needs, since every further one would cost
+ * pinned weights; but short tests share one. */
 static uint32_t row_ctx(const struct bench *b, const struct weir_bench_row *r)
 {
     const uint64_t need = r->prefill ? r->prefill : (uint64_t)r->depth + r->decode;
@@ -146,16 +150,19 @@ static void close_session(struct weir_session *s)
     *s = (struct weir_session){ 0 };
 }
 
-/* An engine for setting C with a context of CTX, its pinned weights in memory, ready to be measured. */
-static int open_session(struct bench *b, struct weir_bench_combo *c, struct weir_bench_row *row, struct weir_session *s,
-                        struct weir_err *err)
+/* An engine for setting C with a context of CTX, its pinned weights in memory, ready to be
+ * measured. */
+static int open_session(struct bench *b, struct weir_bench_combo *c, struct weir_bench_row *row,
+                        struct weir_session *s, struct weir_err *err)
 {
     struct weir_engine_opts o = weir_cmd_engine_opts(b->b.args);
     struct weir_engine *e = NULL;
 #ifdef __GLIBC__
-    malloc_trim(0); /* what the heap keeps of those before would be charged to this engine's budget */
+    malloc_trim(
+        0); /* what the heap keeps of those before would be charged to this engine's budget */
 #endif
-    o.ram_bytes = c->budget_bytes; /* auto is what the first plan found: the same for all after it */
+    o.ram_bytes =
+        c->budget_bytes; /* auto is what the first plan found: the same for all after it */
     o.threads = c->threads;
     o.io = c->io_asked;
     o.ctx = row_ctx(b, row);
@@ -310,12 +317,14 @@ static void fill_rows(struct bench *b, struct weir_bench_row *rows)
 static int make_combos(struct bench *b, struct weir_err *err)
 {
     const struct weir_args *a = b->b.args;
-    const struct weir_list threads = a->thread_list.n ? a->thread_list : (struct weir_list){ 1, { 0 } };
+    const struct weir_list threads =
+        a->thread_list.n ? a->thread_list : (struct weir_list){ 1, { 0 } };
     struct weir_machine machine = { 0 };
     weir_machine_probe(&machine);
     b->b.n_cpu = machine.n_cpu;
     b->b.n_row = count_nonzero(&a->prefill) + count_nonzero(&a->decode) * a->depth.n;
-    b->b.combos = weir_alloc(WEIR_MEM_MISC, (size_t)a->ram_list.n * threads.n * a->io_list.n, sizeof(*b->b.combos));
+    b->b.combos = weir_alloc(WEIR_MEM_MISC, (size_t)a->ram_list.n * threads.n * a->io_list.n,
+                             sizeof(*b->b.combos));
     if (!b->b.combos)
         return weir_fail(err, -ENOMEM, "no memory for the figures");
     for (unsigned i = 0; i < threads.n; i++) {

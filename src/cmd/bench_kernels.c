@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns `weir bench --kernels`.  Every figure is taken right after a plain read of the same memory with
- * the same threads, and the repetitions go round all kernels, so that a busy machine hits all alike.
- * Engine thread. */
+ * Owns `weir bench --kernels`.  Every figure is taken right after a plain read of the same memory
+ * with the same threads, and the repetitions go round all kernels, so that a busy machine hits all
+ * alike. Engine thread. */
 #include "config.h"
 
 #include "src/cmd/bench_kernels.h"
@@ -79,7 +79,8 @@ static int prepare(struct bench *b, struct weir_err *err)
         const struct weir_kernels *kern = weir_kernels_get((enum weir_isa)isa);
         for (int d = 0; kern && d < WEIR_DTYPE_COUNT; d++)
             for (unsigned t = 0; want[d] && t < threads.n; t++)
-                b->lines[b->n_line++] = (struct line){ .kern = kern, .dtype = (enum weir_dtype)d, .thread = t };
+                b->lines[b->n_line++] =
+                    (struct line){ .kern = kern, .dtype = (enum weir_dtype)d, .thread = t };
     }
     return weir_bench_mem_init(&b->mem, b->pools[b->n_pool - 1], err);
 }
@@ -95,9 +96,11 @@ static void measure(struct bench *b)
                 if (atomic_load(b->interrupted))
                     return;
                 const double read = weir_bench_read(&b->mem, b->pools[l->thread], READ_NS);
-                const double rate = weir_bench_mul(
-                    &b->mem, b->pools[l->thread],
-                    &(struct weir_bench_mul){ .kern = l->kern, .dtype = l->dtype, .n_tok = tok_counts[t] }, MUL_NS);
+                const double rate =
+                    weir_bench_mul(&b->mem, b->pools[l->thread],
+                                   &(struct weir_bench_mul){
+                                       .kern = l->kern, .dtype = l->dtype, .n_tok = tok_counts[t] },
+                                   MUL_NS);
                 weir_series_add(&b->read[l->thread], read);
                 weir_series_add(&l->rate[t], rate);
                 weir_series_add(&l->of_read[t], rate / read);
@@ -133,7 +136,8 @@ static void print_table(const struct bench *b)
     printf("memory  ");
     for (unsigned i = 0; i < b->n_pool; i++) {
         const unsigned n = weir_pool_size(b->pools[i]);
-        printf("%s%.1f GB/s read by %u thread%s", i ? ", " : "", weir_series_median(&b->read[i]) / 1e9, n, n == 1 ? "" : "s");
+        printf("%s%.1f GB/s read by %u thread%s", i ? ", " : "",
+               weir_series_median(&b->read[i]) / 1e9, n, n == 1 ? "" : "s");
     }
     printf("\n\n");
     weir_table_init(&t, 3);
@@ -156,20 +160,26 @@ static void print_table(const struct bench *b)
         weir_table_cell(&t, "%u", weir_pool_size(b->pools[l->thread]));
         for (unsigned k = 0; k < N_TOKS && l->rate[k].n; k++) {
             weir_table_cell(&t, "%.2f GB/s", weir_series_median(&l->rate[k]) / 1e9);
-            weir_table_cell(&t, "%.2f..%.2f", weir_series_min(&l->rate[k]) / 1e9, weir_series_max(&l->rate[k]) / 1e9);
+            weir_table_cell(&t, "%.2f..%.2f", weir_series_min(&l->rate[k]) / 1e9,
+                            weir_series_max(&l->rate[k]) / 1e9);
             weir_table_cell(&t, "%.0f %%", 100 * weir_series_median(&l->of_read[k]));
         }
     }
     weir_table_print(&t, stdout);
     weir_table_done(&t);
-    printf("\nGB/s of weights times tokens, weights from memory; 'of memory': beside a plain read of the same\n"
-           "buffer by the same threads, taken right before.  Medians of up to %lld.\n", (long long)b->args->reps);
+    printf("\nGB/s of weights times tokens, weights from memory; 'of memory': beside a plain read "
+           "of the same\n"
+           "buffer by the same threads, taken right before.  Medians of up to %lld.\n",
+           (long long)b->args->reps);
 }
 
 static int print(const struct bench *b)
 {
-    static const char *const columns[] = { "kernels", "type", "threads", "tokens", "bytes_per_s", "bytes_per_s_min",
-                                           "bytes_per_s_max", "memory_bytes_per_s", "fraction", NULL };
+    static const char *const columns[] = { "kernels",         "type",
+                                           "threads",         "tokens",
+                                           "bytes_per_s",     "bytes_per_s_min",
+                                           "bytes_per_s_max", "memory_bytes_per_s",
+                                           "fraction",        NULL };
     if (!b->args->json && !b->args->csv) {
         print_table(b);
         return weir_cmd_flush();

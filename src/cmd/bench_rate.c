@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the measured loops.  All threads of a pool claim units of the buffer from one counter until the
- * time is up; the counter goes on where the last measurement ended, so nothing is found in a cache.
- * Engine thread; the work runs on the pool. */
+ * Owns the measured loops.  All threads of a pool claim units of the buffer from one counter until
+ * the time is up; the counter goes on where the last measurement ended, so nothing is found in a
+ * cache. Engine thread; the work runs on the pool. */
 #include "config.h"
 
 #include "src/cmd/bench_rate.h"
@@ -62,7 +62,8 @@ int weir_bench_mem_init(struct weir_bench_mem *m, struct weir_pool *pool, struct
 {
     struct weir_machine machine = { 0 };
     weir_machine_probe(&machine);
-    uint64_t bytes = weir_min_u64(weir_max_u64(2 * last_cache_bytes(), UINT64_C(256) << 20), UINT64_C(1) << 30);
+    uint64_t bytes =
+        weir_min_u64(weir_max_u64(2 * last_cache_bytes(), UINT64_C(256) << 20), UINT64_C(1) << 30);
     bytes = weir_align_down(weir_min_u64(bytes, machine.mem_free / 4), TILE_BYTES);
     *m = (struct weir_bench_mem){ 0 };
     int r = weir_region_init(&m->weights, WEIR_MEM_MISC, weir_max_u64(bytes, 16 * TILE_BYTES), err);
@@ -115,12 +116,15 @@ static void sweep_thread(void *arg, unsigned thread)
     uint64_t n = 0, sum = 0;
     do {
         const bool stay = s->what && s->what->cached;
-        const uint64_t unit = (stay ? thread : atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) % s->n_unit;
+        const uint64_t unit =
+            (stay ? thread : atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) %
+            s->n_unit;
         const uint8_t *p = s->m->weights.base + unit * s->unit_bytes;
         if (!s->what)
             sum += read_unit(p);
         else
-            (s->what->exact ? s->type->mul_f32 : s->type->mul)(p, s->row_bytes, s->unit_rows, &s->act, y, ROWS_MAX);
+            (s->what->exact ? s->type->mul_f32 : s->type->mul)(p, s->row_bytes, s->unit_rows,
+                                                               &s->act, y, ROWS_MAX);
         n++;
     } while (weir_now_ns() < s->end_ns);
     atomic_fetch_add(&s->n_done, n);
@@ -138,7 +142,8 @@ static double sweep(struct sweep *s, struct weir_bench_mem *m, struct weir_pool 
     weir_pool_run(pool, sweep_thread, s);
     const uint64_t t1 = weir_now_ns();
     m->at = atomic_load(&s->next) % s->n_unit * s->unit_bytes;
-    return (double)atomic_load(&s->n_done) * (double)s->unit_bytes * 1e9 / (double)weir_max_u64(t1 - t0, 1);
+    return (double)atomic_load(&s->n_done) * (double)s->unit_bytes * 1e9 /
+           (double)weir_max_u64(t1 - t0, 1);
 }
 
 double weir_bench_read(struct weir_bench_mem *m, struct weir_pool *pool, uint64_t ns)
@@ -147,7 +152,8 @@ double weir_bench_read(struct weir_bench_mem *m, struct weir_pool *pool, uint64_
     return sweep(&s, m, pool, ns);
 }
 
-double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool, const struct weir_bench_mul *what, uint64_t ns)
+double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool,
+                      const struct weir_bench_mul *what, uint64_t ns)
 {
     struct sweep s = {
         .what = what,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the machine itself can do: how fast threads read memory, and how fast kernels multiply.  These
- * are the bounds that figures of the engine are held against. */
+ * What the machine itself can do: how fast threads read memory, and how fast kernels multiply.
+ * These are the bounds that figures of the engine are held against. */
 #ifndef WEIR_SRC_CMD_BENCH_RATE_H
 #define WEIR_SRC_CMD_BENCH_RATE_H
 
@@ -17,30 +17,31 @@
 /* A buffer of weights far larger than the caches, and activations to multiply it with. */
 struct weir_bench_mem {
     struct weir_region weights;
-    float *x;     /* [WEIR_BENCH_TOK][4096], and the same rounded to int8: */
+    float *x; /* [WEIR_BENCH_TOK][4096], and the same rounded to int8: */
     int8_t *q;
     float *d, *s; /* [WEIR_BENCH_TOK][4096 / 32] */
     uint64_t at;  /* byte where the next measurement goes on: always where it is coldest */
 };
 
-/* Room for, and the making of, that buffer: twice the last-level cache, 256 MiB to 1 GiB, but never more
- * than a quarter of what is free.  0 or -ENOMEM.  Engine thread, as all of these. */
+/* Room for, and the making of, that buffer: twice the last-level cache, 256 MiB to 1 GiB, but never
+ * more than a quarter of what is free.  0 or -ENOMEM.  Engine thread, as all of these. */
 int weir_bench_mem_init(struct weir_bench_mem *m, struct weir_pool *pool, struct weir_err *err);
 void weir_bench_mem_done(struct weir_bench_mem *m);
 
-/* Bytes a second that the threads of POOL read from the buffer (every cache line once, in order), for
- * NS nanoseconds. */
+/* Bytes a second that the threads of POOL read from the buffer (every cache line once, in order),
+ * for NS nanoseconds. */
 double weir_bench_read(struct weir_bench_mem *m, struct weir_pool *pool, uint64_t ns);
 
 /* Which product, of what, with how much. */
 struct weir_bench_mul {
     const struct weir_kernels *kern;
     enum weir_dtype dtype;
-    bool exact;      /* mul_f32 instead of mul */
-    bool cached;     /* each thread takes the same 64 KiB again and again: arithmetic alone */
-    uint32_t n_tok;  /* 1 .. WEIR_BENCH_TOK */
+    bool exact;     /* mul_f32 instead of mul */
+    bool cached;    /* each thread takes the same 64 KiB again and again: arithmetic alone */
+    uint32_t n_tok; /* 1 .. WEIR_BENCH_TOK */
 };
 /* Bytes of weights times tokens a second, over all threads of POOL, for about NS nanoseconds. */
-double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool, const struct weir_bench_mul *what, uint64_t ns);
+double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool,
+                      const struct weir_bench_mul *what, uint64_t ns);
 
 #endif

@@ -91,7 +91,10 @@ static weir_json *baseline_json(const struct weir_bench *b)
     weir_json *o = weir_json_object();
     weir_json_add_str(o, "test", "baseline");
     weir_json_add_str(o, "command", b->args->baseline);
-    weir_json_add_str(o, "status", b->base_failed ? "failed" : b->base_seconds.n ? "ok" : "not measured");
+    weir_json_add_str(o, "status",
+                      b->base_failed      ? "failed"
+                      : b->base_seconds.n ? "ok"
+                                          : "not measured");
     if (b->base_failed)
         weir_json_add_str(o, "error", b->base_sentence);
     weir_series_json(&b->base_rate, o, "tok_per_s");
@@ -135,11 +138,36 @@ static int print_json(const struct weir_bench *b, bool interrupted)
 
 static int print_csv(const struct weir_bench *b)
 {
-    static const char *const columns[] = {
-        "test", "prefill_tokens", "decode_tokens", "depth", "budget_bytes", "threads", "io", "status", "tok_per_s",
-        "tok_per_s_min", "tok_per_s_max", "seconds", "seconds_min", "seconds_max", "bound", "bound_tok_per_s",
-        "fraction", "disk_tok_per_s", "memory_tok_per_s", "compute_tok_per_s", "hidden", "disk_duty",
-        "pinned_bytes", "streamed_bytes_per_pass", "ctx", "chunk", "baseline_ratio", "error", "command", NULL };
+    static const char *const columns[] = { "test",
+                                           "prefill_tokens",
+                                           "decode_tokens",
+                                           "depth",
+                                           "budget_bytes",
+                                           "threads",
+                                           "io",
+                                           "status",
+                                           "tok_per_s",
+                                           "tok_per_s_min",
+                                           "tok_per_s_max",
+                                           "seconds",
+                                           "seconds_min",
+                                           "seconds_max",
+                                           "bound",
+                                           "bound_tok_per_s",
+                                           "fraction",
+                                           "disk_tok_per_s",
+                                           "memory_tok_per_s",
+                                           "compute_tok_per_s",
+                                           "hidden",
+                                           "disk_duty",
+                                           "pinned_bytes",
+                                           "streamed_bytes_per_pass",
+                                           "ctx",
+                                           "chunk",
+                                           "baseline_ratio",
+                                           "error",
+                                           "command",
+                                           NULL };
     weir_json *rows = rows_json(b);
     if (b->args->baseline)
         weir_json_push(rows, baseline_json(b));
@@ -152,19 +180,21 @@ static void head(const struct weir_bench *b)
 {
     char size[WEIR_SIZE_STR];
     bool first = true;
-    printf("model    %s%s%s, %s a pass (", b->model.arch, b->model.name[0] ? " " : "", b->model.name,
-           weir_size_format(b->model.matmul_bytes, size, sizeof(size)));
+    printf("model    %s%s%s, %s a pass (", b->model.arch, b->model.name[0] ? " " : "",
+           b->model.name, weir_size_format(b->model.matmul_bytes, size, sizeof(size)));
     for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
         if (b->model.bytes[d]) {
             printf("%s%s", first ? "" : ", ", weir_dtype_info((enum weir_dtype)d)->name);
             first = false;
         }
-    printf(")\nmachine  %u CPU%s, %s kernels", b->n_cpu, b->n_cpu == 1 ? "" : "s", weir_kernels()->name);
+    printf(")\nmachine  %u CPU%s, %s kernels", b->n_cpu, b->n_cpu == 1 ? "" : "s",
+           weir_kernels()->name);
     if (b->disk.n)
         printf("; disk %.2f GB/s", weir_series_median(&b->disk) / 1e9);
     for (unsigned i = 0; i < b->n_threads && b->threads[i].memory.n; i++)
-        printf("%s%.1f GB/s by %u thread%s", i ? ", " : "; memory ", weir_series_median(&b->threads[i].memory) / 1e9,
-               b->threads[i].n, b->threads[i].n == 1 ? "" : "s");
+        printf("%s%.1f GB/s by %u thread%s", i ? ", " : "; memory ",
+               weir_series_median(&b->threads[i].memory) / 1e9, b->threads[i].n,
+               b->threads[i].n == 1 ? "" : "s");
     printf("\n\n");
 }
 
@@ -176,7 +206,8 @@ static void percent(struct weir_table *t, bool known, double part)
         weir_table_cell(t, "-");
 }
 
-static void table_row(struct weir_table *t, const struct weir_bench_combo *c, const struct weir_bench_row *r)
+static void table_row(struct weir_table *t, const struct weir_bench_combo *c,
+                      const struct weir_bench_row *r)
 {
     char text[48];
     enum weir_bound bound = WEIR_BOUND_DISK;
@@ -185,12 +216,15 @@ static void table_row(struct weir_table *t, const struct weir_bench_combo *c, co
     weir_table_row(t, r->failure ? r->sentence : r->rate.n ? NULL : "not measured");
     weir_bench_test_name(r, text, sizeof(text));
     weir_table_cell(t, "%s", text);
-    weir_table_cell(t, "%s", c->budget_bytes ? weir_size_format(c->budget_bytes, text, sizeof(text)) : "auto");
+    weir_table_cell(t, "%s",
+                    c->budget_bytes ? weir_size_format(c->budget_bytes, text, sizeof(text))
+                                    : "auto");
     weir_table_cell(t, "%u", c->threads);
     weir_table_cell(t, "%s", r->planned ? r->io : c->io_asked);
     if (!r->rate.n || r->failure)
         return;
-    weir_table_cell(t, "%s", streams ? weir_size_format(r->streamed_bytes, text, sizeof(text)) : "-");
+    weir_table_cell(t, "%s",
+                    streams ? weir_size_format(r->streamed_bytes, text, sizeof(text)) : "-");
     weir_table_cell(t, "%.2f", weir_series_median(&r->rate));
     weir_table_cell(t, "%.2f..%.2f", weir_series_min(&r->rate), weir_series_max(&r->rate));
     if (weir_bench_bound(r, &bound, &limit)) {
@@ -209,8 +243,9 @@ static void table_row(struct weir_table *t, const struct weir_bench_combo *c, co
 
 static int print_table(const struct weir_bench *b)
 {
-    static const char *const titles[] = { "test", "budget", "threads", "io", "streams", "tok/s", "min..max", "bound", "tok/s",
-                                          "reached", "hidden", "duty" };
+    static const char *const titles[] = { "test",    "budget",  "threads",  "io",
+                                          "streams", "tok/s",   "min..max", "bound",
+                                          "tok/s",   "reached", "hidden",   "duty" };
     struct weir_table t;
     head(b);
     weir_table_init(&t, 1u << 0 | 1u << 3 | 1u << 7);
@@ -229,13 +264,13 @@ static int print_table(const struct weir_bench *b)
         if (b->base_failed)
             printf("failed, %s", b->base_sentence);
         else if (b->base_seconds.n)
-            printf("%.2f s (%.2f..%.2f)", weir_series_median(&b->base_seconds), weir_series_min(&b->base_seconds),
-                   weir_series_max(&b->base_seconds));
+            printf("%.2f s (%.2f..%.2f)", weir_series_median(&b->base_seconds),
+                   weir_series_min(&b->base_seconds), weir_series_max(&b->base_seconds));
         else
             printf("not measured");
         if (b->base_rate.n)
-            printf(", %.2f tok/s (%.2f..%.2f)", weir_series_median(&b->base_rate), weir_series_min(&b->base_rate),
-                   weir_series_max(&b->base_rate));
+            printf(", %.2f tok/s (%.2f..%.2f)", weir_series_median(&b->base_rate),
+                   weir_series_min(&b->base_rate), weir_series_max(&b->base_rate));
         printf(": %s\n", b->args->baseline);
     }
     return weir_cmd_flush();
@@ -243,5 +278,7 @@ static int print_table(const struct weir_bench *b)
 
 int weir_bench_report(const struct weir_bench *b, bool interrupted)
 {
-    return b->args->json ? print_json(b, interrupted) : b->args->csv ? print_csv(b) : print_table(b);
+    return b->args->json  ? print_json(b, interrupted)
+           : b->args->csv ? print_csv(b)
+                          : print_table(b);
 }

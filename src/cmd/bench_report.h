@@ -27,12 +27,12 @@ struct weir_bench_row {
     char sentence[256];             /* of a failure */
     struct weir_series rate, seconds, hidden, duty;
     struct weir_series limit[WEIR_BOUND_COUNT]; /* tok/s; empty where there is no such bound */
-    struct weir_series ratio;                   /* to the baseline's figure of the same repetition */
+    struct weir_series ratio; /* to the baseline's figure of the same repetition */
 };
 
 /* One setting, and its rows. */
 struct weir_bench_combo {
-    uint64_t budget_bytes;       /* 0: auto, and nothing was planned yet */
+    uint64_t budget_bytes; /* 0: auto, and nothing was planned yet */
     unsigned threads;
     const char *io_asked;
     struct weir_bench_row *rows; /* [bench n_row] */
@@ -40,7 +40,7 @@ struct weir_bench_combo {
 
 /* What a model is, as far as bounds need to know. */
 struct weir_bench_model {
-    char *path;              /* of its largest file; owned */
+    char *path; /* of its largest file; owned */
     char arch[32], name[96];
     uint64_t bytes[WEIR_DTYPE_COUNT]; /* of all products of a pass, by type */
     uint64_t matmul_bytes;
@@ -52,8 +52,9 @@ struct weir_bench_model {
 
 struct weir_bench_threads { /* what N threads reach */
     unsigned n;
-    struct weir_series memory;                /* bytes/s */
-    double mul[WEIR_DTYPE_COUNT][2];          /* of this repetition, in cache: bytes x tokens/s with 1 token, with many */
+    struct weir_series memory; /* bytes/s */
+    double mul[WEIR_DTYPE_COUNT]
+              [2]; /* of this repetition, in cache: bytes x tokens/s with 1 token, with many */
 };
 
 struct weir_bench {

@@ -66,7 +66,10 @@ void weir_series_json(const struct weir_series *s, weir_json *object, const char
     weir_json_add(object, key, samples);
 }
 
-void weir_table_init(struct weir_table *t, unsigned left) { *t = (struct weir_table){ .left = left }; }
+void weir_table_init(struct weir_table *t, unsigned left)
+{
+    *t = (struct weir_table){ .left = left };
+}
 
 void weir_table_done(struct weir_table *t)
 {
@@ -122,7 +125,8 @@ void weir_table_print(const struct weir_table *t, FILE *out)
         for (unsigned c = 0; c < n_col; c++) {
             const bool left = t->left >> c & 1;
             const bool last = c + 1 == n_col && !t->notes[r];
-            fprintf(out, "%s%*s", c ? "  " : "", left ? (last ? 0 : -width[c]) : width[c], t->cells[r][c]);
+            fprintf(out, "%s%*s", c ? "  " : "", left ? (last ? 0 : -width[c]) : width[c],
+                    t->cells[r][c]);
         }
         if (t->notes[r])
             fprintf(out, "  %s", t->notes[r]);

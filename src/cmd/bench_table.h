@@ -30,17 +30,18 @@ void weir_series_json(const struct weir_series *s, weir_json *object, const char
 /* A text table: columns as wide as their widest cell.  Cells are cut at WEIR_BENCH_CELL. */
 struct weir_table {
     char (*cells)[WEIR_BENCH_COLS][WEIR_BENCH_CELL]; /* [n_row] */
-    const char **notes;                              /* [n_row] said behind the last cell, or NULL */
+    const char **notes; /* [n_row] said behind the last cell, or NULL */
     unsigned n_row, n_col, col, cap;
-    unsigned left;                                   /* bits of columns that are written to the left */
-    bool failed;                                     /* no memory */
+    unsigned left; /* bits of columns that are written to the left */
+    bool failed;   /* no memory */
 };
 /* LEFT: bit i for column i. */
 void weir_table_init(struct weir_table *t, unsigned left);
 void weir_table_done(struct weir_table *t);
 /* Begin a row; NOTE (kept by reference) is said behind its cells. */
 void weir_table_row(struct weir_table *t, const char *note);
-void weir_table_cell(struct weir_table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void weir_table_cell(struct weir_table *t, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 void weir_table_print(const struct weir_table *t, FILE *out);
 
 /* The objects in the array ROWS as CSV: a line of the names COLUMNS (ended by NULL), then a

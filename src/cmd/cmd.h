@@ -12,12 +12,13 @@ struct weir_cmd {
     unsigned bit;      /* WEIR_CMD_...: which options it takes */
     const char *usage; /* the words after its name */
     const char *help;  /* one line */
-    /* Returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.  Prints its own errors
-     * (weir_cmd_error). */
+    /* Returns the exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.  Prints its own
+     * errors (weir_cmd_error). */
     int (*run)(const struct weir_args *a);
 };
 
-extern const struct weir_cmd weir_run_cmd, weir_plan_cmd, weir_inspect_cmd, weir_tokenize_cmd, weir_bench_cmd, weir_timeline_cmd;
+extern const struct weir_cmd weir_run_cmd, weir_plan_cmd, weir_inspect_cmd, weir_tokenize_cmd,
+    weir_bench_cmd, weir_timeline_cmd;
 
 /* "weir: SENTENCE" on stderr.  Returns 1. */
 int weir_cmd_error(const struct weir_err *err);

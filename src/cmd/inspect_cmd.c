@@ -29,24 +29,12 @@ static void print_text(const char *p, uint64_t n)
 static void print_value(const struct weir_meta *m)
 {
     switch (m->type) {
-    case WEIR_META_U64:
-        printf("%" PRIu64, m->v.u64);
-        break;
-    case WEIR_META_I64:
-        printf("%" PRId64, m->v.i64);
-        break;
-    case WEIR_META_F64:
-        printf("%g", m->v.f64);
-        break;
-    case WEIR_META_BOOL:
-        printf("%s", m->v.b ? "true" : "false");
-        break;
-    case WEIR_META_STR:
-        print_text(m->v.str.p, m->v.str.n);
-        break;
-    case WEIR_META_ARRAY:
-        printf("array of %" PRIu64, m->v.arr.n);
-        break;
+    case WEIR_META_U64: printf("%" PRIu64, m->v.u64); break;
+    case WEIR_META_I64: printf("%" PRId64, m->v.i64); break;
+    case WEIR_META_F64: printf("%g", m->v.f64); break;
+    case WEIR_META_BOOL: printf("%s", m->v.b ? "true" : "false"); break;
+    case WEIR_META_STR: print_text(m->v.str.p, m->v.str.n); break;
+    case WEIR_META_ARRAY: printf("array of %" PRIu64, m->v.arr.n); break;
     }
 }
 
@@ -57,21 +45,11 @@ static weir_json *meta_json(const struct weir_map *map)
         const struct weir_meta *m = weir_meta_at(map, i);
         weir_json *arr;
         switch (m->type) {
-        case WEIR_META_U64:
-            weir_json_add_num(o, m->key, (double)m->v.u64);
-            break;
-        case WEIR_META_I64:
-            weir_json_add_num(o, m->key, (double)m->v.i64);
-            break;
-        case WEIR_META_F64:
-            weir_json_add_num(o, m->key, m->v.f64);
-            break;
-        case WEIR_META_BOOL:
-            weir_json_add_bool(o, m->key, m->v.b);
-            break;
-        case WEIR_META_STR:
-            weir_json_add_strn(o, m->key, m->v.str.p, m->v.str.n);
-            break;
+        case WEIR_META_U64: weir_json_add_num(o, m->key, (double)m->v.u64); break;
+        case WEIR_META_I64: weir_json_add_num(o, m->key, (double)m->v.i64); break;
+        case WEIR_META_F64: weir_json_add_num(o, m->key, m->v.f64); break;
+        case WEIR_META_BOOL: weir_json_add_bool(o, m->key, m->v.b); break;
+        case WEIR_META_STR: weir_json_add_strn(o, m->key, m->v.str.p, m->v.str.n); break;
         case WEIR_META_ARRAY: /* vocabularies are long: their length is what is asked for here */
             arr = weir_json_object();
             weir_json_add_num(arr, "array_of", (double)m->v.arr.n);
@@ -100,7 +78,8 @@ struct dtype_sum {
     uint64_t n, bytes, elems;
 };
 
-static void sum_dtypes(const struct weir_map *map, struct dtype_sum sums[WEIR_DTYPE_COUNT], uint64_t *ret_params)
+static void sum_dtypes(const struct weir_map *map, struct dtype_sum sums[WEIR_DTYPE_COUNT],
+                       uint64_t *ret_params)
 {
     *ret_params = 0;
     for (uint32_t i = 0; i < weir_map_n_tensor(map); i++) {
@@ -120,8 +99,8 @@ static void print_people(const struct weir_map *map, bool tensors, const struct 
     uint64_t params;
     sum_dtypes(map, sums, &params);
     printf("%s, %s in %u file%s, %u tensors, %.2f billion parameters\n", weir_map_format(map),
-           weir_size_format(weir_map_bytes(map), a, sizeof(a)), weir_map_n_file(map), weir_map_n_file(map) == 1 ? "" : "s",
-           weir_map_n_tensor(map), (double)params / 1e9);
+           weir_size_format(weir_map_bytes(map), a, sizeof(a)), weir_map_n_file(map),
+           weir_map_n_file(map) == 1 ? "" : "s", weir_map_n_tensor(map), (double)params / 1e9);
     printf("%s%s\n\n", why_not->msg[0] ? "weir cannot run it: " : "weir can run it", why_not->msg);
     for (uint32_t i = 0; i < weir_meta_count(map); i++) {
         const struct weir_meta *m = weir_meta_at(map, i);
@@ -132,8 +111,8 @@ static void print_people(const struct weir_map *map, bool tensors, const struct 
     printf("\n  %-10s %8s %12s\n", "dtype", "tensors", "size");
     for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
         if (sums[d].n)
-            printf("  %-10s %8" PRIu64 " %12s\n", weir_dtype_info((enum weir_dtype)d)->name, sums[d].n,
-                   weir_size_format(sums[d].bytes, a, sizeof(a)));
+            printf("  %-10s %8" PRIu64 " %12s\n", weir_dtype_info((enum weir_dtype)d)->name,
+                   sums[d].n, weir_size_format(sums[d].bytes, a, sizeof(a)));
     if (!tensors)
         return;
     putchar('\n');
@@ -146,7 +125,8 @@ static void print_people(const struct weir_map *map, bool tensors, const struct 
     }
 }
 
-static int print_json(const struct weir_map *map, const struct weir_args *a, const struct weir_err *why_not)
+static int print_json(const struct weir_map *map, const struct weir_args *a,
+                      const struct weir_err *why_not)
 {
     struct dtype_sum sums[WEIR_DTYPE_COUNT] = { { 0 } };
     uint64_t params;
@@ -163,7 +143,8 @@ static int print_json(const struct weir_map *map, const struct weir_args *a, con
     weir_json_add(o, "metadata", meta_json(map));
     for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
         if (sums[d].n)
-            weir_json_add_num(types, weir_dtype_info((enum weir_dtype)d)->name, (double)sums[d].bytes);
+            weir_json_add_num(types, weir_dtype_info((enum weir_dtype)d)->name,
+                              (double)sums[d].bytes);
     weir_json_add(o, "dtype_bytes", types);
     for (uint32_t i = 0; i < weir_map_n_tensor(map); i++)
         weir_json_push(list, tensor_json(map, weir_map_tensor(map, i)));

@@ -14,7 +14,8 @@
 #include <string.h>
 
 static const struct weir_cmd *const cmds[] = {
-    &weir_run_cmd, &weir_plan_cmd, &weir_inspect_cmd, &weir_tokenize_cmd, &weir_bench_cmd, &weir_timeline_cmd,
+    &weir_run_cmd,      &weir_plan_cmd,  &weir_inspect_cmd,
+    &weir_tokenize_cmd, &weir_bench_cmd, &weir_timeline_cmd,
 };
 
 int weir_cmd_error(const struct weir_err *err)
@@ -74,8 +75,10 @@ static void help(FILE *out)
                  "Run language models that are larger than the memory you give them.\n\n");
     for (size_t i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++)
         fprintf(out, "  weir %-9s %-15s %s\n", cmds[i]->name, cmds[i]->usage, cmds[i]->help);
-    fprintf(out, "\nMODEL is a .gguf file, the first part of a split one, or a folder with one model in it.\n"
-                 "'weir COMMAND --help' lists the options of a command; 'man weir' tells the rest.\n");
+    fprintf(out,
+            "\nMODEL is a .gguf file, the first part of a split one, or a folder with one model in "
+            "it.\n"
+            "'weir COMMAND --help' lists the options of a command; 'man weir' tells the rest.\n");
 }
 
 static int version(void)
@@ -105,7 +108,8 @@ int main(int argc, char **argv)
         weir_args_init(&a);
         const int r = weir_args_parse(&a, cmds[i]->bit, argc - 1, argv + 1, &err);
         if (r == 1) {
-            printf("Usage: weir %s %s [options]\n%s.\n", cmds[i]->name, cmds[i]->usage, cmds[i]->help);
+            printf("Usage: weir %s %s [options]\n%s.\n", cmds[i]->name, cmds[i]->usage,
+                   cmds[i]->help);
             weir_args_help(cmds[i]->bit);
             return weir_cmd_flush();
         }

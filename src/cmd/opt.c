@@ -11,7 +11,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { FLAG, TEXT, WHOLE, REAL, SIZE, STOPS, SIZES, WHOLES, WAYS }; /* the last three: lists, by comma */
+enum kind {
+    FLAG,
+    TEXT,
+    WHOLE,
+    REAL,
+    SIZE,
+    STOPS,
+    SIZES,
+    WHOLES,
+    WAYS
+}; /* the last three: lists, by comma */
 enum group { G_WHAT, G_SAMPLING, G_BUDGET, G_REPORTS, G_COUNT };
 
 static const char *const group_names[G_COUNT] = { "What to run", "Sampling", "Budget", "Reports" };
@@ -20,7 +30,7 @@ struct option {
     const char *name; /* without the two dashes */
     char letter;      /* or 0 */
     enum kind kind;
-    size_t at;        /* in struct weir_args */
+    size_t at; /* in struct weir_args */
     enum group group;
     unsigned cmds;
     const char *arg;  /* its name in the help, or NULL */
@@ -36,53 +46,95 @@ struct option {
 #define JSON      (WEIR_CMD_PLAN | WEIR_CMD_INSPECT | WEIR_CMD_TOKENIZE | WEIR_CMD_BENCH)
 
 static const struct option options[] = {
-    { "prompt", 'p', TEXT, AT(prompt), G_WHAT, RUN | TOKENIZE, "TEXT", 0, 0, "the text to continue" },
-    { "file", 'f', TEXT, AT(file), G_WHAT, RUN | TOKENIZE, "FILE", 0, 0, "the same from a file; - is standard input" },
+    { "prompt", 'p', TEXT, AT(prompt), G_WHAT, RUN | TOKENIZE, "TEXT", 0, 0,
+      "the text to continue" },
+    { "file", 'f', TEXT, AT(file), G_WHAT, RUN | TOKENIZE, "FILE", 0, 0,
+      "the same from a file; - is standard input" },
     { "tokens", 0, TEXT, AT(tokens), G_WHAT, RUN, "1,2,3", 0, 0, "token ids instead of text" },
-    { "n-predict", 'n', WHOLE, AT(n_predict), G_WHAT, RUN, "N", -1, 1e9, "tokens to generate, -1: until the model ends [-1]" },
-    { "stop", 0, STOPS, AT(stops), G_WHAT, RUN, "TEXT", 0, 0, "end when this is generated; may be given several times" },
-    { "ignore-eos", 0, FLAG, AT(ignore_eos), G_WHAT, RUN, NULL, 0, 0, "go on after an end-of-text token" },
-    { "special", 0, FLAG, AT(special), G_WHAT, RUN | TOKENIZE, NULL, 0, 0, "let the text name control tokens such as <|eot_id|>" },
-    { "echo", 0, FLAG, AT(echo), G_WHAT, RUN, NULL, 0, 0, "print the prompt before its continuation" },
-    { "prefill", 0, WHOLES, AT(prefill), G_WHAT, BENCH, "N,N", 0, 1 << 24, "prompts of so many tokens; 0: none [256]" },
-    { "decode", 0, WHOLES, AT(decode), G_WHAT, BENCH, "N,N", 0, 1 << 24, "generate so many tokens; 0: none [16]" },
-    { "depth", 0, WHOLES, AT(depth), G_WHAT, BENCH, "N,N", 0, 1 << 24, "generate after so many tokens of context [0]" },
-    { "reps", 'r', WHOLE, AT(reps), G_WHAT, BENCH, "N", 1, 100, "repetitions; they go round all settings [3]" },
-    { "baseline", 0, TEXT, AT(baseline), G_WHAT, BENCH, "CMD", 0, 0, "run and time another program's command line in turn" },
-    { "kernels", 0, FLAG, AT(kernels), G_WHAT, BENCH, NULL, 0, 0, "instead: every kernel on every instruction set" },
+    { "n-predict", 'n', WHOLE, AT(n_predict), G_WHAT, RUN, "N", -1, 1e9,
+      "tokens to generate, -1: until the model ends [-1]" },
+    { "stop", 0, STOPS, AT(stops), G_WHAT, RUN, "TEXT", 0, 0,
+      "end when this is generated; may be given several times" },
+    { "ignore-eos", 0, FLAG, AT(ignore_eos), G_WHAT, RUN, NULL, 0, 0,
+      "go on after an end-of-text token" },
+    { "special", 0, FLAG, AT(special), G_WHAT, RUN | TOKENIZE, NULL, 0, 0,
+      "let the text name control tokens such as <|eot_id|>" },
+    { "echo", 0, FLAG, AT(echo), G_WHAT, RUN, NULL, 0, 0,
+      "print the prompt before its continuation" },
+    { "prefill", 0, WHOLES, AT(prefill), G_WHAT, BENCH, "N,N", 0, 1 << 24,
+      "prompts of so many tokens; 0: none [256]" },
+    { "decode", 0, WHOLES, AT(decode), G_WHAT, BENCH, "N,N", 0, 1 << 24,
+      "generate so many tokens; 0: none [16]" },
+    { "depth", 0, WHOLES, AT(depth), G_WHAT, BENCH, "N,N", 0, 1 << 24,
+      "generate after so many tokens of context [0]" },
+    { "reps", 'r', WHOLE, AT(reps), G_WHAT, BENCH, "N", 1, 100,
+      "repetitions; they go round all settings [3]" },
+    { "baseline", 0, TEXT, AT(baseline), G_WHAT, BENCH, "CMD", 0, 0,
+      "run and time another program's command line in turn" },
+    { "kernels", 0, FLAG, AT(kernels), G_WHAT, BENCH, NULL, 0, 0,
+      "instead: every kernel on every instruction set" },
 
-    { "temp", 0, REAL, AT(sampler.temp), G_SAMPLING, RUN, "T", 0, 100, "0: always the likeliest, exactly repeatable [0.8]" },
-    { "top-k", 0, WHOLE, AT(top_k), G_SAMPLING, RUN, "K", 0, 1e9, "only the K likeliest, 0: all [40]" },
-    { "top-p", 0, REAL, AT(sampler.top_p), G_SAMPLING, RUN, "P", 0, 1, "only the likeliest that add up to P [0.95]" },
-    { "min-p", 0, REAL, AT(sampler.min_p), G_SAMPLING, RUN, "P", 0, 1, "only those at least P times the likeliest [0.05]" },
-    { "repeat-penalty", 0, REAL, AT(sampler.repeat_penalty), G_SAMPLING, RUN, "X", 0.01, 100, "divide the logits of recent tokens by X [1]" },
-    { "repeat-last", 0, WHOLE, AT(repeat_last), G_SAMPLING, RUN, "N", 0, 1e6, "how many tokens are recent [64]" },
-    { "seed", 0, WHOLE, AT(seed), G_SAMPLING, RUN, "N", 0, 9e18, "the same seed gives the same text [from the clock]" },
+    { "temp", 0, REAL, AT(sampler.temp), G_SAMPLING, RUN, "T", 0, 100,
+      "0: always the likeliest, exactly repeatable [0.8]" },
+    { "top-k", 0, WHOLE, AT(top_k), G_SAMPLING, RUN, "K", 0, 1e9,
+      "only the K likeliest, 0: all [40]" },
+    { "top-p", 0, REAL, AT(sampler.top_p), G_SAMPLING, RUN, "P", 0, 1,
+      "only the likeliest that add up to P [0.95]" },
+    { "min-p", 0, REAL, AT(sampler.min_p), G_SAMPLING, RUN, "P", 0, 1,
+      "only those at least P times the likeliest [0.05]" },
+    { "repeat-penalty", 0, REAL, AT(sampler.repeat_penalty), G_SAMPLING, RUN, "X", 0.01, 100,
+      "divide the logits of recent tokens by X [1]" },
+    { "repeat-last", 0, WHOLE, AT(repeat_last), G_SAMPLING, RUN, "N", 0, 1e6,
+      "how many tokens are recent [64]" },
+    { "seed", 0, WHOLE, AT(seed), G_SAMPLING, RUN, "N", 0, 9e18,
+      "the same seed gives the same text [from the clock]" },
 
-    { "ram", 0, SIZE, AT(ram_bytes), G_BUDGET, RUN | PLAN, "SIZE", 0, 0, "never take more memory than this: 4G, 512M [auto]" },
-    { "ram", 0, SIZES, AT(ram_list), G_BUDGET, BENCH, "SIZE,SIZE", 0, 0, "budgets: 2G,4G,auto [auto]" },
-    { "ctx", 'c', WHOLE, AT(ctx), G_BUDGET, RUN | PLAN, "N", 1, 1 << 30, "tokens of context [what the budget allows]" },
-    { "ctx", 'c', WHOLE, AT(ctx), G_BUDGET, BENCH, "N", 1, 1 << 30, "tokens of context [what each test needs, at least 256]" },
-    { "kv", 0, TEXT, AT(kv), G_BUDGET, RUN | PLAN | BENCH, "TYPE", 0, 0, "key/value cache: f16 or f32 [f16]" },
-    { "threads", 't', WHOLE, AT(threads), G_BUDGET, RUN | PLAN, "N", 1, 256, "compute threads [one for each CPU]" },
-    { "threads", 't', WHOLES, AT(thread_list), G_BUDGET, BENCH, "N,N", 1, 256, "compute threads [one for each CPU; --kernels: 1 and all]" },
-    { "io", 0, TEXT, AT(io), G_BUDGET, RUN | PLAN, "HOW", 0, 0, "auto, uring, pread or mmap [auto]" },
-    { "io", 0, WAYS, AT(io_list), G_BUDGET, BENCH, "HOW,HOW", 0, 0, "auto, uring, pread, mmap [auto]" },
-    { "ring", 0, SIZE, AT(ring_bytes), G_BUDGET, RUN | PLAN | BENCH, "SIZE", 0, 0, "memory streamed weights pass through [from the budget]" },
-    { "chunk", 0, WHOLE, AT(chunk), G_BUDGET, RUN | PLAN | BENCH, "N", 1, 4096, "tokens of the prompt in one pass [from the budget]" },
-    { "act", 0, TEXT, AT(act), G_BUDGET, RUN | BENCH, "TYPE", 0, 0, "activations beside quantized weights: q8 or f32 (exact, slower) [q8]" },
-    { "probe", 0, FLAG, AT(probe), G_BUDGET, RUN | PLAN, NULL, 0, 0, "measure disk and kernels again" },
-    { "machine", 0, TEXT, AT(machine), G_BUDGET, PLAN, "SPEC", 0, 0, "plan for another machine: cpu=4,mem=8G,disk=3.5G,mul=20G" },
+    { "ram", 0, SIZE, AT(ram_bytes), G_BUDGET, RUN | PLAN, "SIZE", 0, 0,
+      "never take more memory than this: 4G, 512M [auto]" },
+    { "ram", 0, SIZES, AT(ram_list), G_BUDGET, BENCH, "SIZE,SIZE", 0, 0,
+      "budgets: 2G,4G,auto [auto]" },
+    { "ctx", 'c', WHOLE, AT(ctx), G_BUDGET, RUN | PLAN, "N", 1, 1 << 30,
+      "tokens of context [what the budget allows]" },
+    { "ctx", 'c', WHOLE, AT(ctx), G_BUDGET, BENCH, "N", 1, 1 << 30,
+      "tokens of context [what each test needs, at least 256]" },
+    { "kv", 0, TEXT, AT(kv), G_BUDGET, RUN | PLAN | BENCH, "TYPE", 0, 0,
+      "key/value cache: f16 or f32 [f16]" },
+    { "threads", 't', WHOLE, AT(threads), G_BUDGET, RUN | PLAN, "N", 1, 256,
+      "compute threads [one for each CPU]" },
+    { "threads", 't', WHOLES, AT(thread_list), G_BUDGET, BENCH, "N,N", 1, 256,
+      "compute threads [one for each CPU; --kernels: 1 and all]" },
+    { "io", 0, TEXT, AT(io), G_BUDGET, RUN | PLAN, "HOW", 0, 0,
+      "auto, uring, pread or mmap [auto]" },
+    { "io", 0, WAYS, AT(io_list), G_BUDGET, BENCH, "HOW,HOW", 0, 0,
+      "auto, uring, pread, mmap [auto]" },
+    { "ring", 0, SIZE, AT(ring_bytes), G_BUDGET, RUN | PLAN | BENCH, "SIZE", 0, 0,
+      "memory streamed weights pass through [from the budget]" },
+    { "chunk", 0, WHOLE, AT(chunk), G_BUDGET, RUN | PLAN | BENCH, "N", 1, 4096,
+      "tokens of the prompt in one pass [from the budget]" },
+    { "act", 0, TEXT, AT(act), G_BUDGET, RUN | BENCH, "TYPE", 0, 0,
+      "activations beside quantized weights: q8 or f32 (exact, slower) [q8]" },
+    { "probe", 0, FLAG, AT(probe), G_BUDGET, RUN | PLAN, NULL, 0, 0,
+      "measure disk and kernels again" },
+    { "machine", 0, TEXT, AT(machine), G_BUDGET, PLAN, "SPEC", 0, 0,
+      "plan for another machine: cpu=4,mem=8G,disk=3.5G,mul=20G" },
 
-    { "json", 0, FLAG, AT(json), G_REPORTS, JSON, NULL, 0, 0, "machine-readable, on standard output" },
+    { "json", 0, FLAG, AT(json), G_REPORTS, JSON, NULL, 0, 0,
+      "machine-readable, on standard output" },
     { "csv", 0, FLAG, AT(csv), G_REPORTS, BENCH, NULL, 0, 0, "the same as comma-separated values" },
-    { "tensors", 0, FLAG, AT(tensors), G_REPORTS, WEIR_CMD_INSPECT, NULL, 0, 0, "list every tensor" },
-    { "stats", 0, TEXT, AT(stats), G_REPORTS, RUN, "FILE", 0, 0, "write the figures of the run as JSON" },
-    { "log-overlap", 0, FLAG, AT(log_overlap), G_REPORTS, RUN, NULL, 0, 0, "a line for each token: compute, stall, disk" },
-    { "trace", 0, TEXT, AT(trace), G_REPORTS, RUN, "FILE", 0, 0, "write Chrome trace events, for weir timeline" },
-    { "logits", 0, TEXT, AT(logits), G_REPORTS, RUN, "FILE", 0, 0, "write the prompt's logits, f32 [tokens][vocabulary]" },
-    { "output", 'o', TEXT, AT(out), G_REPORTS, WEIR_CMD_TIMELINE, "FILE", 0, 0, "the SVG to write [standard output]" },
-    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS, RUN | PLAN | BENCH, NULL, 0, 0, "no progress, no summary" },
+    { "tensors", 0, FLAG, AT(tensors), G_REPORTS, WEIR_CMD_INSPECT, NULL, 0, 0,
+      "list every tensor" },
+    { "stats", 0, TEXT, AT(stats), G_REPORTS, RUN, "FILE", 0, 0,
+      "write the figures of the run as JSON" },
+    { "log-overlap", 0, FLAG, AT(log_overlap), G_REPORTS, RUN, NULL, 0, 0,
+      "a line for each token: compute, stall, disk" },
+    { "trace", 0, TEXT, AT(trace), G_REPORTS, RUN, "FILE", 0, 0,
+      "write Chrome trace events, for weir timeline" },
+    { "logits", 0, TEXT, AT(logits), G_REPORTS, RUN, "FILE", 0, 0,
+      "write the prompt's logits, f32 [tokens][vocabulary]" },
+    { "output", 'o', TEXT, AT(out), G_REPORTS, WEIR_CMD_TIMELINE, "FILE", 0, 0,
+      "the SVG to write [standard output]" },
+    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS, RUN | PLAN | BENCH, NULL, 0, 0,
+      "no progress, no summary" },
 };
 #define N_OPTION (sizeof(options) / sizeof(options[0]))
 
@@ -91,7 +143,9 @@ const char *const weir_io_choices[] = { "auto", "uring", "pread", "mmap", NULL }
 void weir_args_init(struct weir_args *a)
 {
     const struct weir_sampler_opts defaults = WEIR_SAMPLER_DEFAULTS;
-    *a = (struct weir_args){ .n_predict = -1, .sampler = defaults, .io = "auto", .kv = "f16", .act = "q8" };
+    *a = (struct weir_args){
+        .n_predict = -1, .sampler = defaults, .io = "auto", .kv = "f16", .act = "q8"
+    };
     a->top_k = defaults.top_k;
     a->repeat_last = defaults.repeat_last;
     a->seed = -1;
@@ -152,7 +206,8 @@ static int set_item(const struct option *o, const char *word, uint64_t *ret, str
 }
 
 /* Words by comma; what was there before is replaced. */
-static int set_list(const struct option *o, const char *value, struct weir_list *list, struct weir_err *why)
+static int set_list(const struct option *o, const char *value, struct weir_list *list,
+                    struct weir_err *why)
 {
     struct weir_list l = { 0 };
     for (const char *p = value;; p++) {
@@ -181,18 +236,10 @@ static int set(struct weir_args *a, const struct option *o, const char *value, s
     struct weir_err why = { 0 };
     int r = 0;
     switch (o->kind) {
-    case FLAG:
-        *(bool *)at = true;
-        break;
-    case TEXT:
-        *(const char **)at = value;
-        break;
-    case WHOLE:
-        r = weir_int_parse(value, (int64_t)o->min, (int64_t)o->max, at, &why);
-        break;
-    case REAL:
-        r = weir_float_parse(value, o->min, o->max, at, &why);
-        break;
+    case FLAG: *(bool *)at = true; break;
+    case TEXT: *(const char **)at = value; break;
+    case WHOLE: r = weir_int_parse(value, (int64_t)o->min, (int64_t)o->max, at, &why); break;
+    case REAL: r = weir_float_parse(value, o->min, o->max, at, &why); break;
     case SIZE:
         if (!strcmp(value, "auto"))
             *(uint64_t *)at = 0;
@@ -209,22 +256,22 @@ static int set(struct weir_args *a, const struct option *o, const char *value, s
         break;
     case SIZES:
     case WHOLES:
-    case WAYS:
-        r = set_list(o, value, at, &why);
-        break;
+    case WAYS: r = set_list(o, value, at, &why); break;
     }
     return r < 0 ? weir_fail(err, r, "--%s: %s", o->name, why.msg) : 0;
 }
 
 /* TEXT options with few values. */
-static int check_choice(const char *option, const char *value, const char *const *choices, struct weir_err *err)
+static int check_choice(const char *option, const char *value, const char *const *choices,
+                        struct weir_err *err)
 {
     for (const char *const *c = choices; *c; c++)
         if (!strcmp(value, *c))
             return 0;
     char list[128] = "";
     for (const char *const *c = choices; *c; c++)
-        snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", c == choices ? "" : ", ", *c);
+        snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", c == choices ? "" : ", ",
+                 *c);
     return weir_fail(err, -EINVAL, "--%s %s is not one of %s", option, value, list);
 }
 
@@ -235,7 +282,8 @@ int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, st
         const char *word = argv[i], *value;
         if (words_only || word[0] != '-' || !word[1]) {
             if (a->model)
-                return weir_fail(err, -EINVAL, "'%s': one MODEL is enough ('%s' was given before)", word, a->model);
+                return weir_fail(err, -EINVAL, "'%s': one MODEL is enough ('%s' was given before)",
+                                 word, a->model);
             a->model = word;
             continue;
         }
@@ -260,7 +308,9 @@ int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, st
             return r;
     }
     if (!a->model && !a->kernels)
-        return weir_fail(err, -EINVAL, cmd == WEIR_CMD_TIMELINE ? "which trace? name a file that --trace wrote" : "which model? name a .gguf file or its folder");
+        return weir_fail(err, -EINVAL,
+                         cmd == WEIR_CMD_TIMELINE ? "which trace? name a file that --trace wrote"
+                                                  : "which model? name a .gguf file or its folder");
     a->sampler.top_k = (uint32_t)a->top_k;
     a->sampler.repeat_last = (uint32_t)a->repeat_last;
     a->have_seed = a->seed >= 0;
@@ -285,8 +335,9 @@ void weir_args_help(unsigned cmd)
             if (!titled)
                 printf("\n%s:\n", group_names[g]);
             titled = true;
-            snprintf(left, sizeof(left), "%c%c%c --%s %s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
-                     o->letter ? ',' : ' ', o->name, o->arg ? o->arg : "");
+            snprintf(left, sizeof(left), "%c%c%c --%s %s", o->letter ? '-' : ' ',
+                     o->letter ? o->letter : ' ', o->letter ? ',' : ' ', o->name,
+                     o->arg ? o->arg : "");
             printf("  %-26s %s\n", left, o->help);
         }
     }

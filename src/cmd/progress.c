@@ -17,13 +17,17 @@
 void weir_progress_init(struct weir_progress *p, bool quiet)
 {
     const char *term = getenv("TERM");
-    *p = (struct weir_progress){ .on = !quiet && isatty(STDERR_FILENO) && !(term && !strcmp(term, "dumb")), .start_ns = weir_now_ns() };
+    *p = (struct weir_progress){ .on = !quiet && isatty(STDERR_FILENO) &&
+                                       !(term && !strcmp(term, "dumb")),
+                                 .start_ns = weir_now_ns() };
 }
 
-void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done, uint64_t total, const char *unit)
+void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done, uint64_t total,
+                        const char *unit)
 {
     const uint64_t now = weir_now_ns();
-    if (!p->on || !total || (p->shown && now - p->last_ns < REDRAW_NS) || (!p->shown && now - p->start_ns < REDRAW_NS))
+    if (!p->on || !total || (p->shown && now - p->last_ns < REDRAW_NS) ||
+        (!p->shown && now - p->start_ns < REDRAW_NS))
         return;
     const double s = (double)(now - p->start_ns) / 1e9, rate = (double)done / s;
     char amount[96], a[WEIR_SIZE_STR], b[WEIR_SIZE_STR], c[WEIR_SIZE_STR];
@@ -31,9 +35,11 @@ void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done
         done = total;
     if (*unit == 'B')
         snprintf(amount, sizeof(amount), "%s of %s, %s/s", weir_size_format(done, a, sizeof(a)),
-                 weir_size_format(total, b, sizeof(b)), weir_size_format((uint64_t)rate, c, sizeof(c)));
+                 weir_size_format(total, b, sizeof(b)),
+                 weir_size_format((uint64_t)rate, c, sizeof(c)));
     else
-        snprintf(amount, sizeof(amount), "%llu of %llu %s, %.1f/s", (unsigned long long)done, (unsigned long long)total, unit, rate);
+        snprintf(amount, sizeof(amount), "%llu of %llu %s, %.1f/s", (unsigned long long)done,
+                 (unsigned long long)total, unit, rate);
     fprintf(stderr, "\r%s %3.0f %% (%s", what, 100.0 * (double)done / (double)total, amount);
     if (done && rate > 0)
         fprintf(stderr, ", %.0f s left", (double)(total - done) / rate);

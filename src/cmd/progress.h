@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The line on stderr that says a long wait is not a hang.  Shown only on a terminal, redrawn in place
- * five times a second at most, and wiped before anything else is printed.  One thread. */
+ * The line on stderr that says a long wait is not a hang.  Shown only on a terminal, redrawn in
+ * place five times a second at most, and wiped before anything else is printed.  One thread. */
 #ifndef WEIR_SRC_CMD_PROGRESS_H
 #define WEIR_SRC_CMD_PROGRESS_H
 
@@ -16,7 +16,8 @@ struct weir_progress {
 
 void weir_progress_init(struct weir_progress *p, bool quiet);
 /* DONE of TOTAL (in UNIT: "B" is written as a size) of WHAT; NOTE follows, or NULL. */
-void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done, uint64_t total, const char *unit);
+void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done, uint64_t total,
+                        const char *unit);
 void weir_progress_wipe(struct weir_progress *p);
 
 #endif

@@ -50,36 +50,48 @@ void weir_report_plan(FILE *out, const struct weir_engine *e)
     const struct weir_plan *p = &e->plan;
     const struct weir_config *c = &e->model.cfg;
     char a[WEIR_SIZE_STR], b[WEIR_SIZE_STR];
-    fprintf(out, "model      %s%s%s, %s, %s in %u file%s\n", c->arch, c->name[0] ? " " : "", c->name, weir_map_format(e->map),
-            weir_size_format(weir_map_bytes(e->map), a, sizeof(a)), weir_map_n_file(e->map), weir_map_n_file(e->map) == 1 ? "" : "s");
-    fprintf(out, "machine    %u CPUs, %s free, %s kernels", e->machine.n_cpu, weir_size_format(e->machine.mem_free, a, sizeof(a)),
-            weir_kernels()->name);
+    fprintf(out, "model      %s%s%s, %s, %s in %u file%s\n", c->arch, c->name[0] ? " " : "",
+            c->name, weir_map_format(e->map),
+            weir_size_format(weir_map_bytes(e->map), a, sizeof(a)), weir_map_n_file(e->map),
+            weir_map_n_file(e->map) == 1 ? "" : "s");
+    fprintf(out, "machine    %u CPUs, %s free, %s kernels", e->machine.n_cpu,
+            weir_size_format(e->machine.mem_free, a, sizeof(a)), weir_kernels()->name);
     if (e->machine.disk_rate > 0)
-        fprintf(out, ", disk %.2f GB/s (%s, %s)", gb(e->machine.disk_rate), p->fits ? "reads" : e->io->name,
-                e->opts.machine ? "as told" : e->disk_rate_cached ? "known" : "measured now");
+        fprintf(out, ", disk %.2f GB/s (%s, %s)", gb(e->machine.disk_rate),
+                p->fits ? "reads" : e->io->name,
+                e->opts.machine       ? "as told"
+                : e->disk_rate_cached ? "known"
+                                      : "measured now");
     fprintf(out, "\nbudget     %s, of which\n", weir_size_format(p->budget_bytes, a, sizeof(a)));
-    fprintf(out, "  pinned   %-10s %.1f %% of the weights, %u of %u steps\n", weir_size_format(p->pinned_bytes, a, sizeof(a)),
-            100.0 * (double)(p->matmul_bytes - p->streamed_bytes_per_pass) / (double)p->matmul_bytes, p->n_pinned, e->sched.n_step);
+    fprintf(out, "  pinned   %-10s %.1f %% of the weights, %u of %u steps\n",
+            weir_size_format(p->pinned_bytes, a, sizeof(a)),
+            100.0 * (double)(p->matmul_bytes - p->streamed_bytes_per_pass) /
+                (double)p->matmul_bytes,
+            p->n_pinned, e->sched.n_step);
     if (p->n_slot)
-        fprintf(out, "  ring     %-10s %u slots of %s, %u reads in flight\n", weir_size_format(p->ring_bytes, a, sizeof(a)),
-                p->n_slot, weir_size_format(p->slot_bytes, b, sizeof(b)), p->depth);
-    fprintf(out, "  kv       %-10s %u tokens of context%s\n", weir_size_format(p->kv_bytes, a, sizeof(a)), p->ctx,
+        fprintf(out, "  ring     %-10s %u slots of %s, %u reads in flight\n",
+                weir_size_format(p->ring_bytes, a, sizeof(a)), p->n_slot,
+                weir_size_format(p->slot_bytes, b, sizeof(b)), p->depth);
+    fprintf(out, "  kv       %-10s %u tokens of context%s\n",
+            weir_size_format(p->kv_bytes, a, sizeof(a)), p->ctx,
             p->ctx_cut ? " (the model was trained for more: --ctx)" : "");
-    fprintf(out, "  scratch  %-10s %u rows in a prefill pass\n", weir_size_format(p->scratch_bytes, a, sizeof(a)), p->chunk);
+    fprintf(out, "  scratch  %-10s %u rows in a prefill pass\n",
+            weir_size_format(p->scratch_bytes, a, sizeof(a)), p->chunk);
     fprintf(out, "  text     %s\n", weir_size_format(p->text_bytes, a, sizeof(a)));
     fprintf(out, "  misc     %s\n", weir_size_format(p->misc_bytes, a, sizeof(a)));
     if (p->fits)
         fprintf(out, "streamed   nothing: the model fits (read with %s)\n", e->io->name);
     else
-        fprintf(out, "streamed   %s a pass, of %s, with %s\n", weir_size_format(p->streamed_bytes_per_pass, a, sizeof(a)),
+        fprintf(out, "streamed   %s a pass, of %s, with %s\n",
+                weir_size_format(p->streamed_bytes_per_pass, a, sizeof(a)),
                 weir_size_format(p->matmul_bytes, b, sizeof(b)), e->io->name);
     if (p->forecast_tok_per_s > 0)
-        fprintf(out, "forecast   %.2f tok/s, bound by %s (compute %.0f ms, disk %.0f ms a token)\n", p->forecast_tok_per_s, p->bound,
-                p->compute_s * 1e3, p->disk_s * 1e3);
+        fprintf(out, "forecast   %.2f tok/s, bound by %s (compute %.0f ms, disk %.0f ms a token)\n",
+                p->forecast_tok_per_s, p->bound, p->compute_s * 1e3, p->disk_s * 1e3);
     else
         fprintf(out, "forecast   none: the disk could not be measured\n");
-    fprintf(out, "smallest   %s would still work (--ram %" PRIu64 ")\n", weir_size_format(p->smallest_budget_bytes, a, sizeof(a)),
-            p->smallest_budget_bytes);
+    fprintf(out, "smallest   %s would still work (--ram %" PRIu64 ")\n",
+            weir_size_format(p->smallest_budget_bytes, a, sizeof(a)), p->smallest_budget_bytes);
 }
 
 void weir_report_start(const struct weir_engine *e)
@@ -87,31 +99,45 @@ void weir_report_start(const struct weir_engine *e)
     const struct weir_plan *p = &e->plan;
     char a[WEIR_SIZE_STR], b[WEIR_SIZE_STR], c[WEIR_SIZE_STR];
     if (p->fits)
-        fprintf(stderr, "weir: %s of weights fit into %s, nothing streams (%s)", weir_size_format(p->matmul_bytes, a, sizeof(a)),
+        fprintf(stderr, "weir: %s of weights fit into %s, nothing streams (%s)",
+                weir_size_format(p->matmul_bytes, a, sizeof(a)),
                 weir_size_format(p->budget_bytes, b, sizeof(b)), e->io->name);
     else
-        fprintf(stderr, "weir: %s of weights in %s: %s a token from disk (%s)", weir_size_format(p->matmul_bytes, a, sizeof(a)),
-                weir_size_format(p->budget_bytes, b, sizeof(b)), weir_size_format(p->streamed_bytes_per_pass, c, sizeof(c)), e->io->name);
+        fprintf(stderr, "weir: %s of weights in %s: %s a token from disk (%s)",
+                weir_size_format(p->matmul_bytes, a, sizeof(a)),
+                weir_size_format(p->budget_bytes, b, sizeof(b)),
+                weir_size_format(p->streamed_bytes_per_pass, c, sizeof(c)), e->io->name);
     if (!p->fits && p->disk_rate > 0)
-        fprintf(stderr, ", disk %.2f GB/s %s", gb(p->disk_rate), e->disk_rate_cached ? "known" : "measured");
+        fprintf(stderr, ", disk %.2f GB/s %s", gb(p->disk_rate),
+                e->disk_rate_cached ? "known" : "measured");
     if (p->forecast_tok_per_s > 0)
         fprintf(stderr, ", forecast %.2f tok/s, bound by %s", p->forecast_tok_per_s, p->bound);
     fprintf(stderr, "\n");
     if (p->ctx_cut && !e->opts.ctx && !e->ctx_known)
-        fprintf(stderr, "weir: context of %u tokens, of the %u the model was trained for (--ctx N for more)\n", p->ctx,
-                e->model.cfg.ctx_train);
+        fprintf(
+            stderr,
+            "weir: context of %u tokens, of the %u the model was trained for (--ctx N for more)\n",
+            p->ctx, e->model.cfg.ctx_train);
     if (p->ctx > e->model.cfg.ctx_train)
-        fprintf(stderr, "weir: warning: the model was trained for %u tokens of context; beyond that its answers get worse\n",
+        fprintf(stderr,
+                "weir: warning: the model was trained for %u tokens of context; beyond that its "
+                "answers get worse\n",
                 e->model.cfg.ctx_train);
 }
 
 /* The phase that tells about streaming: generation; the prompt when nothing was generated. */
-static const struct weir_meter *phase(const struct weir_gen_result *r) { return r->n_gen_pass ? &r->gen : &r->prompt; }
+static const struct weir_meter *phase(const struct weir_gen_result *r)
+{
+    return r->n_gen_pass ? &r->gen : &r->prompt;
+}
 
-static double gen_rate(const struct weir_gen_result *r) { return r->n_gen_pass && r->gen_s > 0 ? r->n_gen_pass / r->gen_s : 0; }
+static double gen_rate(const struct weir_gen_result *r)
+{
+    return r->n_gen_pass && r->gen_s > 0 ? r->n_gen_pass / r->gen_s : 0;
+}
 
-weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_session *s, const struct weir_gen_result *r,
-                             bool cut)
+weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_session *s,
+                             const struct weir_gen_result *r, bool cut)
 {
     static const char *const ends[] = { "length", "eos", "stop", "context", "interrupt" };
     const struct weir_meter zero = { 0 };
@@ -152,7 +178,8 @@ weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_sess
     return o;
 }
 
-void weir_report_summary(const struct weir_engine *e, const struct weir_session *s, const struct weir_gen_result *r)
+void weir_report_summary(const struct weir_engine *e, const struct weir_session *s,
+                         const struct weir_gen_result *r)
 {
     char a[WEIR_SIZE_STR], b[WEIR_SIZE_STR];
     const struct weir_meter *m = phase(r);
@@ -165,9 +192,11 @@ void weir_report_summary(const struct weir_engine *e, const struct weir_session 
         fprintf(stderr, "; ");
     }
     if (m->bytes_read && seconds > 0)
-        fprintf(stderr, "%.2f GB/s read, waited %.2f s on the disk, %.0f %% of it hidden; ", gb((double)m->bytes_read / seconds),
-                (double)m->stall_ns / 1e9, 100 * weir_meter_hidden(m));
-    fprintf(stderr, "peak RAM %s of %s; logits #%08x\n", weir_size_format(weir_peak_rss_bytes(), a, sizeof(a)),
+        fprintf(stderr, "%.2f GB/s read, waited %.2f s on the disk, %.0f %% of it hidden; ",
+                gb((double)m->bytes_read / seconds), (double)m->stall_ns / 1e9,
+                100 * weir_meter_hidden(m));
+    fprintf(stderr, "peak RAM %s of %s; logits #%08x\n",
+            weir_size_format(weir_peak_rss_bytes(), a, sizeof(a)),
             weir_size_format(e->plan.budget_bytes, b, sizeof(b)), (unsigned)(s->logits_hash >> 32));
 }
 
@@ -175,8 +204,11 @@ void weir_report_tick(const struct weir_engine *e, const struct weir_gen_tick *t
 {
     const struct weir_meter *m = &t->delta;
     const double wall = (double)m->wall_ns / 1e9;
-    fprintf(stderr, "overlap: token %u wall %.1f ms compute %.1f stall %.1f disk %.1f ms %.1f MB %.2f GB/s ring %u/%u hidden %.0f %% duty %.0f %%\n",
-            t->index, wall * 1e3, (double)m->compute_ns / 1e6, (double)m->stall_ns / 1e6, (double)m->io_busy_ns / 1e6,
-            (double)m->bytes_read / 1e6, wall > 0 ? gb((double)m->bytes_read / wall) : 0, m->ready, e->plan.n_slot,
+    fprintf(stderr,
+            "overlap: token %u wall %.1f ms compute %.1f stall %.1f disk %.1f ms %.1f MB %.2f GB/s "
+            "ring %u/%u hidden %.0f %% duty %.0f %%\n",
+            t->index, wall * 1e3, (double)m->compute_ns / 1e6, (double)m->stall_ns / 1e6,
+            (double)m->io_busy_ns / 1e6, (double)m->bytes_read / 1e6,
+            wall > 0 ? gb((double)m->bytes_read / wall) : 0, m->ready, e->plan.n_slot,
             100 * weir_meter_hidden(m), 100 * weir_meter_duty(m));
 }

@@ -21,7 +21,8 @@ void weir_report_start(const struct weir_engine *e);
 weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_session *s,
                              const struct weir_gen_result *res, bool interrupted);
 /* The line a run ends with, on stderr. */
-void weir_report_summary(const struct weir_engine *e, const struct weir_session *s, const struct weir_gen_result *res);
+void weir_report_summary(const struct weir_engine *e, const struct weir_session *s,
+                         const struct weir_gen_result *res);
 /* A line of --log-overlap, on stderr. */
 void weir_report_tick(const struct weir_engine *e, const struct weir_gen_tick *t);
 

@@ -31,7 +31,7 @@ struct run {
     struct weir_progress progress;
     bool first_pass_done;
     uint32_t prefilled, n_prompt;
-    char *text;                 /* the prompt, or NULL */
+    char *text; /* the prompt, or NULL */
     size_t text_n;
     uint32_t *ids;
     uint32_t n_ids;
@@ -50,7 +50,8 @@ static int parse_tokens(struct run *r, const char *list, struct weir_err *err)
         char *end;
         const unsigned long v = strtoul(p, &end, 10);
         if (end == p || *p < '0' || *p > '9' || v > UINT32_MAX || (*end && *end != ','))
-            return weir_fail(err, -EINVAL, "--tokens: '%.20s' is not a list of token ids such as 1,2,3", p);
+            return weir_fail(err, -EINVAL,
+                             "--tokens: '%.20s' is not a list of token ids such as 1,2,3", p);
         r->ids[r->n_ids++] = (uint32_t)v;
         if (!*end)
             return 0;
@@ -93,7 +94,10 @@ static int encode(struct run *r, struct weir_err *err)
     weir_tok_ids_done(&ids);
     if (!r->ids)
         return weir_fail(err, -ENOMEM, "no memory for the prompt");
-    return r->n_ids ? 0 : weir_fail(err, -EINVAL, "the prompt is empty, and this model has no token to begin a text with");
+    return r->n_ids
+               ? 0
+               : weir_fail(err, -EINVAL,
+                           "the prompt is empty, and this model has no token to begin a text with");
 }
 
 static void show_progress(void *arg)
@@ -160,21 +164,20 @@ static bool starts_text(const struct run *r)
 static const char *end_sentence(enum weir_gen_end end)
 {
     switch (end) {
-    case WEIR_END_CONTEXT:
-        return "stopped because the context is full; a larger one needs --ctx N";
-    case WEIR_END_INTERRUPT:
-        return "interrupted";
-    default:
-        return NULL;
+    case WEIR_END_CONTEXT: return "stopped because the context is full; a larger one needs --ctx N";
+    case WEIR_END_INTERRUPT: return "interrupted";
+    default: return NULL;
     }
 }
 
-static int write_stats(const struct run *r, const struct weir_gen_result *res, bool cut, struct weir_err *err)
+static int write_stats(const struct run *r, const struct weir_gen_result *res, bool cut,
+                       struct weir_err *err)
 {
     struct weir_outfile f;
     weir_json *j = weir_report_stats(r->engine, &r->session, res, cut);
     char *text = weir_json_print(j, true);
-    int e = text ? weir_outfile_open(&f, r->args->stats, err) : weir_fail(err, -ENOMEM, "no memory for the figures");
+    int e = text ? weir_outfile_open(&f, r->args->stats, err)
+                 : weir_fail(err, -ENOMEM, "no memory for the figures");
     if (e == 0) {
         fprintf(f.stream, "%s\n", text);
         e = weir_outfile_commit(&f, err);
@@ -184,17 +187,20 @@ static int write_stats(const struct run *r, const struct weir_gen_result *res, b
     return e;
 }
 
-/* A run knows the machine better than any probe: the disk when it was the bound, the kernels always. */
+/* A run knows the machine better than any probe: the disk when it was the bound, the kernels
+ * always. */
 static void learn(const struct run *r, const struct weir_gen_result *res)
 {
     const struct weir_engine *e = r->engine;
     const struct weir_meter *m = &res->gen;
-    if (res->n_gen_pass >= 4 && e->plan.compute_s > 0 && !e->opts.act_f32 && e->plan.matmul_bytes >= UINT64_C(1) << 28)
+    if (res->n_gen_pass >= 4 && e->plan.compute_s > 0 && !e->opts.act_f32 &&
+        e->plan.matmul_bytes >= UINT64_C(1) << 28)
         weir_rates_mul_learn(&e->machine, &e->sched, e->pool,
                              (double)m->compute_ns / 1e9 / res->n_gen_pass / e->plan.compute_s);
     /* Only a disk that is waited for shows its rate: one that is ahead idles with a short queue. */
     if (!e->plan.fits && m->bytes_read >= UINT64_C(1) << 30 && m->stall_ns > m->wall_ns / 4)
-        weir_rates_disk_learn(e->io, &e->files[0], (double)m->bytes_read * 1e9 / (double)m->io_busy_ns);
+        weir_rates_disk_learn(e->io, &e->files[0],
+                              (double)m->bytes_read * 1e9 / (double)m->io_busy_ns);
 }
 
 static int generate(struct run *r, struct weir_err *err)
@@ -207,7 +213,8 @@ static int generate(struct run *r, struct weir_err *err)
     if (!a->have_seed) {
         struct timespec t;
         clock_gettime(CLOCK_REALTIME, &t);
-        so.seed = (uint64_t)t.tv_sec * 1000000007u ^ (uint64_t)t.tv_nsec ^ ((uint64_t)getpid() << 40);
+        so.seed =
+            (uint64_t)t.tv_sec * 1000000007u ^ (uint64_t)t.tv_nsec ^ ((uint64_t)getpid() << 40);
     }
     int x = weir_sampler_new(&so, e->model.cfg.n_vocab, &sampler, err);
     if (x < 0)
@@ -239,8 +246,8 @@ static int generate(struct run *r, struct weir_err *err)
     if (x < 0 && !err->msg[0]) /* on_text or on_logits: they know only errno */
         weir_fail(err, x, "cannot write: %s", strerror(-x));
     if (r->text_shown && !r->ends_in_newline) {
-        /* What follows goes to stderr: it must not stand in the text's last line, on a terminal or in a
-         * log.  A file or a program that reads stdout gets the text as it is. */
+        /* What follows goes to stderr: it must not stand in the text's last line, on a terminal or
+         * in a log.  A file or a program that reads stdout gets the text as it is. */
         if (isatty(STDOUT_FILENO))
             on_text(r, "\n", 1);
         else if (!a->quiet)
@@ -289,14 +296,19 @@ static int start(struct run *r, struct weir_err *err)
         x = encode(r, err);
     if (x < 0)
         return x;
-    /* Without -n nobody knows how long the answer is: room for a short one, or the plan's own choice. */
-    const uint64_t need = weir_align_up(r->n_ids + (uint64_t)(a->n_predict >= 0 ? a->n_predict : ANSWER_MIN), 64);
-    x = weir_engine_plan(r->engine, (uint32_t)weir_min_u64(need, UINT32_MAX), a->n_predict < 0, err);
+    /* Without -n nobody knows how long the answer is: room for a short one, or the plan's own
+     * choice. */
+    const uint64_t need =
+        weir_align_up(r->n_ids + (uint64_t)(a->n_predict >= 0 ? a->n_predict : ANSWER_MIN), 64);
+    x = weir_engine_plan(r->engine, (uint32_t)weir_min_u64(need, UINT32_MAX), a->n_predict < 0,
+                         err);
     if (x < 0)
         return x;
     if (r->n_ids > r->engine->plan.ctx)
-        return weir_fail(err, -ENOSPC, "the prompt has %u tokens, more than the context of %u; make it larger with --ctx", r->n_ids,
-                         r->engine->plan.ctx);
+        return weir_fail(
+            err, -ENOSPC,
+            "the prompt has %u tokens, more than the context of %u; make it larger with --ctx",
+            r->n_ids, r->engine->plan.ctx);
     if (!a->quiet)
         weir_report_start(r->engine);
     weir_progress_init(&r->progress, a->quiet);
@@ -322,7 +334,8 @@ static int run(const struct weir_args *a)
     if (a->tokens && (a->prompt || a->file))
         return weir_cmd_usage("run", "--tokens excludes -p and -f");
     if (!a->prompt && !a->file && !a->tokens)
-        return weir_cmd_usage("run", "what should it continue? give -p TEXT, -f FILE or --tokens 1,2,3");
+        return weir_cmd_usage("run",
+                              "what should it continue? give -p TEXT, -f FILE or --tokens 1,2,3");
     weir_interrupt_catch();
     if (a->logits && weir_outfile_open(&r.logits, a->logits, &err) < 0)
         return weir_cmd_error(&err);

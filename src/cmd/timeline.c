@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Owns the reading of a trace into lists of spans, and the sums over them; the words and the picture
- * are timeline_words.c's and timeline_svg.c's.  A trace is a file like any other: what is not a
- * plausible event of ours is counted and left out, and what remains is sorted before anything relies
- * on its order. */
+ * Owns the reading of a trace into lists of spans, and the sums over them; the words and the
+ * picture are timeline_words.c's and timeline_svg.c's.  A trace is a file like any other: what is
+ * not a plausible event of ours is counted and left out, and what remains is sorted before anything
+ * relies on its order. */
 #include "config.h"
 
 #include "src/cmd/timeline.h"
@@ -255,8 +255,8 @@ void weir_tl_sum(const struct weir_tl *t, double t0, double t1, struct weir_tl_s
     for (int k = 0; k < WEIR_TL_KINDS; k++)
         ret->busy[k] = overlap(&t->kind[k], t0, t1);
     ret->disk = overlap(&t->disk, t0, t1);
-    ret->compute = ret->busy[WEIR_TL_MATMUL] + ret->busy[WEIR_TL_ATTENTION] +
-                   ret->busy[WEIR_TL_OTHER];
+    ret->compute =
+        ret->busy[WEIR_TL_MATMUL] + ret->busy[WEIR_TL_ATTENTION] + ret->busy[WEIR_TL_OTHER];
     for (size_t i = 0; i < t->flight.n && t->flight.v[i].t0 <= t1; i++)
         if (t->flight.v[i].t1 >= t0 && t->flight.v[i].t1 <= t1) {
             ret->bytes += t->flight.v[i].value;

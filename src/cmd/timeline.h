@@ -9,9 +9,9 @@
 
 #include <stdio.h>
 
-/* Draw TRACE (Chrome trace events as base/trace.c writes them) as a self-contained SVG to OUT.  NAME:
- * what the trace is called, for messages.  0; -EINVAL: no events of ours in it; -ENOMEM.  Errors of
- * OUT are the caller's to look for. */
+/* Draw TRACE (Chrome trace events as base/trace.c writes them) as a self-contained SVG to OUT.
+ * NAME: what the trace is called, for messages.  0; -EINVAL: no events of ours in it; -ENOMEM.
+ * Errors of OUT are the caller's to look for. */
 int weir_timeline_svg(const weir_json *trace, const char *name, FILE *out, struct weir_err *err);
 
 #endif

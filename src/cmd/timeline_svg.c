@@ -187,7 +187,7 @@ static void draw_axis(const struct weir_tl_panel *p, int y)
         double seconds, at_least;
         const char *name;
     } unit[] = {
-        { 3600, 3600, "h" }, { 60, 60, "min" }, { 1, 1, "s" },
+        { 3600, 3600, "h" },  { 60, 60, "min" }, { 1, 1, "s" },
         { 1e-3, 1e-3, "ms" }, { 1e-6, 0, "µs" },
     };
     const double least = (p->sum.t1 - p->sum.t0) / 11;
@@ -210,9 +210,8 @@ static void draw_axis(const struct weir_tl_panel *p, int y)
         const double at = (first + i) * step, x = LEFT + weir_tl_column(p, at);
         fprintf(p->out, "<path class=\"bars axis\" d=\"M%d.5 %dv6\"/>\n", (int)x, y);
         char label[48];
-        const double w =
-            CHAR_PX * snprintf(label, sizeof(label), "%.*f %s", digits, at / unit[u].seconds,
-                               unit[u].name);
+        const double w = CHAR_PX * snprintf(label, sizeof(label), "%.*f %s", digits,
+                                            at / unit[u].seconds, unit[u].name);
         text(p, "tick", fmin(x, WIDTH - 2 - w / 2), y + 19, "middle", "%s", label);
     }
 }
@@ -377,8 +376,7 @@ static void draw_legend(const struct weir_tl_panel *p)
     double x = LEFT;
     for (size_t i = 0; i < sizeof(item) / sizeof(item[0]); i++)
         if (p->t->n_event[item[i].k]) {
-            fprintf(p->out,
-                    "<rect class=\"%s\" x=\"%.0f\" y=\"%d\" width=\"14\" height=\"12\"/>\n",
+            fprintf(p->out, "<rect class=\"%s\" x=\"%.0f\" y=\"%d\" width=\"14\" height=\"12\"/>\n",
                     item[i].class, x, p->y);
             text(p, "key", x + 19, p->y + 10, "start", "%s", item[i].words);
             x += 36 + CHAR_PX * (double)strlen(item[i].words);

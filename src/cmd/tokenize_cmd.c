@@ -23,7 +23,8 @@ static void print_people(const struct weir_tok *tok, const struct weir_tok_ids *
         for (size_t at = 0; at < n;) {
             const unsigned char c = (unsigned char)piece[at];
             size_t len;
-            if (weir_utf8_step((const uint8_t *)piece + at, n - at, &len) == WEIR_UTF8_OK && c >= 0x20 && c != 0x7f) {
+            if (weir_utf8_step((const uint8_t *)piece + at, n - at, &len) == WEIR_UTF8_OK &&
+                c >= 0x20 && c != 0x7f) {
                 fwrite(piece + at, 1, len, stdout);
                 at += len;
             } else { /* a byte of a longer character, or a control character */
@@ -74,8 +75,9 @@ static int run(const struct weir_args *a)
     }
     if (a->prompt)
         n = strlen(a->prompt);
-    if (weir_tok_encode(tok, a->prompt ? a->prompt : text, n, WEIR_TOK_ADD_BOS | (a->special ? WEIR_TOK_PARSE_SPECIAL : 0),
-                        &ids, &err) < 0) {
+    if (weir_tok_encode(tok, a->prompt ? a->prompt : text, n,
+                        WEIR_TOK_ADD_BOS | (a->special ? WEIR_TOK_PARSE_SPECIAL : 0), &ids,
+                        &err) < 0) {
         weir_cmd_error(&err);
         goto out;
     }

@@ -9,7 +9,8 @@
 
 extern const struct weir_arch weir_arch_llama;
 
-/* GGUF stores q and k of llama with their rows permuted, so that adjacent elements turn together. */
+/* GGUF stores q and k of llama with their rows permuted, so that adjacent elements turn together.
+ */
 const struct weir_arch weir_arch_llama = {
     .name = "llama",
     .rope_pairs = WEIR_ROPE_ADJACENT,

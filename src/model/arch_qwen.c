@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the forward pass of Qwen2 (arXiv:2407.10671: biases on q, k and v) and Qwen3 (arXiv:2505.09388:
- * RMSNorm over every head of q and k before rope, no biases, heads wider than n_embd / n_head). */
+ * Owns the forward pass of Qwen2 (arXiv:2407.10671: biases on q, k and v) and Qwen3
+ * (arXiv:2505.09388: RMSNorm over every head of q and k before rope, no biases, heads wider than
+ * n_embd / n_head). */
 #include "config.h"
 
 #include "src/model/bind.h"

@@ -16,7 +16,8 @@
 #include <string.h>
 
 extern const struct weir_arch weir_arch_llama, weir_arch_qwen2, weir_arch_qwen3;
-static const struct weir_arch *const archs[] = { &weir_arch_llama, &weir_arch_qwen2, &weir_arch_qwen3 };
+static const struct weir_arch *const archs[] = { &weir_arch_llama, &weir_arch_qwen2,
+                                                 &weir_arch_qwen3 };
 
 const struct weir_arch *weir_arch_find(const char *name)
 {
@@ -36,15 +37,16 @@ struct binder {
     int bad; /* first error; later calls do nothing */
 };
 
-static const struct weir_tensor *find(struct binder *b, const char *pattern, uint32_t layer, const char *suffix,
-                                      bool needed)
+static const struct weir_tensor *find(struct binder *b, const char *pattern, uint32_t layer,
+                                      const char *suffix, bool needed)
 {
     char name[96];
     const int n = snprintf(name, sizeof(name), pattern, layer);
     snprintf(name + n, sizeof(name) - (size_t)n, "%s", suffix);
     const struct weir_tensor *t = weir_map_find(b->map, name);
     if (!t && needed && !b->bad)
-        b->bad = weir_fail(b->err, -EINVAL, "%s: tensor '%s' is missing", weir_map_file(b->map, 0)->path, name);
+        b->bad = weir_fail(b->err, -EINVAL, "%s: tensor '%s' is missing",
+                           weir_map_file(b->map, 0)->path, name);
     return t;
 }
 
@@ -55,20 +57,22 @@ static bool shaped(struct binder *b, const struct weir_tensor *t, uint64_t cols,
     if (!b->bad)
         b->bad = weir_fail(b->err, -EINVAL, "%s: tensor '%s' is %llu x %llu, expected %llu x %llu",
                            weir_map_file(b->map, t->file)->path, t->name,
-                           (unsigned long long)weir_tensor_cols(t), (unsigned long long)weir_tensor_rows(t),
-                           (unsigned long long)cols, (unsigned long long)rows);
+                           (unsigned long long)weir_tensor_cols(t),
+                           (unsigned long long)weir_tensor_rows(t), (unsigned long long)cols,
+                           (unsigned long long)rows);
     return false;
 }
 
 /* A vector, read and decoded into the arena. */
-static const float *vector(struct binder *b, const char *pattern, uint32_t layer, const char *suffix,
-                           uint32_t n, bool needed)
+static const float *vector(struct binder *b, const char *pattern, uint32_t layer,
+                           const char *suffix, uint32_t n, bool needed)
 {
     const struct weir_tensor *t = b->bad ? NULL : find(b, pattern, layer, suffix, needed);
     if (!t || !shaped(b, t, n, 1))
         return NULL;
     if (!weir_kernels_supports(t->dtype) || b->used + n > b->n_vector) {
-        b->bad = weir_fail(b->err, -ENOTSUP, "tensor '%s' has type %s, which weir does not read as a vector", t->name,
+        b->bad = weir_fail(b->err, -ENOTSUP,
+                           "tensor '%s' has type %s, which weir does not read as a vector", t->name,
                            weir_dtype_info(t->dtype)->name);
         return NULL;
     }
@@ -87,16 +91,17 @@ static const float *vector(struct binder *b, const char *pattern, uint32_t layer
     return b->bad ? NULL : v;
 }
 
-static struct weir_linear matrix(struct binder *b, const char *pattern, uint32_t layer, uint32_t n_in, uint32_t n_out,
-                                 bool bias)
+static struct weir_linear matrix(struct binder *b, const char *pattern, uint32_t layer,
+                                 uint32_t n_in, uint32_t n_out, bool bias)
 {
     struct weir_linear l = { 0 };
     const struct weir_tensor *t = b->bad ? NULL : find(b, pattern, layer, ".weight", true);
     if (!t || !shaped(b, t, n_in, n_out))
         return l;
     if (!weir_kernels_supports(t->dtype)) {
-        b->bad = weir_fail(b->err, -ENOTSUP, "tensor '%s' has type %s, which weir does not compute yet", t->name,
-                           weir_dtype_info(t->dtype)->name);
+        b->bad =
+            weir_fail(b->err, -ENOTSUP, "tensor '%s' has type %s, which weir does not compute yet",
+                      t->name, weir_dtype_info(t->dtype)->name);
         return l;
     }
     l.w = t;
@@ -134,14 +139,20 @@ static void refuse_unknown(struct binder *b)
         const char *name = weir_map_tensor(b->map, i)->name;
         const size_t len = strlen(name);
         const bool in_layer = !strncmp(name, "blk.", 4);
-        const bool attn = strstr(name, ".attn_q.") || strstr(name, ".attn_k.") || strstr(name, ".attn_v.") || strstr(name, ".attn_output.");
+        const bool attn = strstr(name, ".attn_q.") || strstr(name, ".attn_k.") ||
+                          strstr(name, ".attn_v.") || strstr(name, ".attn_output.");
         const bool bias = len > 5 && !strcmp(name + len - 5, ".bias");
         const bool norm = strstr(name, "_norm.") != NULL;
         if (in_layer && bias && !(attn && b->model->arch->qkv_bias))
-            b->bad = weir_fail(b->err, -ENOTSUP, "tensor '%s' is not one weir knows for architecture '%s'", name, b->model->arch->name);
+            b->bad = weir_fail(b->err, -ENOTSUP,
+                               "tensor '%s' is not one weir knows for architecture '%s'", name,
+                               b->model->arch->name);
         else if (in_layer && norm && !strstr(name, ".attn_norm.") && !strstr(name, ".ffn_norm.") &&
-                 !(b->model->arch->qk_norm && (strstr(name, ".attn_q_norm.") || strstr(name, ".attn_k_norm."))))
-            b->bad = weir_fail(b->err, -ENOTSUP, "tensor '%s' is not one weir knows for architecture '%s'", name, b->model->arch->name);
+                 !(b->model->arch->qk_norm &&
+                   (strstr(name, ".attn_q_norm.") || strstr(name, ".attn_k_norm."))))
+            b->bad = weir_fail(b->err, -ENOTSUP,
+                               "tensor '%s' is not one weir knows for architecture '%s'", name,
+                               b->model->arch->name);
     }
 }
 
@@ -154,8 +165,8 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
         return e;
     ret->arch = weir_arch_find(arch); /* first of all: an unknown kind may well lack our numbers */
     if (!ret->arch)
-        return weir_fail(err, -ENOTSUP, "%s: architecture '%s' is not one weir computes (%s)", weir_map_file(m, 0)->path,
-                         arch, weir_arch_list());
+        return weir_fail(err, -ENOTSUP, "%s: architecture '%s' is not one weir computes (%s)",
+                         weir_map_file(m, 0)->path, arch, weir_arch_list());
     e = weir_config_load(m, &ret->cfg, err);
     if (e < 0)
         return e;
@@ -166,14 +177,18 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
     refuse_unknown(&b);
     /* Every vector there can be, so that the arena is sized before anything is read. */
     const uint64_t n_q = (uint64_t)c->n_head * c->head_dim;
-    b.n_vector = c->n_embd + c->rot_dim + c->n_layer * (3 * (uint64_t)c->n_embd + 3 * n_q + 2 * (uint64_t)c->head_dim);
+    b.n_vector = c->n_embd + c->rot_dim +
+                 c->n_layer * (3 * (uint64_t)c->n_embd + 3 * n_q + 2 * (uint64_t)c->head_dim);
     /* Hostile numbers must not become memory: the layers have to be in the file. */
     if ((uint64_t)c->n_layer * 7 > weir_map_n_tensor(m))
-        return weir_fail(err, -EINVAL, "%s: %u layers were announced, but there are only %u tensors",
+        return weir_fail(err, -EINVAL,
+                         "%s: %u layers were announced, but there are only %u tensors",
                          weir_map_file(m, 0)->path, c->n_layer, weir_map_n_tensor(m));
     if (b.n_vector * sizeof(float) > weir_map_bytes(m) * 8 + (64u << 10))
-        return weir_fail(err, -EINVAL, "%s: vectors of %llu numbers do not fit a file of %llu bytes", weir_map_file(m, 0)->path,
-                         (unsigned long long)b.n_vector, (unsigned long long)weir_map_bytes(m));
+        return weir_fail(err, -EINVAL,
+                         "%s: vectors of %llu numbers do not fit a file of %llu bytes",
+                         weir_map_file(m, 0)->path, (unsigned long long)b.n_vector,
+                         (unsigned long long)weir_map_bytes(m));
     ret->layers = weir_alloc(WEIR_MEM_MISC, c->n_layer, sizeof(*ret->layers));
     ret->vectors = weir_alloc(WEIR_MEM_MISC, b.n_vector, sizeof(float));
     ret->rope_inv_freq = weir_alloc(WEIR_MEM_MISC, c->rot_dim / 2, sizeof(float));
@@ -184,8 +199,8 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
     ret->embd = weir_map_find(m, WEIR_NAME_TOKEN_EMBD);
     shaped(&b, ret->embd, c->n_embd, c->n_vocab);
     if (!b.bad && !weir_kernels_supports(ret->embd->dtype))
-        b.bad = weir_fail(err, -ENOTSUP, "tensor '%s' has type %s, which weir does not compute yet", ret->embd->name,
-                          weir_dtype_info(ret->embd->dtype)->name);
+        b.bad = weir_fail(err, -ENOTSUP, "tensor '%s' has type %s, which weir does not compute yet",
+                          ret->embd->name, weir_dtype_info(ret->embd->dtype)->name);
     for (uint32_t i = 0; i < c->n_layer && !b.bad; i++)
         bind_layer(&b, i);
     ret->out_norm = vector(&b, WEIR_NAME_OUTPUT_NORM, 0, "", c->n_embd, true);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A model bound to its map: every tensor an architecture needs, found, its shape proved, its small
- * vectors read into memory as floats.  The matrices stay where they are: the schedule streams them. */
+ * vectors read into memory as floats.  The matrices stay where they are: the schedule streams them.
+ */
 #ifndef WEIR_SRC_MODEL_BIND_H
 #define WEIR_SRC_MODEL_BIND_H
 
@@ -18,14 +19,14 @@ struct weir_linear {
 };
 
 struct weir_layer {
-    const float *attn_norm;            /* [n_embd] */
-    struct weir_linear q;              /* [n_head * head_dim][n_embd] */
-    struct weir_linear k, v;           /* [n_head_kv * head_dim][n_embd] */
-    struct weir_linear o;              /* [n_embd][n_head * head_dim] */
-    const float *q_norm, *k_norm;      /* [head_dim] or NULL */
-    const float *ffn_norm;             /* [n_embd] */
-    struct weir_linear gate, up;       /* [n_ff][n_embd] */
-    struct weir_linear down;           /* [n_embd][n_ff] */
+    const float *attn_norm;       /* [n_embd] */
+    struct weir_linear q;         /* [n_head * head_dim][n_embd] */
+    struct weir_linear k, v;      /* [n_head_kv * head_dim][n_embd] */
+    struct weir_linear o;         /* [n_embd][n_head * head_dim] */
+    const float *q_norm, *k_norm; /* [head_dim] or NULL */
+    const float *ffn_norm;        /* [n_embd] */
+    struct weir_linear gate, up;  /* [n_ff][n_embd] */
+    struct weir_linear down;      /* [n_embd][n_ff] */
 };
 
 struct weir_pass;
@@ -34,8 +35,8 @@ struct weir_pass;
 struct weir_arch {
     const char *name; /* general.architecture */
     enum weir_rope_pairs rope_pairs;
-    bool qkv_bias;    /* q, k and v may have a bias */
-    bool qk_norm;     /* heads of q and k are normalised before rope */
+    bool qkv_bias; /* q, k and v may have a bias */
+    bool qk_norm;  /* heads of q and k are normalised before rope */
     /* The layers between embedding and output: the one description of the order of weights. */
     int (*layers)(struct weir_pass *p, struct weir_err *err);
 };
@@ -49,14 +50,14 @@ struct weir_model {
     const struct weir_map *map; /* outlives the model */
     const struct weir_arch *arch;
     struct weir_config cfg;
-    struct weir_layer *layers;          /* [n_layer] */
-    const struct weir_tensor *embd;     /* [n_vocab][n_embd]: rows are read one by one */
-    const float *out_norm;              /* [n_embd] */
-    struct weir_linear out;             /* [n_vocab][n_embd]; the embedding table when tied */
+    struct weir_layer *layers;      /* [n_layer] */
+    const struct weir_tensor *embd; /* [n_vocab][n_embd]: rows are read one by one */
+    const float *out_norm;          /* [n_embd] */
+    struct weir_linear out;         /* [n_vocab][n_embd]; the embedding table when tied */
     bool tied;
-    float *rope_inv_freq;               /* [rot_dim / 2] radians per position, scaling applied */
-    float rope_mscale;                  /* factor on cos and sin (yarn) */
-    float *vectors;                     /* all norms and biases */
+    float *rope_inv_freq; /* [rot_dim / 2] radians per position, scaling applied */
+    float rope_mscale;    /* factor on cos and sin (yarn) */
+    float *vectors;       /* all norms and biases */
     uint64_t vector_bytes;
 };
 

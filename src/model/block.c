@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns attention and feed-forward of the pre-norm transformer (arXiv:2302.13971, llama).  The law of
- * kernels/kernels.h holds here too: what a row becomes depends on that row and on the cache, not on
- * how many rows the pass has. */
+ * Owns attention and feed-forward of the pre-norm transformer (arXiv:2302.13971, llama).  The law
+ * of kernels/kernels.h holds here too: what a row becomes depends on that row and on the cache, not
+ * on how many rows the pass has. */
 #include "config.h"
 
 #include "src/model/block.h"
@@ -30,7 +30,8 @@ static void rows_thread(void *arg, uint32_t i, unsigned thread)
     r->fn(r->p, r->arg, i);
 }
 
-static void for_rows(struct weir_pass *p, uint32_t n, void (*fn)(struct weir_pass *, void *, uint32_t), void *arg)
+static void for_rows(struct weir_pass *p, uint32_t n,
+                     void (*fn)(struct weir_pass *, void *, uint32_t), void *arg)
 {
     const uint64_t t0 = weir_now_ns();
     if (n < FEW_ROWS) {
@@ -65,13 +66,15 @@ static void norm_row(struct weir_pass *p, void *arg, uint32_t row)
     p->kern->rms_norm(n->y + at, n->x + at, n->w, n->width, p->model->cfg.norm_eps);
 }
 
-void weir_block_norm(struct weir_pass *p, float *y, const float *x, const float *w, uint32_t n, uint32_t width)
+void weir_block_norm(struct weir_pass *p, float *y, const float *x, const float *w, uint32_t n,
+                     uint32_t width)
 {
     if (!p->record)
         for_rows(p, n, norm_row, &(struct norm){ y, x, w, width });
 }
 
-/* Normalise the heads of q and k where the model does, rotate them, and put k and v into the cache. */
+/* Normalise the heads of q and k where the model does, rotate them, and put k and v into the cache.
+ */
 static void place_row(struct weir_pass *p, void *arg, uint32_t row)
 {
     const struct weir_config *c = &p->model->cfg;
@@ -104,8 +107,8 @@ static void place_row(struct weir_pass *p, void *arg, uint32_t row)
 }
 
 /* softmax(q k / sqrt(head_dim)) v for one row and one key/value head, for all its query heads.  The
- * cache is walked once for the whole group: a position's key, or value, is in the nearest cache when
- * the second head of the group asks for it. */
+ * cache is walked once for the whole group: a position's key, or value, is in the nearest cache
+ * when the second head of the group asks for it. */
 static void attend(void *arg, uint32_t i, unsigned thread)
 {
     struct weir_pass *p = arg;

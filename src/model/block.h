@@ -11,10 +11,11 @@
 void weir_block_angles(struct weir_pass *p);
 
 /* RMSNorm of N rows of WIDTH: y = x / rms(x) * w.  y may be x. */
-void weir_block_norm(struct weir_pass *p, float *y, const float *x, const float *w, uint32_t n, uint32_t width);
+void weir_block_norm(struct weir_pass *p, float *y, const float *x, const float *w, uint32_t n,
+                     uint32_t width);
 
-/* x += o(attention(q, k, v of norm(x))): normalise, project, (normalise heads), rotate, remember k and
- * v, attend to what the window shows, project back. */
+/* x += o(attention(q, k, v of norm(x))): normalise, project, (normalise heads), rotate, remember k
+ * and v, attend to what the window shows, project back. */
 int weir_block_attention(struct weir_pass *p, uint32_t layer, struct weir_err *err);
 
 /* x += down(silu(gate(y)) * up(y)), y = norm(x). */

@@ -25,9 +25,11 @@ static const char *key_of(const struct reader *r, const char *name, char *buf, s
     return buf;
 }
 
-/* A whole number in [min, max].  Absent: FALLBACK, or an error when that is UINT64_MAX.  Some writers
- * store an array with one value per layer; only arrays whose values agree are one number. */
-static uint32_t whole(struct reader *r, const char *name, uint64_t min, uint64_t max, uint64_t fallback)
+/* A whole number in [min, max].  Absent: FALLBACK, or an error when that is UINT64_MAX.  Some
+ * writers store an array with one value per layer; only arrays whose values agree are one number.
+ */
+static uint32_t whole(struct reader *r, const char *name, uint64_t min, uint64_t max,
+                      uint64_t fallback)
 {
     char key[128];
     uint64_t v = 0;
@@ -41,7 +43,10 @@ static uint32_t whole(struct reader *r, const char *name, uint64_t min, uint64_t
         for (uint64_t i = 1; same && i < m->v.arr.n; i++)
             same = weir_meta_next_i64(&it, &next) && next == first;
         if (!same) {
-            r->bad = weir_fail(r->err, -ENOTSUP, "%s differs from layer to layer; weir does not compute such a model yet", key);
+            r->bad =
+                weir_fail(r->err, -ENOTSUP,
+                          "%s differs from layer to layer; weir does not compute such a model yet",
+                          key);
             return 0;
         }
         v = (uint64_t)first;
@@ -59,8 +64,8 @@ static uint32_t whole(struct reader *r, const char *name, uint64_t min, uint64_t
             return (uint32_t)fallback;
     }
     if (v < min || v > max) {
-        r->bad = weir_fail(r->err, -EINVAL, "%s is %llu, expected %llu to %llu", key, (unsigned long long)v,
-                           (unsigned long long)min, (unsigned long long)max);
+        r->bad = weir_fail(r->err, -EINVAL, "%s is %llu, expected %llu to %llu", key,
+                           (unsigned long long)v, (unsigned long long)min, (unsigned long long)max);
         return 0;
     }
     return (uint32_t)v;
@@ -89,7 +94,9 @@ static void read_rope(struct reader *r, struct weir_config *c)
     c->rope_base = real(r, "rope.freq_base", 1, 1e12, 10000);
     c->rot_dim = whole(r, "rope.dimension_count", 2, c->head_dim, c->head_dim);
     if (!r->bad && c->rot_dim % 2)
-        r->bad = weir_fail(r->err, -EINVAL, "%s.rope.dimension_count is %u, expected an even number", r->arch, c->rot_dim);
+        r->bad =
+            weir_fail(r->err, -EINVAL, "%s.rope.dimension_count is %u, expected an even number",
+                      r->arch, c->rot_dim);
     c->rope_factor = real(r, "rope.scaling.factor", 1e-3, 1e6, 1);
     /* An old name for the reciprocal of a linear factor. */
     const float scale_linear = real(r, "rope.scale_linear", 1e-6, 1e6, 1);
@@ -97,12 +104,14 @@ static void read_rope(struct reader *r, struct weir_config *c)
     c->rope_low = real(r, "rope.scaling.low_freq_factor", 1e-3, 1e6, 1);
     c->rope_high = real(r, "rope.scaling.high_freq_factor", 1e-3, 1e6, 4);
     c->yarn_ext = real(r, "rope.scaling.yarn_ext_factor", -1e3, 1e3, 1);
-    c->yarn_attn = real(r, "rope.scaling.yarn_attn_factor", 1e-3, 1e3, real(r, "rope.scaling.attn_factor", 1e-3, 1e3, 1));
+    c->yarn_attn = real(r, "rope.scaling.yarn_attn_factor", 1e-3, 1e3,
+                        real(r, "rope.scaling.attn_factor", 1e-3, 1e3, 1));
     c->yarn_beta_fast = real(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32);
     c->yarn_beta_slow = real(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1);
     if (r->bad)
         return;
-    const int have = weir_meta_str(r->map, key_of(r, "rope.scaling.type", key, sizeof(key)), &type, &n, r->err);
+    const int have =
+        weir_meta_str(r->map, key_of(r, "rope.scaling.type", key, sizeof(key)), &type, &n, r->err);
     if (have < 0) {
         r->bad = have;
     } else if (!have) {
@@ -111,8 +120,13 @@ static void read_rope(struct reader *r, struct weir_config *c)
         if (scale_linear != 1)
             c->rope_factor = scale_linear;
     } else {
-        static const struct { const char *name; enum weir_rope_scaling scaling; } types[] = {
-            { "none", WEIR_ROPE_PLAIN }, { "linear", WEIR_ROPE_LINEAR }, { "yarn", WEIR_ROPE_YARN },
+        static const struct {
+            const char *name;
+            enum weir_rope_scaling scaling;
+        } types[] = {
+            { "none", WEIR_ROPE_PLAIN },
+            { "linear", WEIR_ROPE_LINEAR },
+            { "yarn", WEIR_ROPE_YARN },
             { "llama3", WEIR_ROPE_LLAMA3 },
         };
         for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
@@ -120,8 +134,9 @@ static void read_rope(struct reader *r, struct weir_config *c)
                 c->rope_scaling = types[i].scaling;
                 return;
             }
-        r->bad = weir_fail(r->err, -ENOTSUP, "%s is '%.*s'; weir knows none, linear, yarn and llama3", key,
-                           (int)(n < 40 ? n : 40), type);
+        r->bad =
+            weir_fail(r->err, -ENOTSUP, "%s is '%.*s'; weir knows none, linear, yarn and llama3",
+                      key, (int)(n < 40 ? n : 40), type);
     }
 }
 
@@ -133,9 +148,11 @@ int weir_config_arch(const struct weir_map *m, char arch[WEIR_ARCH_MAX], struct 
     if (have < 0)
         return have;
     if (!have)
-        return weir_fail(err, -EINVAL, "%s: general.architecture is missing: not a language model", weir_map_file(m, 0)->path);
+        return weir_fail(err, -EINVAL, "%s: general.architecture is missing: not a language model",
+                         weir_map_file(m, 0)->path);
     if (n == 0 || n >= WEIR_ARCH_MAX || memchr(s, 0, n))
-        return weir_fail(err, -EINVAL, "%s: general.architecture is not a name", weir_map_file(m, 0)->path);
+        return weir_fail(err, -EINVAL, "%s: general.architecture is not a name",
+                         weir_map_file(m, 0)->path);
     memcpy(arch, s, n);
     arch[n] = 0;
     return 0;
@@ -150,11 +167,13 @@ int weir_config_load(const struct weir_map *m, struct weir_config *ret, struct w
     if (e < 0)
         return e;
     if (weir_meta_str(m, "general.name", &s, &n, NULL) == 1)
-        snprintf(c.name, sizeof(c.name), "%.*s", (int)(n < sizeof(c.name) ? n : sizeof(c.name) - 1), s);
+        snprintf(c.name, sizeof(c.name), "%.*s", (int)(n < sizeof(c.name) ? n : sizeof(c.name) - 1),
+                 s);
 
     const struct weir_tensor *embd = weir_map_find(m, WEIR_NAME_TOKEN_EMBD);
     if (!embd || embd->n_dim != 2)
-        return weir_fail(err, -EINVAL, "%s: tensor '%s' is missing or is not a matrix: not a language model",
+        return weir_fail(err, -EINVAL,
+                         "%s: tensor '%s' is missing or is not a matrix: not a language model",
                          weir_map_file(m, 0)->path, WEIR_NAME_TOKEN_EMBD);
     if (weir_tensor_rows(embd) > 1u << 24)
         return weir_fail(err, -EINVAL, "tensor '%s' has %llu rows, expected at most %u", embd->name,
@@ -176,13 +195,19 @@ int weir_config_load(const struct weir_map *m, struct weir_config *ret, struct w
     if (r.bad)
         return r.bad;
     if (n_expert)
-        return weir_fail(err, -ENOTSUP, "the model has %u experts; weir computes dense models only", n_expert);
+        return weir_fail(err, -ENOTSUP, "the model has %u experts; weir computes dense models only",
+                         n_expert);
     if (c.n_head % c.n_head_kv)
-        return weir_fail(err, -EINVAL, "%s.attention.head_count is %u, not a multiple of head_count_kv, %u", c.arch, c.n_head, c.n_head_kv);
+        return weir_fail(err, -EINVAL,
+                         "%s.attention.head_count is %u, not a multiple of head_count_kv, %u",
+                         c.arch, c.n_head, c.n_head_kv);
     if (!c.head_dim || c.head_dim % 2 || (uint64_t)c.head_dim * c.n_head > 1u << 22)
-        return weir_fail(err, -EINVAL, "heads of %u elements (%u of them) make no sense", c.head_dim, c.n_head);
+        return weir_fail(err, -EINVAL, "heads of %u elements (%u of them) make no sense",
+                         c.head_dim, c.n_head);
     if (v_dim != c.head_dim)
-        return weir_fail(err, -ENOTSUP, "%s: value heads of %u elements beside key heads of %u are not computed", c.arch, v_dim, c.head_dim);
+        return weir_fail(err, -ENOTSUP,
+                         "%s: value heads of %u elements beside key heads of %u are not computed",
+                         c.arch, v_dim, c.head_dim);
     read_rope(&r, &c);
     if (r.bad)
         return r.bad;

@@ -11,7 +11,8 @@
 
 /* Which elements of a head are rotated together (arXiv:2104.09864). */
 enum weir_rope_pairs {
-    WEIR_ROPE_ADJACENT, /* (0,1) (2,3) ...: llama in GGUF, whose q and k rows were permuted for it */
+    WEIR_ROPE_ADJACENT, /* (0,1) (2,3) ...: llama in GGUF, whose q and k rows were permuted for it
+                         */
     WEIR_ROPE_HALVES,   /* (0,n/2) (1,n/2+1) ...: qwen and most others */
 };
 
@@ -26,24 +27,24 @@ enum weir_rope_scaling {
 
 struct weir_config {
     char arch[WEIR_ARCH_MAX];
-    char name[64];         /* general.name, or "" */
+    char name[64]; /* general.name, or "" */
     uint32_t n_layer;
-    uint32_t n_embd;       /* width of the residual stream */
-    uint32_t n_ff;         /* width of the feed-forward */
-    uint32_t n_head;       /* query heads */
-    uint32_t n_head_kv;    /* key/value heads; divides n_head */
-    uint32_t head_dim;     /* elements of a head; need not be n_embd / n_head */
-    uint32_t rot_dim;      /* elements of a head that are rotated; even */
-    uint32_t n_vocab;      /* rows of the embedding table */
-    uint32_t ctx_train;    /* positions the model was trained for */
-    uint32_t window;       /* sliding-window attention: positions seen; 0: all */
+    uint32_t n_embd;    /* width of the residual stream */
+    uint32_t n_ff;      /* width of the feed-forward */
+    uint32_t n_head;    /* query heads */
+    uint32_t n_head_kv; /* key/value heads; divides n_head */
+    uint32_t head_dim;  /* elements of a head; need not be n_embd / n_head */
+    uint32_t rot_dim;   /* elements of a head that are rotated; even */
+    uint32_t n_vocab;   /* rows of the embedding table */
+    uint32_t ctx_train; /* positions the model was trained for */
+    uint32_t window;    /* sliding-window attention: positions seen; 0: all */
     float norm_eps;
     enum weir_rope_pairs rope_pairs;
     enum weir_rope_scaling rope_scaling;
     float rope_base;
     float rope_factor;
     uint32_t rope_ctx_orig;
-    float rope_low, rope_high;    /* llama3: low_freq_factor, high_freq_factor */
+    float rope_low, rope_high; /* llama3: low_freq_factor, high_freq_factor */
     float yarn_ext, yarn_attn, yarn_beta_fast, yarn_beta_slow;
 };
 

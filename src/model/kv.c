@@ -11,8 +11,8 @@ uint64_t weir_kv_bytes_per_tok(const struct weir_config *c, enum weir_kv_type ty
     return (uint64_t)c->n_layer * 2 * c->n_head_kv * c->head_dim * elem_bytes(type);
 }
 
-int weir_kv_init(struct weir_kv *kv, const struct weir_config *c, enum weir_kv_type type, uint32_t ctx,
-                 struct weir_err *err)
+int weir_kv_init(struct weir_kv *kv, const struct weir_config *c, enum weir_kv_type type,
+                 uint32_t ctx, struct weir_err *err)
 {
     *kv = (struct weir_kv){
         .type = type,

@@ -18,7 +18,8 @@ static double yarn_dim(const struct weir_config *c, double n_rot)
 
 static double clamp01(double v) { return v < 0 ? 0 : v > 1 ? 1 : v; }
 
-void weir_rope_freqs(const struct weir_config *c, const float *factors, float *inv_freq, float *ret_mscale)
+void weir_rope_freqs(const struct weir_config *c, const float *factors, float *inv_freq,
+                     float *ret_mscale)
 {
     const double lo = fmax(0, floor(yarn_dim(c, c->yarn_beta_fast)));
     const double hi = fmin(c->rot_dim - 1, ceil(yarn_dim(c, c->yarn_beta_slow)));
@@ -27,11 +28,8 @@ void weir_rope_freqs(const struct weir_config *c, const float *factors, float *i
         if (factors && factors[i] != 0)
             f /= factors[i];
         switch (c->rope_scaling) {
-        case WEIR_ROPE_PLAIN:
-            break;
-        case WEIR_ROPE_LINEAR:
-            f /= c->rope_factor;
-            break;
+        case WEIR_ROPE_PLAIN: break;
+        case WEIR_ROPE_LINEAR: f /= c->rope_factor; break;
         case WEIR_ROPE_YARN: { /* fast pairs keep their frequency, slow ones are stretched */
             const double ramp = clamp01((i - lo) / fmax(0.001, hi - lo));
             const double keep = (1 - ramp) * c->yarn_ext;
@@ -42,7 +40,8 @@ void weir_rope_freqs(const struct weir_config *c, const float *factors, float *i
             if (factors) /* the converter has put the same rule into the tensor */
                 break;
             const double wavelen = TWO_PI / f;
-            const double smooth = (c->rope_ctx_orig / wavelen - c->rope_low) / (c->rope_high - c->rope_low);
+            const double smooth =
+                (c->rope_ctx_orig / wavelen - c->rope_low) / (c->rope_high - c->rope_low);
             if (wavelen > c->rope_ctx_orig / c->rope_low)
                 f /= c->rope_factor;
             else if (wavelen >= c->rope_ctx_orig / c->rope_high)
@@ -57,7 +56,8 @@ void weir_rope_freqs(const struct weir_config *c, const float *factors, float *i
         *ret_mscale = c->yarn_attn * (float)(1 + 0.1 * log(c->rope_factor));
 }
 
-void weir_rope_angles(const float *inv_freq, float mscale, uint32_t rot_dim, uint32_t pos, float *cs)
+void weir_rope_angles(const float *inv_freq, float mscale, uint32_t rot_dim, uint32_t pos,
+                      float *cs)
 {
     for (uint32_t i = 0; i < rot_dim / 2; i++) {
         const double a = (double)pos * inv_freq[i];
@@ -66,11 +66,12 @@ void weir_rope_angles(const float *inv_freq, float mscale, uint32_t rot_dim, uin
     }
 }
 
-void weir_rope_apply(float *x, uint32_t n, uint32_t head_dim, uint32_t rot_dim, enum weir_rope_pairs pairs,
-                     const float *cs)
+void weir_rope_apply(float *x, uint32_t n, uint32_t head_dim, uint32_t rot_dim,
+                     enum weir_rope_pairs pairs, const float *cs)
 {
     const uint32_t half = rot_dim / 2;
-    const uint32_t step = pairs == WEIR_ROPE_ADJACENT ? 2 : 1, apart = pairs == WEIR_ROPE_ADJACENT ? 1 : half;
+    const uint32_t step = pairs == WEIR_ROPE_ADJACENT ? 2 : 1,
+                   apart = pairs == WEIR_ROPE_ADJACENT ? 1 : half;
     for (uint32_t h = 0; h < n; h++, x += head_dim)
         for (uint32_t i = 0; i < half; i++) {
             float *a = x + i * step, *b = a + apart;

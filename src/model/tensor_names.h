@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * The names tensors go by inside weir (those of GGUF).  Containers with other names translate to these
- * when they are opened. */
+ * The names tensors go by inside weir (those of GGUF).  Containers with other names translate to
+ * these when they are opened. */
 #ifndef WEIR_SRC_MODEL_TENSOR_NAMES_H
 #define WEIR_SRC_MODEL_TENSOR_NAMES_H
 
 #define WEIR_NAME_TOKEN_EMBD  "token_embd.weight"  /* [n_vocab][n_embd] */
 #define WEIR_NAME_OUTPUT_NORM "output_norm.weight" /* [n_embd] */
-#define WEIR_NAME_OUTPUT      "output.weight"      /* [n_vocab][n_embd]; absent: the embedding table */
-#define WEIR_NAME_ROPE_FREQS  "rope_freqs.weight"  /* [rot_dim / 2] divisors of the frequencies */
+#define WEIR_NAME_OUTPUT      "output.weight" /* [n_vocab][n_embd]; absent: the embedding table */
+#define WEIR_NAME_ROPE_FREQS  "rope_freqs.weight" /* [rot_dim / 2] divisors of the frequencies */
 
 /* Of layer %u, followed by ".weight" or ".bias". */
 #define WEIR_NAME_ATTN_NORM   "blk.%u.attn_norm"

@@ -15,11 +15,13 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define MISC_MARGIN  (UINT64_C(8) << 20)  /* stacks, page tables, io_uring, what libraries take later */
+#define MISC_MARGIN                                                                                \
+    (UINT64_C(8) << 20) /* stacks, page tables, io_uring, what libraries take later */
 #define AUTO_MARGIN  (UINT64_C(256) << 20)
-#define LAYER_COST_S 25e-6                /* norms, rope, short attention and barriers of a layer */
+#define LAYER_COST_S 25e-6 /* norms, rope, short attention and barriers of a layer */
 
-int weir_engine_open(const struct weir_engine_opts *opts, struct weir_engine **ret, struct weir_err *err)
+int weir_engine_open(const struct weir_engine_opts *opts, struct weir_engine **ret,
+                     struct weir_err *err)
 {
     struct weir_engine *e = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*e));
     if (!e)
@@ -120,7 +122,8 @@ static int open_files(struct weir_engine *e, const struct weir_io_ops *io, struc
 static uint64_t scratch_bytes(const void *arg, uint32_t chunk, uint32_t ctx)
 {
     const struct weir_engine *e = arg;
-    return weir_scratch_bytes(&e->model, chunk, ctx, weir_pool_size(e->pool), e->opts.all_logits ? chunk : 1);
+    return weir_scratch_bytes(&e->model, chunk, ctx, weir_pool_size(e->pool),
+                              e->opts.all_logits ? chunk : 1);
 }
 
 static int choose_machine(struct weir_engine *e, struct weir_err *err)
@@ -132,7 +135,8 @@ static int choose_machine(struct weir_engine *e, struct weir_err *err)
     return 0;
 }
 
-/* What the process takes besides the accounts: what it has now, and a margin for what is to come. */
+/* What the process takes besides the accounts: what it has now, and a margin for what is to come.
+ */
 static uint64_t misc_bytes(const struct weir_engine *e, const struct weir_io_ops *io)
 {
     /* With mapped files the page between two steps stays with either of them. */
@@ -162,7 +166,8 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
         budget = e->machine.mem_free > margin ? e->machine.mem_free - margin : 0;
     }
     const bool automatic = !e->opts.io_ops && !strcmp(e->opts.io, "auto");
-    const struct weir_io_ops *io = e->opts.io_ops ? e->opts.io_ops : weir_io_by_name(automatic ? "uring" : e->opts.io);
+    const struct weir_io_ops *io =
+        e->opts.io_ops ? e->opts.io_ops : weir_io_by_name(automatic ? "uring" : e->opts.io);
     if (!io)
         return weir_fail(err, -EINVAL, "--io %s is not auto, uring, pread or mmap", e->opts.io);
     r = open_files(e, io, err);
@@ -195,7 +200,8 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
         .scratch_arg = e,
     };
     r = weir_plan_make(&in, &e->plan, err);
-    if (r == 0 && !e->plan.fits && !e->opts.machine) { /* only a model that streams needs the disk's rate */
+    if (r == 0 && !e->plan.fits &&
+        !e->opts.machine) { /* only a model that streams needs the disk's rate */
         weir_rates_disk(&e->machine, io, &e->files[0], e->opts.force_probe, &e->disk_rate_cached);
         weir_plan_done(&e->plan);
         r = weir_plan_make(&in, &e->plan, err);
@@ -230,8 +236,8 @@ int weir_engine_start(struct weir_engine *e, struct weir_err *err)
         r = weir_trace_new(e->opts.trace_events, &e->trace, err);
     if (r < 0)
         return r;
-    r = weir_scratch_init(&e->scratch, &e->model, e->plan.chunk, e->plan.ctx, weir_pool_size(e->pool),
-                          e->opts.all_logits ? e->plan.chunk : 1, err);
+    r = weir_scratch_init(&e->scratch, &e->model, e->plan.chunk, e->plan.ctx,
+                          weir_pool_size(e->pool), e->opts.all_logits ? e->plan.chunk : 1, err);
     if (r < 0)
         return r;
     e->pass.parts = weir_alloc(WEIR_MEM_MISC, e->pass.max_parts, weir_part_bytes());
@@ -240,7 +246,8 @@ int weir_engine_start(struct weir_engine *e, struct weir_err *err)
     e->started_ns = weir_now_ns();
     r = start_ring(e, err);
     /* Containers and old kernels forbid io_uring: threads that pread do the same. */
-    if ((r == -ENOSYS || r == -EPERM || r == -EACCES || r == -ENOMEM) && e->io == &weir_io_uring && !strcmp(e->opts.io, "auto")) {
+    if ((r == -ENOSYS || r == -EPERM || r == -EACCES || r == -ENOMEM) && e->io == &weir_io_uring &&
+        !strcmp(e->opts.io, "auto")) {
         e->io = &weir_io_pread;
         r = start_ring(e, err);
         if (r == 0 && !e->note)
@@ -260,14 +267,15 @@ int weir_engine_start(struct weir_engine *e, struct weir_err *err)
     return 0;
 }
 
-int weir_engine_run_pass(struct weir_engine *e, struct weir_kv *kv, const uint32_t *tokens, uint32_t n_tok,
-                         uint32_t pos, uint32_t n_logit, struct weir_err *err)
+int weir_engine_run_pass(struct weir_engine *e, struct weir_kv *kv, const uint32_t *tokens,
+                         uint32_t n_tok, uint32_t pos, uint32_t n_logit, struct weir_err *err)
 {
     e->pass.kv = kv;
     e->n_pass++;
     struct weir_err stale;
     int r = weir_pass_run(&e->pass, tokens, n_tok, pos, n_logit, err);
-    /* What was computed from a file that changed under us is not an answer, even if it looks like one. */
+    /* What was computed from a file that changed under us is not an answer, even if it looks like
+     * one. */
     const int changed = weir_map_check_unchanged(e->map, &stale);
     if (changed < 0) {
         if (err)
@@ -275,7 +283,8 @@ int weir_engine_run_pass(struct weir_engine *e, struct weir_kv *kv, const uint32
         return changed;
     }
     if (r == 0 && atomic_load(&e->broken))
-        r = weir_fail(err, -EIO, "%s: a part of it could not be read while it was in use", weir_map_file(e->map, 0)->path);
+        r = weir_fail(err, -EIO, "%s: a part of it could not be read while it was in use",
+                      weir_map_file(e->map, 0)->path);
     return r;
 }
 

@@ -19,19 +19,19 @@
 
 struct weir_engine_opts {
     const char *path;
-    uint64_t ram_bytes;   /* 0: what is free now, less a margin */
-    uint64_t ring_bytes;  /* 0: choose */
-    uint32_t ctx;         /* 0: choose */
-    uint32_t chunk;       /* rows of a prefill pass; 0: choose */
-    unsigned threads;     /* 0: one for each CPU */
-    const char *io;       /* "auto", "uring", "pread", "mmap" */
+    uint64_t ram_bytes;  /* 0: what is free now, less a margin */
+    uint64_t ring_bytes; /* 0: choose */
+    uint32_t ctx;        /* 0: choose */
+    uint32_t chunk;      /* rows of a prefill pass; 0: choose */
+    unsigned threads;    /* 0: one for each CPU */
+    const char *io;      /* "auto", "uring", "pread", "mmap" */
     enum weir_kv_type kv;
-    bool act_f32;         /* float activations: slower, exact */
-    bool all_logits;      /* logits of every row of a chunk are wanted, not only of the last */
-    bool force_probe;     /* measure the rates even if they are known */
-    const char *machine;  /* a synthetic machine to plan for (weir_machine_parse), or NULL */
-    uint32_t trace_events;             /* per lane; 0: no trace */
-    const struct weir_io_ops *io_ops;  /* tests: read through these instead of `io` */
+    bool act_f32;          /* float activations: slower, exact */
+    bool all_logits;       /* logits of every row of a chunk are wanted, not only of the last */
+    bool force_probe;      /* measure the rates even if they are known */
+    const char *machine;   /* a synthetic machine to plan for (weir_machine_parse), or NULL */
+    uint32_t trace_events; /* per lane; 0: no trace */
+    const struct weir_io_ops *io_ops; /* tests: read through these instead of `io` */
 };
 
 struct weir_engine {
@@ -39,27 +39,28 @@ struct weir_engine {
     struct weir_map *map;
     struct weir_model model;
     struct weir_sched sched;
-    struct weir_tok *tok;        /* NULL: the model has none, or it was not loaded */
+    struct weir_tok *tok; /* NULL: the model has none, or it was not loaded */
     struct weir_machine machine;
     struct weir_plan plan;
     const struct weir_io_ops *io;
-    struct weir_io_file *files;  /* [map files] */
-    bool guarded;                /* the files are mapped and registered with the guard */
+    struct weir_io_file *files; /* [map files] */
+    bool guarded;               /* the files are mapped and registered with the guard */
     bool disk_rate_cached;
-    bool ctx_known;              /* the context was sized for this run's known length */
-    const char *note;            /* something worth telling once, a literal, or NULL */
+    bool ctx_known;   /* the context was sized for this run's known length */
+    const char *note; /* something worth telling once, a literal, or NULL */
     struct weir_pool *pool;
     struct weir_ring *ring;
     struct weir_scratch scratch;
     struct weir_trace *trace;
     struct weir_pass pass;
-    uint64_t n_pass;             /* passes begun since the start */
+    uint64_t n_pass; /* passes begun since the start */
     uint64_t started_ns;
-    atomic_int broken;           /* a mapped page could not be read: set by the guard */
+    atomic_int broken; /* a mapped page could not be read: set by the guard */
 };
 
 /* 0 with *ret (weir_engine_free); otherwise what weir_map_open and weir_model_bind answer. */
-int weir_engine_open(const struct weir_engine_opts *opts, struct weir_engine **ret, struct weir_err *err);
+int weir_engine_open(const struct weir_engine_opts *opts, struct weir_engine **ret,
+                     struct weir_err *err);
 void weir_engine_free(struct weir_engine *e); /* NULL is fine; at any stage */
 
 /* 0, or what weir_tok_load answers; -ENOENT when the model has no tokenizer. */
@@ -85,7 +86,7 @@ double weir_meter_hidden(const struct weir_meter *m);
 double weir_meter_duty(const struct weir_meter *m);
 
 /* One pass: see weir_pass_run.  Also notices that a file was shortened or changed (-ESTALE). */
-int weir_engine_run_pass(struct weir_engine *e, struct weir_kv *kv, const uint32_t *tokens, uint32_t n_tok,
-                         uint32_t pos, uint32_t n_logit, struct weir_err *err);
+int weir_engine_run_pass(struct weir_engine *e, struct weir_kv *kv, const uint32_t *tokens,
+                         uint32_t n_tok, uint32_t pos, uint32_t n_logit, struct weir_err *err);
 
 #endif

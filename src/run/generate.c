@@ -14,7 +14,8 @@ static bool interrupted(const struct weir_gen_opts *o)
     return o->interrupted && atomic_load_explicit(o->interrupted, memory_order_relaxed);
 }
 
-/* -EINTR leaves the evaluation between two chunks; it is turned back into an ending, not an error. */
+/* -EINTR leaves the evaluation between two chunks; it is turned back into an ending, not an error.
+ */
 static int on_chunk(void *arg, uint32_t n_done, const float *rows, uint32_t n_row)
 {
     const struct weir_gen_opts *o = arg;
@@ -45,8 +46,8 @@ static int show(const struct weir_gen_opts *o, const char *text, size_t n)
     return n && o->on_text ? o->on_text(o->arg, text, n) : 0;
 }
 
-static int decode(struct weir_session *s, const struct weir_gen_opts *o, struct weir_stream *stream, float *logits,
-                  struct weir_gen_result *res, struct weir_err *err)
+static int decode(struct weir_session *s, const struct weir_gen_opts *o, struct weir_stream *stream,
+                  float *logits, struct weir_gen_result *res, struct weir_err *err)
 {
     struct weir_engine *e = s->engine;
     const char *text;
@@ -101,8 +102,8 @@ static int decode(struct weir_session *s, const struct weir_gen_opts *o, struct 
     }
 }
 
-int weir_generate(struct weir_session *s, const struct weir_gen_opts *o, struct weir_gen_result *ret,
-                  struct weir_err *err)
+int weir_generate(struct weir_session *s, const struct weir_gen_opts *o,
+                  struct weir_gen_result *ret, struct weir_err *err)
 {
     struct weir_engine *e = s->engine;
     struct weir_stream stream;
@@ -112,13 +113,15 @@ int weir_generate(struct weir_session *s, const struct weir_gen_opts *o, struct 
     const char *text;
     size_t n;
     weir_engine_meter(e, &m0);
-    /* When the session is new the clock starts with the disk: waiting for weights is part of the prompt. */
+    /* When the session is new the clock starts with the disk: waiting for weights is part of the
+     * prompt. */
     if (s->pos == 0 && e->n_pass == 0)
         m0 = (struct weir_meter){ 0 };
     announce_end(s, o);
     const uint32_t pos0 = s->pos;
-    int r = weir_session_eval(s, o->prompt, o->n_prompt, o->on_logits ? WEIR_LOGITS_ALL : WEIR_LOGITS_LAST, on_chunk, (void *)o,
-                              &logits, err);
+    int r = weir_session_eval(s, o->prompt, o->n_prompt,
+                              o->on_logits ? WEIR_LOGITS_ALL : WEIR_LOGITS_LAST, on_chunk,
+                              (void *)o, &logits, err);
     weir_engine_meter(e, &m1);
     res.n_prompt = s->pos - pos0;
     res.prompt = weir_meter_diff(&m0, &m1);

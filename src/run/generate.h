@@ -26,16 +26,18 @@ struct weir_gen_tick {
 struct weir_gen_opts {
     const uint32_t *prompt; /* at least one token */
     uint32_t n_prompt;
-    int64_t n_predict;      /* tokens to generate; -1: until something else ends it */
+    int64_t n_predict; /* tokens to generate; -1: until something else ends it */
     bool ignore_eos;
-    bool strip_space;       /* the text begins with what is generated: no leading space */
+    bool strip_space; /* the text begins with what is generated: no leading space */
     const char *const *stops;
     size_t n_stop;
-    struct weir_sampler *sampler;   /* may be NULL when n_predict is 0 */
-    const atomic_int *interrupted;  /* or NULL */
+    struct weir_sampler *sampler;  /* may be NULL when n_predict is 0 */
+    const atomic_int *interrupted; /* or NULL */
     void *arg;
-    void (*on_prefill)(void *arg, uint32_t n_done, uint32_t n); /* tokens of the prompt that are in; or NULL */
-    int (*on_logits)(void *arg, const float *rows, uint32_t n); /* every row of the prompt (needs all_logits), or NULL */
+    void (*on_prefill)(void *arg, uint32_t n_done,
+                       uint32_t n); /* tokens of the prompt that are in; or NULL */
+    int (*on_logits)(void *arg, const float *rows,
+                     uint32_t n); /* every row of the prompt (needs all_logits), or NULL */
     /* Text that may be shown now.  Negative: stop with that value (a closed pipe).  Or NULL. */
     int (*on_text)(void *arg, const char *text, size_t n);
     void (*on_tick)(void *arg, const struct weir_gen_tick *t); /* or NULL */
@@ -43,16 +45,17 @@ struct weir_gen_opts {
 
 struct weir_gen_result {
     enum weir_gen_end end;
-    uint32_t n_prompt, n_gen;    /* tokens evaluated of the prompt, tokens sampled (an ending EOS too) */
-    double prompt_s;             /* until the first token could be sampled */
-    double gen_s;                /* the passes after that */
-    uint32_t n_gen_pass;         /* how many those were: tokens per second = n_gen_pass / gen_s */
+    uint32_t n_prompt,
+        n_gen;           /* tokens evaluated of the prompt, tokens sampled (an ending EOS too) */
+    double prompt_s;     /* until the first token could be sampled */
+    double gen_s;        /* the passes after that */
+    uint32_t n_gen_pass; /* how many those were: tokens per second = n_gen_pass / gen_s */
     struct weir_meter prompt, gen;
 };
 
 /* Continue session S with the prompt.  *RET is filled also on failure, with what was done so far.
  * 0; or what weir_session_eval, on_logits or on_text answered. */
-int weir_generate(struct weir_session *s, const struct weir_gen_opts *o, struct weir_gen_result *ret,
-                  struct weir_err *err);
+int weir_generate(struct weir_session *s, const struct weir_gen_opts *o,
+                  struct weir_gen_result *ret, struct weir_err *err);
 
 #endif

@@ -16,13 +16,16 @@ int weir_session_init(struct weir_session *s, struct weir_engine *e, struct weir
 
 void weir_session_done(struct weir_session *s) { weir_kv_done(&s->kv); }
 
-int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n, enum weir_logits want,
-                      weir_session_fn *fn, void *arg, float **ret_logits, struct weir_err *err)
+int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n,
+                      enum weir_logits want, weir_session_fn *fn, void *arg, float **ret_logits,
+                      struct weir_err *err)
 {
     struct weir_engine *e = s->engine;
     const uint32_t n_vocab = e->model.cfg.n_vocab;
     if (n > s->kv.ctx - s->pos)
-        return weir_fail(err, -ENOSPC, "the context of %u tokens is full: %u are in it and %u more do not fit; make it larger with --ctx",
+        return weir_fail(err, -ENOSPC,
+                         "the context of %u tokens is full: %u are in it and %u more do not fit; "
+                         "make it larger with --ctx",
                          s->kv.ctx, s->pos, n);
     for (uint32_t done = 0; done < n;) {
         const uint32_t rows = n - done < e->plan.chunk ? n - done : e->plan.chunk;
@@ -32,8 +35,11 @@ int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n
             return r;
         s->pos += rows;
         done += rows;
-        for (uint32_t i = 0; i < n_logit; i++) /* by rows: an odd row has a tail, and chunks must not show */
-            s->logits_hash = weir_hash_words(s->logits_hash, e->scratch.logits + (size_t)i * n_vocab, n_vocab * sizeof(float));
+        for (uint32_t i = 0; i < n_logit;
+             i++) /* by rows: an odd row has a tail, and chunks must not show */
+            s->logits_hash =
+                weir_hash_words(s->logits_hash, e->scratch.logits + (size_t)i * n_vocab,
+                                n_vocab * sizeof(float));
         if (fn) {
             r = fn(arg, done, e->scratch.logits, want == WEIR_LOGITS_ALL ? n_logit : 0);
             if (r < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One timeline of tokens on an engine: a key/value cache and how far it is filled.  Engine thread. */
+ * One timeline of tokens on an engine: a key/value cache and how far it is filled.  Engine thread.
+ */
 #ifndef WEIR_SRC_RUN_SESSION_H
 #define WEIR_SRC_RUN_SESSION_H
 
@@ -13,21 +14,23 @@ struct weir_session {
     uint64_t logits_hash; /* FNV-1a over every row of logits handed out, in order */
 };
 
-int weir_session_init(struct weir_session *s, struct weir_engine *e, struct weir_err *err); /* 0 or -ENOMEM */
+int weir_session_init(struct weir_session *s, struct weir_engine *e,
+                      struct weir_err *err); /* 0 or -ENOMEM */
 void weir_session_done(struct weir_session *s);
 
 enum weir_logits { WEIR_LOGITS_LAST, WEIR_LOGITS_ALL };
 
-/* Told after each chunk: so many of the tokens are in; ROWS of logits [n_row][n_vocab] that are wanted
- * (0 rows when none).  A negative answer ends the evaluation with that value. */
+/* Told after each chunk: so many of the tokens are in; ROWS of logits [n_row][n_vocab] that are
+ * wanted (0 rows when none).  A negative answer ends the evaluation with that value. */
 typedef int weir_session_fn(void *arg, uint32_t n_done, const float *rows, uint32_t n_row);
 
-/* Run TOKENS[n] through the model, in chunks of plan.chunk rows.  With LAST, *ret_logits is the row of
- * the last token [n_vocab], valid (and writable) until the next call.  With ALL (needs
+/* Run TOKENS[n] through the model, in chunks of plan.chunk rows.  With LAST, *ret_logits is the row
+ * of the last token [n_vocab], valid (and writable) until the next call.  With ALL (needs
  * opts.all_logits) every row goes to FN.  FN and ret_logits may be NULL.
  * 0; -ENOSPC: n more positions do not fit the context (nothing was done); what FN answered; or what
  * weir_engine_run_pass answered (the engine can then only be freed). */
-int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n, enum weir_logits want,
-                      weir_session_fn *fn, void *arg, float **ret_logits, struct weir_err *err);
+int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n,
+                      enum weir_logits want, weir_session_fn *fn, void *arg, float **ret_logits,
+                      struct weir_err *err);
 
 #endif

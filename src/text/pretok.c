@@ -29,29 +29,28 @@
 #define WS                                                                                         \
     "\\t-\\r "                                                                                     \
     "\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
-#define SPACES     "|[" WS "]+(?![^" WS "])|[" WS "]+"
-#define LINES      "|[" WS "]*[\\r\\n]+" SPACES
-#define SHORTENED  "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-#define LETTERS    "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
-#define SYMBOLS    "| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n]*"
-#define UPPER      "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
-#define LOWER      "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
-#define HEAD       "[^\\r\\n\\p{L}\\p{N}]?"
+#define SPACES      "|[" WS "]+(?![^" WS "])|[" WS "]+"
+#define LINES       "|[" WS "]*[\\r\\n]+" SPACES
+#define SHORTENED   "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+#define LETTERS     "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+"
+#define SYMBOLS     "| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n]*"
+#define UPPER       "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define LOWER       "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define HEAD        "[^\\r\\n\\p{L}\\p{N}]?"
 #define ASCII_PUNCT "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~]"
 
-#define RE_GPT2                                                                                    \
-    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WS "\\p{L}\\p{N}]+" SPACES
-#define RE_LLAMA3  SHORTENED LETTERS "|\\p{N}{1,3}" SYMBOLS LINES
-#define RE_QWEN2   SHORTENED LETTERS "|\\p{N}" SYMBOLS LINES
+#define RE_GPT2   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" WS "\\p{L}\\p{N}]+" SPACES
+#define RE_LLAMA3 SHORTENED LETTERS "|\\p{N}{1,3}" SYMBOLS LINES
+#define RE_QWEN2  SHORTENED LETTERS "|\\p{N}" SYMBOLS LINES
 #define RE_QWEN35                                                                                  \
     SHORTENED "|" HEAD "[\\p{L}\\p{M}]+|\\p{N}| ?[^" WS "\\p{L}\\p{M}\\p{N}]+[\\r\\n]*" LINES
 #define RE_DS3_MAIN(newline)                                                                       \
     ASCII_PUNCT "[A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+" newline
-#define RE_CJK_KANA "[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{30FF}]+"
+#define RE_CJK_KANA   "[\\x{4E00}-\\x{9FA5}\\x{3040}-\\x{30FF}]+"
 #define RE_CJK_HANGUL "[\\x{4E00}-\\x{9FA5}\\x{800}-\\x{4E00}\\x{AC00}-\\x{D7FF}]+"
 #define RE_O200K(tail, digits)                                                                     \
-    HEAD UPPER "*" LOWER "+" tail "|" HEAD UPPER "+" LOWER "*" tail "|" digits                     \
-    "| ?[^" WS "\\p{L}\\p{N}]+[\\r\\n/]*" LINES
+    HEAD UPPER "*" LOWER "+" tail "|" HEAD UPPER "+" LOWER "*" tail "|" digits "| ?[^" WS          \
+               "\\p{L}\\p{N}]+[\\r\\n/]*" LINES
 #define RE_BLOOM " ?[^(" WS "|.,!?\\x{2026}\\x{3002}\\x{FF0C}\\x{3001}\\x{964}\\x{6D4}\\x{60C})]+"
 /* The letters that have case, as deepseek-llm lists them. */
 #define CASED                                                                                      \
@@ -354,9 +353,21 @@ int weir_pretok_new(const char *pre, size_t n, struct weir_pretok **ret, struct 
 }
 
 void weir_pretok_free(struct weir_pretok *p) { (void)p; }
-const char *weir_pretok_name(const struct weir_pretok *p) { (void)p; return "none"; }
-bool weir_pretok_ignore_merges(const struct weir_pretok *p) { (void)p; return false; }
-bool weir_pretok_add_bos(const struct weir_pretok *p) { (void)p; return false; }
+const char *weir_pretok_name(const struct weir_pretok *p)
+{
+    (void)p;
+    return "none";
+}
+bool weir_pretok_ignore_merges(const struct weir_pretok *p)
+{
+    (void)p;
+    return false;
+}
+bool weir_pretok_add_bos(const struct weir_pretok *p)
+{
+    (void)p;
+    return false;
+}
 
 int weir_pretok_split(const struct weir_pretok *p, const uint8_t *text, size_t n,
                       int (*word)(void *ctx, size_t start, size_t end), void *ctx,

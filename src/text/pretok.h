@@ -26,7 +26,7 @@ void weir_pretok_free(struct weir_pretok *p); /* NULL is fine */
 const char *weir_pretok_name(const struct weir_pretok *p);
 bool weir_pretok_ignore_merges(
     const struct weir_pretok *p); /* a whole word in the vocabulary is taken at once */
-bool weir_pretok_add_bos(const struct weir_pretok *p);       /* where the metadata does not say */
+bool weir_pretok_add_bos(const struct weir_pretok *p); /* where the metadata does not say */
 
 /* Call WORD(ctx, start, end) for each word of TEXT, in order and without gaps; a return value other
  * than 0 ends the walk and is returned.  A byte that is no UTF-8 is a word of its own, and text

@@ -25,10 +25,10 @@ struct cand {
 struct weir_sampler {
     struct weir_sampler_opts o;
     uint32_t n_vocab, n_cand;
-    struct cand *cand;   /* [n_cand] */
-    uint32_t *recent;    /* ring [o.repeat_last] */
+    struct cand *cand; /* [n_cand] */
+    uint32_t *recent;  /* ring [o.repeat_last] */
     uint32_t n_recent, next_recent;
-    uint8_t *seen;       /* [n_vocab] bits, all 0 between calls */
+    uint8_t *seen; /* [n_vocab] bits, all 0 between calls */
     uint64_t rng[4];
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * From logits to a token.  Order: repeat penalty, then (temp 0: the greatest, ties to the lowest id)
- * or temperature, top-k, top-p, min-p and a draw.  The same seed gives the same tokens on every
+ * From logits to a token.  Order: repeat penalty, then (temp 0: the greatest, ties to the lowest
+ * id) or temperature, top-k, top-p, min-p and a draw.  The same seed gives the same tokens on every
  * machine.  Belongs to one thread; nothing is allocated after init. */
 #ifndef WEIR_SRC_TEXT_SAMPLER_H
 #define WEIR_SRC_TEXT_SAMPLER_H
@@ -20,7 +20,11 @@ struct weir_sampler_opts {
     uint64_t seed;
 };
 /* What the field uses: 0.8, 40, 0.95, 0.05, 1.0, 64. */
-#define WEIR_SAMPLER_DEFAULTS { .temp = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05, .repeat_penalty = 1.0, .repeat_last = 64 }
+#define WEIR_SAMPLER_DEFAULTS                                                                      \
+    {                                                                                              \
+        .temp = 0.8, .top_k = 40, .top_p = 0.95, .min_p = 0.05, .repeat_penalty = 1.0,             \
+        .repeat_last = 64                                                                          \
+    }
 
 struct weir_sampler;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Text to token ids and back.  One object serves every kind of tokenizer; the kind is decided by the
- * metadata of the model.  Read-only after loading: any thread may encode and decode.
+ * Text to token ids and back.  One object serves every kind of tokenizer; the kind is decided by
+ * the metadata of the model.  Read-only after loading: any thread may encode and decode.
  *
  * Kinds: sentencepiece-style BPE (GGUF model "llama": merge the adjacent pair whose piece has the
  * highest score, bytes as <0xNN> pieces, U+2581 for a space) and byte-level BPE (GGUF model "gpt2":
@@ -19,12 +19,12 @@
 #define WEIR_TOK_NONE UINT32_MAX
 
 enum weir_tok_attr { /* the field's names; values are those of tokenizer.ggml.token_type */
-    WEIR_TOK_NORMAL = 1,
-    WEIR_TOK_UNKNOWN = 2,
-    WEIR_TOK_CONTROL = 3,
-    WEIR_TOK_USER_DEFINED = 4,
-    WEIR_TOK_UNUSED = 5,
-    WEIR_TOK_BYTE = 6,
+                     WEIR_TOK_NORMAL = 1,
+                     WEIR_TOK_UNKNOWN = 2,
+                     WEIR_TOK_CONTROL = 3,
+                     WEIR_TOK_USER_DEFINED = 4,
+                     WEIR_TOK_UNUSED = 5,
+                     WEIR_TOK_BYTE = 6,
 };
 
 struct weir_tok;
@@ -36,15 +36,17 @@ struct weir_tok;
 int weir_tok_load(const struct weir_map *m, struct weir_tok **ret, struct weir_err *err);
 void weir_tok_free(struct weir_tok *t); /* NULL is fine */
 
-/* An upper bound of what weir_tok_load will allocate for M, without doing it.  0 when M has none. */
+/* An upper bound of what weir_tok_load will allocate for M, without doing it.  0 when M has none.
+ */
 uint64_t weir_tok_memusage(const struct weir_map *m);
 
 struct weir_tok_id {
     uint32_t id;
-    uint32_t start, end; /* the bytes of the input it stands for; an added prefix space or BOS is empty */
+    uint32_t start,
+        end; /* the bytes of the input it stands for; an added prefix space or BOS is empty */
 };
 
-struct weir_tok_ids {   /* owned by the caller; start from {0} */
+struct weir_tok_ids { /* owned by the caller; start from {0} */
     struct weir_tok_id *v;
     size_t n, cap;
 };
@@ -61,8 +63,8 @@ enum {
 int weir_tok_encode(const struct weir_tok *t, const char *text, size_t n, unsigned flags,
                     struct weir_tok_ids *ids, struct weir_err *err);
 
-/* The bytes token ID stands for in the output, at most 256 KiB; *ret_n = 0 for control tokens unless
- * SPECIAL, and for ids outside the vocabulary.  May be part of a UTF-8 character.  For
+/* The bytes token ID stands for in the output, at most 256 KiB; *ret_n = 0 for control tokens
+ * unless SPECIAL, and for ids outside the vocabulary.  May be part of a UTF-8 character.  For
  * sentencepiece kinds U+2581 is a space here.  The pointer lives as long as T. */
 const char *weir_tok_piece(const struct weir_tok *t, uint32_t id, bool special, size_t *ret_n);
 

@@ -33,7 +33,7 @@ static const struct tok_merge *look_up(struct tok_work *w, uint32_t left, uint32
                                                            : tok_merge_find(w->t, left, right);
 }
 
-struct step { /* what joining a symbol with the one after it would give */
+struct step {      /* what joining a symbol with the one after it would give */
     uint32_t rank; /* UINT32_MAX: no rule */
     uint32_t id;
 };

@@ -154,7 +154,7 @@ uint64_t weir_tok_memusage(const struct weir_map *m)
         return 0;
     uint64_t sum = sizeof(struct weir_tok) + s.text_bytes + 1;
     sum += (uint64_t)(s.n_vocab + 1) * sizeof(uint32_t); /* off */
-    sum += s.n_vocab + s.n_vocab / 8 + 1;                 /* attr, is_end */
+    sum += s.n_vocab + s.n_vocab / 8 + 1;                /* attr, is_end */
     sum += (uint64_t)tok_table_slots(s.n_vocab) * sizeof(struct tok_slot);
     sum += (uint64_t)tok_table_slots(s.n_special + TOK_N_ENDS) * sizeof(struct tok_slot);
     if (s.kind == TOK_SPM)

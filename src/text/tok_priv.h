@@ -10,7 +10,8 @@
 
 #define TOK_MAX_VOCAB   (UINT32_C(1) << 24)
 #define TOK_MAX_PIECE   (UINT32_C(256) << 10) /* promised by weir_tok_piece */
-#define TOK_MAX_SPECIAL 512u /* longer user-defined and control tokens are not looked for in text */
+#define TOK_MAX_SPECIAL 512u /* longer user-defined and control tokens are not looked for in text  \
+                              */
 
 /* Pieces are found by a polynomial hash, because the hash of two joined symbols then follows from
  * theirs without touching the bytes: hash(ab) = hash(a) * pow(b) + hash(b). */
@@ -55,17 +56,17 @@ enum tok_kind { TOK_SPM, TOK_BPE };
 struct weir_tok {
     enum tok_kind kind;
     uint32_t n_vocab;
-    uint8_t *bytes;   /* all pieces, as they are shown */
-    uint32_t *off;    /* [n_vocab + 1] into bytes */
-    uint8_t *attr;    /* [n_vocab] */
-    uint8_t *is_end;  /* [n_vocab] bits */
-    uint32_t *prio;   /* SPM: [n_vocab], lower merges first */
+    uint8_t *bytes;            /* all pieces, as they are shown */
+    uint32_t *off;             /* [n_vocab + 1] into bytes */
+    uint8_t *attr;             /* [n_vocab] */
+    uint8_t *is_end;           /* [n_vocab] bits */
+    uint32_t *prio;            /* SPM: [n_vocab], lower merges first */
     struct tok_table pieces;   /* what plain text can become */
     struct tok_table specials; /* control, unknown and user-defined tokens */
     struct tok_merge *merge;   /* BPE */
     uint32_t n_merge_slot;
-    uint32_t max_piece;        /* longest key of pieces */
-    uint32_t byte_id[256];     /* or WEIR_TOK_NONE */
+    uint32_t max_piece;    /* longest key of pieces */
+    uint32_t byte_id[256]; /* or WEIR_TOK_NONE */
     uint32_t bos, eos, unk;
     bool add_bos, add_eos, add_space, ignore_merges;
     /* SPM: bytes that some piece has right before a space; after others text may be cut. */
@@ -111,7 +112,7 @@ static inline bool tok_is_special(uint8_t attr)
 #define TOK_N_ENDS 28u
 _Static_assert(TOK_N_ENDS <= 32, "one bit each");
 
-struct tok_ends { /* tokens whose text is known to end a generation */
+struct tok_ends {   /* tokens whose text is known to end a generation */
     uint32_t found; /* bits */
     uint32_t id[TOK_N_ENDS];
 };
@@ -127,14 +128,14 @@ int tok_load_specials(struct weir_tok *t, struct weir_err *err);
 /* ---- encoding ---- */
 
 struct tok_sym {
-    uint64_t hash, pow;  /* SPM: of its bytes */
+    uint64_t hash, pow; /* SPM: of its bytes */
     uint32_t pos, len; /* bytes of the text being merged; len 0 = swallowed by its left neighbour */
-    uint32_t raw;        /* where it starts in the caller's text */
+    uint32_t raw;      /* where it starts in the caller's text */
     uint32_t prev, next; /* UINT32_MAX at the ends */
     uint32_t id;         /* or WEIR_TOK_NONE */
 };
 
-struct tok_cand { /* a possible merge */
+struct tok_cand {  /* a possible merge */
     uint64_t key;  /* rank << 32 | left symbol: lowest first, ties leftmost */
     uint32_t size; /* of both together; another size now means that one of them has changed since */
     uint32_t id;
