@@ -197,10 +197,13 @@ static void learn(const struct run *r, const struct weir_gen_result *res)
         e->plan.matmul_bytes >= UINT64_C(1) << 28)
         weir_rates_mul_learn(&e->machine, &e->sched, e->pool,
                              (double)m->compute_ns / 1e9 / res->n_gen_pass / e->plan.compute_s);
-    /* Only a disk that is waited for shows its rate: one that is ahead idles with a short queue. */
-    if (!e->plan.fits && m->bytes_read >= UINT64_C(1) << 30 && m->stall_ns > m->wall_ns / 4)
-        weir_rates_disk_learn(e->io, &e->files[0],
-                              (double)m->bytes_read * 1e9 / (double)m->io_busy_ns);
+    if (e->plan.fits || m->bytes_read < UINT64_C(1) << 30)
+        return;
+    /* Only a disk that is waited for shows its rate; one that is ahead idles with a short queue,
+     * and shows what it can do at least. */
+    const double rate = (double)m->bytes_read * 1e9 / (double)m->io_busy_ns;
+    if (m->stall_ns > m->wall_ns / 4 || rate > e->plan.disk_rate)
+        weir_rates_disk_learn(e->io, &e->files[0], rate);
 }
 
 static int generate(struct run *r, struct weir_err *err)
