@@ -26,9 +26,11 @@ enum weir_isa { WEIR_ISA_SCALAR, WEIR_ISA_AVX2, WEIR_ISA_AVX512, WEIR_ISA_COUNT 
  *
  * Quantized weights are multiplied by int8 activations: each run of 32 elements of a token is held
  * as q[i] = round(x[i] / d), d = max|x| / 127, so x ~ d * q.  s = d * sum(q) serves the types that
- * have a minimum.  q, d and s are NULL when kind is WEIR_ACT_F32; f32 is always there.
+ * have a minimum, and b, the exact sums of q over 16 elements, those that have an offset or scales
+ * for 16.  q, d, s and b are NULL when kind is WEIR_ACT_F32; f32 is always there.
  * No pointer is assumed to be aligned beyond its own element. */
 #define WEIR_ACT_BLOCK 32
+#define WEIR_ACT_SUM 16
 enum weir_act_kind { WEIR_ACT_F32, WEIR_ACT_Q8 };
 
 struct weir_act {
@@ -38,11 +40,13 @@ struct weir_act {
     const int8_t *q;  /* [n_tok][k], in -127..127 */
     const float *d;   /* [n_tok][k/32] */
     const float *s;   /* [n_tok][k/32] */
+    const int16_t *b; /* [n_tok][k/16] */
 };
 
 /* y[t * y_stride + r] = w[r] . x[t]   for r in [0, n_row), t in [0, x->n_tok)
  * w         [n_row][row_bytes], row_bytes = weir_dtype_row_bytes(dtype, x->k), any alignment
  * y         f32, y_stride >= n_row elements between tokens; only y[t][0..n_row) is written */
+#define WEIR_MUL_ROWS 16 /* with many tokens, fastest for multiples of this many rows */
 typedef void weir_mul_fn(const void *w, size_t row_bytes, uint32_t n_row, const struct weir_act *x,
                          float *y, size_t y_stride);
 
@@ -61,8 +65,8 @@ struct weir_kernels {
     const char *name; /* "scalar", "avx2", "avx512" */
     struct weir_kern_type type[WEIR_DTYPE_COUNT];
 
-    /* q[0..k), d[0..k/32), s[0..k/32) from x[0..k); k is a multiple of 32. */
-    void (*act_q8)(const float *x, size_t k, int8_t *q, float *d, float *s);
+    /* q[0..k), d[0..k/32), s[0..k/32), b[0..k/16) from x[0..k); k is a multiple of 32. */
+    void (*act_q8)(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *b);
 
     float (*dot_f32)(const float *a, const float *b, size_t n);       /* a . b */
     float (*dot_f16)(const uint16_t *a, const float *b, size_t n);    /* a (IEEE half) . b */

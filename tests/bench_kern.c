@@ -4,7 +4,7 @@
  *
  * Column "cold": one token, weights in a buffer far larger than the caches (BENCH_MIB, 128), GB/s
  * of weight bytes, and the ratio to a plain read of the same buffer.  Runs of the two alternate and
- * medians are shown, because machines are shared.  Columns n=1, 8, 64: weights that fit in L2, as
+ * medians are shown, because machines are shared.  Columns n=1, 8, 64, 256: weights that fit in L2, as
  * tokens * bytes / time: how many GB/s of weights one token at a time would have to stream to be as
  * fast. */
 #include "config.h"
@@ -18,7 +18,7 @@
 #include <time.h>
 
 #define K 4096
-#define MAX_TOK 64
+#define MAX_TOK 256
 #define RUNS 7
 
 static double now(void)
@@ -117,10 +117,10 @@ static void bench(const char *isa, enum weir_dtype dtype, weir_mul_fn *mul, cons
         cold[i] = time_mul(mul, w, row_bytes, n_row, 1);
         ratio[i] = read[i] / cold[i];
     }
-    printf("%-7s %-5s  read %5.1f  cold %5.1f  ratio %.2f   n=1 %6.1f  n=8 %6.1f  n=64 %6.1f\n",
+    printf("%-7s %-5s  read %5.1f  cold %5.1f  ratio %.2f   n=1 %6.1f  n=8 %6.1f  n=64 %6.1f  n=256 %6.1f\n",
            isa, weir_dtype_info(dtype)->name, gb / median(read, RUNS), gb / median(cold, RUNS),
            median(ratio, RUNS), warm(mul, w, row_bytes, 1), warm(mul, w, row_bytes, 8),
-           warm(mul, w, row_bytes, 64));
+           warm(mul, w, row_bytes, 64), warm(mul, w, row_bytes, 256));
     fflush(stdout);
 }
 
@@ -131,17 +131,18 @@ int main(int argc, char **argv)
     float *x = malloc(sizeof *x * K * MAX_TOK), *d = malloc(sizeof *d * K / 32 * MAX_TOK);
     float *s = malloc(sizeof *s * K / 32 * MAX_TOK);
     int8_t *q = malloc(K * MAX_TOK);
+    int16_t *b = malloc(sizeof *b * K / 16 * MAX_TOK);
     uint8_t *w = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     y = malloc(bytes);
-    if (w == MAP_FAILED || !x || !d || !s || !q || !y)
+    if (w == MAP_FAILED || !x || !d || !s || !q || !b || !y)
         return 1;
     madvise(w, bytes, MADV_HUGEPAGE);
     fill_weights(w, bytes);
     for (size_t i = 0; i < (size_t)K * MAX_TOK; i++)
         x[i] = (float)(i * 2654435761u % 1000) * 1e-3f - 0.5f;
-    weir_kernels()->act_q8(x, (size_t)K * MAX_TOK, q, d, s);
-    act = (struct weir_act){ .k = K, .f32 = x, .q = q, .d = d, .s = s };
+    weir_kernels()->act_q8(x, (size_t)K * MAX_TOK, q, d, s, b);
+    act = (struct weir_act){ .k = K, .f32 = x, .q = q, .d = d, .s = s, .b = b };
 
     printf("GB/s, one thread, rows of %d, buffer of %zu MiB\n", K, bytes >> 20);
     for (int isa = WEIR_ISA_COUNT - 1; isa >= 0; isa--) {

@@ -26,8 +26,12 @@
  * rounding of 2^-24 for each step of the longest chain, k / 8 in AVX2, and a few for scales and
  * the last sum. */
 #define TOLERANCE_EXTREME(k) (((double)(k) / 8 + 8) * 0x1p-24)
-#define MAX_ROWS 5
-#define MAX_TOK 9
+/* Most checks are of a few rows and tokens; the law is also held over enough of both to fill panels
+ * (kernels/panel.h) and leave something over. */
+#define FEW_ROWS 5
+#define FEW_TOK 9
+#define MAX_ROWS 33
+#define MAX_TOK 65
 #define MAX_K 4096
 #define GUARD 12345.0f
 
@@ -72,7 +76,7 @@ static void *edge_end(const struct edge *e, size_t bytes)
     return e->base + e->bytes - bytes;
 }
 
-static struct edge edge_w, edge_x, edge_q, edge_d, edge_s, edge_tmp, edge_tmp2;
+static struct edge edge_w, edge_x, edge_q, edge_d, edge_s, edge_b, edge_tmp, edge_tmp2;
 
 /* ---- making weights ---- */
 
@@ -167,41 +171,44 @@ static void magnitudes(enum weir_dtype dtype, const uint8_t *w, size_t k, double
 struct job {
     enum weir_dtype dtype;
     size_t k, row_bytes;
+    uint32_t n_row;
     const uint8_t *w;
-    struct weir_act x; /* MAX_TOK tokens */
+    struct weir_act x;
     double want[2][MAX_TOK][MAX_ROWS], mag[2][MAX_TOK][MAX_ROWS]; /* [0] mul, [1] mul_f32 */
 };
 
 /* SHIFT bytes before the edge, so that alignment varies; 0 ends exactly there. */
 static void job_make(struct job *j, enum weir_dtype dtype, size_t k, enum fill fill, size_t shift,
-                     int extreme_x)
+                     int extreme_x, uint32_t n_row, uint32_t n_tok)
 {
     const struct weir_kernels *s = weir_kernels_get(WEIR_ISA_SCALAR);
     static float v[MAX_K];
     static double mag[MAX_K];
-    size_t n = MAX_TOK * k, nb = MAX_TOK * (k / WEIR_ACT_BLOCK);
+    size_t n = n_tok * k, nb = n_tok * (k / WEIR_ACT_BLOCK);
     float *x = (float *)((uintptr_t)edge_end(&edge_x, 4 * n + 4 * shift));
     int8_t *q = edge_end(&edge_q, n + shift);
     float *d = edge_end(&edge_d, 4 * nb + 4 * shift), *xs = edge_end(&edge_s, 4 * nb + 4 * shift);
+    int16_t *xb = edge_end(&edge_b, 4 * nb + 2 * shift);
     int quant = s->type[dtype].act == WEIR_ACT_Q8;
 
     j->dtype = dtype;
     j->k = k;
+    j->n_row = n_row;
     j->row_bytes = weir_dtype_row_bytes(weir_dtype_info(dtype), k);
-    uint8_t *w = edge_end(&edge_w, MAX_ROWS * j->row_bytes + shift);
-    for (int r = 0; r < MAX_ROWS; r++)
+    uint8_t *w = edge_end(&edge_w, n_row * j->row_bytes + shift);
+    for (uint32_t r = 0; r < n_row; r++)
         fill_row(dtype, w + (size_t)r * j->row_bytes, k, fill);
     j->w = w;
     for (size_t i = 0; i < n; i++)
         x[i] = extreme_x ? (extreme_x == 2 && rnd() & 1 ? -1.0f : 1.0f) : rnd_float();
     if (quant)
-        s->act_q8(x, n, q, d, xs);
-    j->x = (struct weir_act){ MAX_TOK, (uint32_t)k, x, quant ? q : NULL, quant ? d : NULL,
-                              quant ? xs : NULL };
-    for (int r = 0; r < MAX_ROWS; r++) {
+        s->act_q8(x, n, q, d, xs, xb);
+    j->x = (struct weir_act){ n_tok, (uint32_t)k, x, quant ? q : NULL, quant ? d : NULL,
+                              quant ? xs : NULL, quant ? xb : NULL };
+    for (uint32_t r = 0; r < n_row; r++) {
         s->type[dtype].dequant(w + (size_t)r * j->row_bytes, v, k);
         magnitudes(dtype, w + (size_t)r * j->row_bytes, k, mag);
-        for (size_t t = 0; t < MAX_TOK; t++) {
+        for (size_t t = 0; t < n_tok; t++) {
             double sum[2] = { 0, 0 }, m[2] = { 0, 0 };
             for (size_t i = 0; i < k; i++) {
                 double xf = (double)x[t * k + i];
@@ -233,6 +240,7 @@ static int part_equal(const struct job *j, weir_mul_fn *mul, uint32_t r0, uint32
         x.q += t0 * j->k;
         x.d += t0 * (j->k / WEIR_ACT_BLOCK);
         x.s += t0 * (j->k / WEIR_ACT_BLOCK);
+        x.b += t0 * (j->k / WEIR_ACT_SUM);
     }
     for (int t = 0; t < MAX_TOK + 2; t++)
         for (int r = 0; r < MAX_ROWS + 2; r++)
@@ -253,11 +261,13 @@ static void job_run(const struct job *j, const struct weir_kernels *kn, int exac
                     double tolerance, struct verdict *v)
 {
     weir_mul_fn *mul = exact ? kn->type[j->dtype].mul_f32 : kn->type[j->dtype].mul;
-    float full[MAX_TOK][MAX_ROWS];
+    static float full[MAX_TOK][MAX_ROWS];
+    static const uint32_t many_tok[] = { 15, 16, 17, 31, 64, 65 }, many_row[] = { 15, 16, 17, 33 };
+    const uint32_t max_row = j->n_row, max_tok = j->x.n_tok;
 
-    mul(j->w, j->row_bytes, MAX_ROWS, &j->x, full[0], MAX_ROWS);
-    for (int t = 0; t < MAX_TOK; t++)
-        for (int r = 0; r < MAX_ROWS; r++) {
+    mul(j->w, j->row_bytes, max_row, &j->x, full[0], MAX_ROWS);
+    for (uint32_t t = 0; t < max_tok; t++)
+        for (uint32_t r = 0; r < max_row; r++) {
             double e = fabs((double)full[t][r] - j->want[exact][t][r]);
             double m = j->mag[exact][t][r];
             /* 1e-37: products of denormals have no 24 bits left */
@@ -269,18 +279,26 @@ static void job_run(const struct job *j, const struct weir_kernels *kn, int exac
     /* the same rows 1 to 3 bytes further down, same bits */
     for (size_t shift = 1; shift < 4; shift++) {
         struct job moved = *j;
-        uint8_t *w = edge_end(&edge_tmp, MAX_ROWS * j->row_bytes + shift);
-        memcpy(w, j->w, MAX_ROWS * j->row_bytes);
+        uint8_t *w = edge_end(&edge_tmp, max_row * j->row_bytes + shift);
+        memcpy(w, j->w, max_row * j->row_bytes);
         moved.w = w;
-        v->law &= part_equal(&moved, mul, 0, MAX_ROWS, 0, MAX_TOK, full);
+        v->law &= part_equal(&moved, mul, 0, max_row, 0, max_tok, full);
     }
-    for (uint32_t n_tok = 1; n_tok <= MAX_TOK; n_tok++)
-        for (uint32_t n_row = 1; n_row <= MAX_ROWS; n_row++) {
+    for (uint32_t ti = 1; ti <= FEW_TOK + sizeof many_tok / sizeof *many_tok; ti++)
+        for (uint32_t ri = 1; ri <= FEW_ROWS + sizeof many_row / sizeof *many_row; ri++) {
+            uint32_t n_tok = ti <= FEW_TOK ? ti : many_tok[ti - FEW_TOK - 1];
+            uint32_t n_row = ri <= FEW_ROWS ? ri : many_row[ri - FEW_ROWS - 1];
+            if (n_tok > max_tok || n_row > max_row)
+                continue;
             if (!all_shapes && n_tok != 1 && n_row != 2)
                 continue;
-            v->law &= part_equal(j, mul, MAX_ROWS - n_row, n_row, MAX_TOK - n_tok, n_tok, full);
+            v->law &= part_equal(j, mul, max_row - n_row, n_row, max_tok - n_tok, n_tok, full);
             v->law &= part_equal(j, mul, 0, n_row, 0, n_tok, full);
         }
+    /* and every row and token alone */
+    for (uint32_t t = 0; all_shapes && t < max_tok; t++)
+        for (uint32_t r = 0; r < max_row; r++)
+            v->law &= part_equal(j, mul, r, 1, t, 1, full);
 }
 
 static void check_type(const struct weir_kernels *kn, enum weir_dtype dtype)
@@ -299,8 +317,14 @@ static void check_type(const struct weir_kernels *kn, enum weir_dtype dtype)
             size_t k = elems == 1 ? float_k[i] : block_k[i] * elems;
             k = k > MAX_K ? MAX_K : k;
             for (size_t shift = 0; shift < 4; shift += scalar ? 3 : 1) {
-                job_make(&j, dtype, k, RANDOM, shift, 0);
+                job_make(&j, dtype, k, RANDOM, shift, 0, FEW_ROWS, FEW_TOK);
                 job_run(&j, kn, exact, k <= 1024 && !scalar, TOLERANCE, &v);
+            }
+            /* a slab and a bit, and rows with blocks left over */
+            if (!scalar && (block_k[i] == 3 || block_k[i] == 5)) {
+                k = elems == 1 ? 37 : elems == 32 ? (block_k[i] == 3 ? 96 : 1120) : k;
+                job_make(&j, dtype, k, RANDOM, i % 2, 0, MAX_ROWS, MAX_TOK);
+                job_run(&j, kn, exact, 1, TOLERANCE, &v);
             }
         }
         ok(v.close, "%s %s %s: within %g of sum |w||x| (worst %.1e)", kn->name, name,
@@ -310,7 +334,7 @@ static void check_type(const struct weir_kernels *kn, enum weir_dtype dtype)
         for (int fill = 0; fill < FILL_COUNT; fill++)
             for (int extreme = 1; extreme <= 2; extreme++) {
                 size_t k = elems == 1 ? 300 : elems == 32 ? 480 : 768;
-                job_make(&j, dtype, k, (enum fill)fill, 1, extreme);
+                job_make(&j, dtype, k, (enum fill)fill, 1, extreme, 6, FEW_TOK);
                 job_run(&j, kn, exact, 0, TOLERANCE_EXTREME(k), &worst_case);
                 if (!worst_case.close || !worst_case.law) {
                     printf("# %s, x = %s: worst %.1e\n", fill_name[fill],
@@ -334,7 +358,7 @@ static void check_hostile(const struct weir_kernels *kn)
         if (!weir_kernels_supports((enum weir_dtype)d))
             continue;
         for (int round = 0; round < 3; round++) {
-            job_make(&j, (enum weir_dtype)d, 512, ALL_ONES, 0, 0);
+            job_make(&j, (enum weir_dtype)d, 512, ALL_ONES, 0, 0, MAX_ROWS, FEW_TOK);
             for (size_t i = 0; i < MAX_ROWS * j.row_bytes; i++)
                 ((uint8_t *)(uintptr_t)j.w)[i] = round ? (uint8_t)rnd() : 0xff;
             kn->type[d].mul(j.w, j.row_bytes, MAX_ROWS, &j.x, y, MAX_ROWS);
@@ -421,12 +445,13 @@ static const size_t vec_n[] = { 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 63, 64, 65
 static void check_act_q8(const struct weir_kernels *kn)
 {
     const struct weir_kernels *s = weir_kernels_get(WEIR_ISA_SCALAR);
-    int same = 1, close = 1, special = 1;
+    int same = 1, sums = 1, close = 1, special = 1;
 
     for (size_t k = 32; k <= 256; k += 32)
         for (int round = 0; round < 40; round++) {
             float *x = edge_end(&edge_x, 4 * k), d[2][8], sum[2][8];
             int8_t *q = edge_end(&edge_q, k), want[256];
+            int16_t *sum16 = edge_end(&edge_b, k / 8), want16[16];
             float scale = ldexpf(1.0f, (int)(rnd() % 200) - 110);
             for (size_t i = 0; i < k; i++)
                 x[i] = rnd_float() * scale;
@@ -438,10 +463,14 @@ static void check_act_q8(const struct weir_kernels *kn)
                 x[k - 1] = NAN;
             if (round == 4)
                 x[0] = -3e38f;
-            s->act_q8(x, k, want, d[0], sum[0]);
-            kn->act_q8(x, k, q, d[1], sum[1]);
+            s->act_q8(x, k, want, d[0], sum[0], want16);
+            kn->act_q8(x, k, q, d[1], sum[1], sum16);
             /* NaN has many bit patterns; equal means both NaN there */
-            same &= !memcmp(q, want, k);
+            same &= !memcmp(q, want, k) && !memcmp(sum16, want16, k / 8);
+            for (size_t i = 0; i < k; i++)
+                want16[i / 16] = (int16_t)(want16[i / 16] - q[i]);
+            for (size_t i = 0; i < k / 16; i++)
+                sums &= want16[i] == 0;
             for (size_t b = 0; b < k / 32; b++) {
                 int bad = isnan(d[0][b]);
                 same &= bad ? isnan(d[1][b]) && isnan(sum[1][b]) :
@@ -456,6 +485,7 @@ static void check_act_q8(const struct weir_kernels *kn)
                 special &= isnan(d[1][(round == 2 ? k / 2 : k - 1) / 32]);
         }
     ok(same, "%s act_q8: the bits of scalar", kn->name);
+    ok(sums, "%s act_q8: sums of 16", kn->name);
     ok(close, "%s act_q8: within half a step", kn->name);
     ok(special, "%s act_q8: zeros give 0, NaN and infinity give NaN", kn->name);
 }
@@ -586,6 +616,7 @@ int main(void)
     edge_q = edge_new(MAX_TOK * row);
     edge_d = edge_new(MAX_TOK * row);
     edge_s = edge_new(MAX_TOK * row);
+    edge_b = edge_new(MAX_TOK * row);
     edge_tmp = edge_new(MAX_ROWS * row);
     edge_tmp2 = edge_new(row);
 

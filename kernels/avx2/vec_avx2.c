@@ -82,15 +82,15 @@ static int sum_epi32(__m256i v)
     return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
-static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s)
+static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *sum16)
 {
     const __m256 no_sign = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
     /* packs works in 128-bit halves: this puts its groups of four back in order */
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
 
     for (size_t b = 0; b < k / WEIR_ACT_BLOCK; b++, x += WEIR_ACT_BLOCK, q += WEIR_ACT_BLOCK) {
-        __m256i top = _mm256_setzero_si256(), sum = top, v[4];
-        int32_t top_bits;
+        __m256i top = _mm256_setzero_si256(), v[4];
+        int32_t top_bits, sum0, sum1;
         float max;
         __m256 inv;
 
@@ -102,18 +102,21 @@ static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s)
         if (top_bits >= 0x7f800000 || max < 0x1p-100f) { /* as in scalar/vec_scalar.c */
             memset(q, 0, WEIR_ACT_BLOCK);
             d[b] = s[b] = top_bits >= 0x7f800000 ? NAN : 0.0f;
+            sum16[2 * b] = sum16[2 * b + 1] = 0;
             continue;
         }
         inv = _mm256_set1_ps(127.0f / max);
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 4; i++)
             v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), inv));
-            sum = _mm256_add_epi32(sum, v[i]);
-        }
+        sum0 = sum_epi32(_mm256_add_epi32(v[0], v[1]));
+        sum1 = sum_epi32(_mm256_add_epi32(v[2], v[3]));
         v[0] = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]),
                                   _mm256_packs_epi32(v[2], v[3]));
         _mm256_storeu_si256((__m256i *)q, _mm256_permutevar8x32_epi32(v[0], order));
         d[b] = max / 127.0f;
-        s[b] = d[b] * (float)sum_epi32(sum);
+        s[b] = d[b] * (float)(sum0 + sum1);
+        sum16[2 * b] = (int16_t)sum0;
+        sum16[2 * b + 1] = (int16_t)sum1;
     }
 }
 

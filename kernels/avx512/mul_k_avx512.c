@@ -4,7 +4,6 @@
 #include "config.h"
 #include "kernels/avx512/avx512.h"
 #include "kernels/avx512/quant.h"
-#include "kernels/kscale.h"
 
 /* 32 bytes in both halves of a register. */
 WEIR_INLINE __m512i twice_32(const uint8_t *p)
@@ -22,142 +21,192 @@ WEIR_INLINE __m512i halves_epi8(int lo, int hi)
     return _mm512_inserti64x4(_mm512_set1_epi8((char)lo), _mm256_set1_epi8((char)hi), 1);
 }
 
+/* The same bits of each byte. */
+WEIR_INLINE __m128i mask_bytes(__m128i v, const int mask)
+{
+    return _mm_and_si128(v, _mm_set1_epi8((char)mask));
+}
+
 /* ---- 32 elements to a scale ---- */
 
-/* Scales and minima of Q4_K and Q5_K.  HEAD: where d, dmin and the 12 packed bytes lie. */
-WEIR_INLINE void decode_scales(const uint8_t *head, struct part32 *p)
+/* Scales and minima of Q4_K and Q5_K: the rule of weir_k_scales, a word of four rows at a time. */
+WEIR_INLINE void scales_k(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
 {
-    /* bytes 0, 1 (d) eight times, then bytes 2, 3 (dmin) */
-    const __m256i spread = _mm256_setr_epi64x(0x0100010001000100, 0x0100010001000100,
-                                              0x0302030203020302, 0x0302030203020302);
-    uint64_t s8, m8;
-    int32_t dd;
-    __m512 v;
+    __m128i v[4];
+    __m512 dd, dm;
 
-    weir_k_scales(head + 4, &s8, &m8);
-    memcpy(&dd, head, sizeof dd);
-    v = _mm512_cvtepi32_ps(
-        _mm512_cvtepu8_epi32(_mm_set_epi64x((long long)m8, (long long)s8)));
-    v = _mm512_mul_ps(v, _mm512_cvtph_ps(_mm256_shuffle_epi8(_mm256_set1_epi32(dd), spread)));
-    p->d = _mm512_castps512_ps256(v);
-    p->m = _mm512_extractf32x8_ps(v, 1);
+    words_4(w, at, v);
+    dd = halves_4(v[0], 0);
+    dm = _mm512_xor_ps(halves_4(v[0], 2), _mm512_set1_ps(-0.0f));
+    d[0] = _mm512_mul_ps(ubytes_ps(by_block(mask_bytes(v[1], 0x3f))), dd);
+    m[0] = _mm512_mul_ps(ubytes_ps(by_block(mask_bytes(v[2], 0x3f))), dm);
+    d[1] = _mm512_mul_ps(
+        ubytes_ps(by_block(_mm_or_si128(mask_bytes(v[3], 0x0f),
+                                        mask_bytes(_mm_srli_epi16(v[1], 2), 0x30)))),
+        dd);
+    m[1] = _mm512_mul_ps(
+        ubytes_ps(by_block(_mm_or_si128(mask_bytes(_mm_srli_epi16(v[3], 4), 0x0f),
+                                        mask_bytes(_mm_srli_epi16(v[2], 2), 0x30)))),
+        dm);
 }
 
-/* lo: blocks 0 and 2 of unit U, hi: blocks 1 and 3, 32 bytes each. */
-WEIR_INLINE void part_lohi(__m512i lo, __m512i hi, int u, struct part32 *p)
+/* lo: blocks 0 and 2 of a quad, hi: blocks 1 and 3, 32 bytes each. */
+WEIR_INLINE void blocks_lohi(__m512i lo, __m512i hi, __m512i *a, __m512i *b)
 {
-    p->a[u] = _mm512_permutex2var_epi64(lo, _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), hi);
-    p->b[u] = _mm512_permutex2var_epi64(lo, _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15), hi);
+    *a = _mm512_permutex2var_epi64(lo, _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), hi);
+    *b = _mm512_permutex2var_epi64(lo, _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15), hi);
 }
 
-WEIR_INLINE void decode_q4_k(const uint8_t *w, struct part32 *p)
+WEIR_INLINE void quad_q4_k(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
 {
-    const struct weir_q4_k *b = (const void *)w;
     const __m512i low = _mm512_set1_epi8(15);
 
     WEIR_UNROLL
-    for (int u = 0; u < 2; u++) {
-        __m512i z = _mm512_loadu_si512(b->qs + 64 * u);
-        part_lohi(_mm512_and_si512(z, low), _mm512_and_si512(_mm512_srli_epi16(z, 4), low),
-                  u, p);
+    for (int r = 0; r < ROWS; r++) {
+        __m512i z = _mm512_loadu_si512(w[r] + at + offsetof(struct weir_q4_k, qs) + 64 * c);
+        blocks_lohi(_mm512_and_si512(z, low), _mm512_and_si512(_mm512_srli_epi16(z, 4), low),
+                    &a[r], &b[r]);
     }
-    decode_scales(w, p);
 }
 
-WEIR_INLINE void decode_q5_k(const uint8_t *w, struct part32 *p)
+WEIR_INLINE void quad_q5_k(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
 {
-    const struct weir_q5_k *b = (const struct weir_q5_k *)w;
     const __m512i low = _mm512_set1_epi8(15), bit = _mm512_set1_epi8(16);
-    __m512i qh = twice_32(b->qh);
 
     WEIR_UNROLL
-    for (int u = 0; u < 2; u++) {
-        __m512i z = _mm512_loadu_si512(b->qs + 64 * u);
+    for (int r = 0; r < ROWS; r++) {
+        __m512i qh = twice_32(w[r] + at + offsetof(struct weir_q5_k, qh));
+        __m512i z = _mm512_loadu_si512(w[r] + at + offsetof(struct weir_q5_k, qs) + 64 * c);
         __m512i lo = _mm512_and_si512(z, low);
         __m512i hi = _mm512_and_si512(_mm512_srli_epi16(z, 4), low);
-        __mmask64 klo = _mm512_test_epi8_mask(qh, halves_epi8(1 << 4 * u, 4 << 4 * u));
-        __mmask64 khi = _mm512_test_epi8_mask(qh, halves_epi8(2 << 4 * u, 8 << 4 * u));
-        part_lohi(_mm512_mask_add_epi8(lo, klo, lo, bit), _mm512_mask_add_epi8(hi, khi, hi, bit),
-                  u, p);
+        __mmask64 klo = _mm512_test_epi8_mask(qh, halves_epi8(1 << 4 * c, 4 << 4 * c));
+        __mmask64 khi = _mm512_test_epi8_mask(qh, halves_epi8(2 << 4 * c, 8 << 4 * c));
+        blocks_lohi(_mm512_mask_add_epi8(lo, klo, lo, bit),
+                    _mm512_mask_add_epi8(hi, khi, hi, bit), &a[r], &b[r]);
     }
-    decode_scales(w, p);
 }
 
-WEIR_MUL_QUANT(q4_k, tile32, 2, 2, 4, sizeof(struct weir_q4_k), 2, 0, -1)
-WEIR_MUL_QUANT(q5_k, tile32, 2, 2, 4, sizeof(struct weir_q5_k), 2, 0, -1)
+#define scales_q4_k scales_k
+#define scales_q5_k scales_k
+WEIR_MUL_QUANT(Q4_K, q4_k, sizeof(struct weir_q4_k), 2, 32, 0, 1)
+WEIR_MUL_QUANT(Q5_K, q5_k, sizeof(struct weir_q5_k), 2, 32, 0, 1)
 
-/* ---- 16 elements to a scale ---- */
+/* ---- 16 elements to a scale: a quad is 64 elements ---- */
 
 /* The two low bits of Q2_K and Q3_K: 32 bytes hold four runs of 32 elements. */
-WEIR_INLINE void decode_2bits(const uint8_t *qs, struct part16 *p)
+WEIR_INLINE __m512i two_bits(const uint8_t *qs, const int c)
 {
-    const __m512i three = _mm512_set1_epi8(3);
+    __m512i shift = c % 2 ? halves_epi16(4, 6) : halves_epi16(0, 2);
 
-    WEIR_UNROLL
-    for (int h = 0; h < 2; h++) {
-        __m512i z = twice_32(qs + 32 * h);
-        p->w[2 * h] = _mm512_and_si512(_mm512_srlv_epi16(z, halves_epi16(0, 2)), three);
-        p->w[2 * h + 1] = _mm512_and_si512(_mm512_srlv_epi16(z, halves_epi16(4, 6)), three);
-    }
+    return _mm512_and_si512(_mm512_srlv_epi16(twice_32(qs + c / 2 * 32), shift),
+                            _mm512_set1_epi8(3));
 }
 
-WEIR_INLINE void decode_q2_k(const uint8_t *w, struct part16 *p)
+WEIR_INLINE void scales_q2_k(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
 {
-    const struct weir_q2_k *b = (const struct weir_q2_k *)w;
-    const __m128i low = _mm_set1_epi8(15);
-    __m128i sc = _mm_loadu_si128((const __m128i *)b->sc);
-    __m512i s = _mm512_cvtepu8_epi32(_mm_and_si128(sc, low));
-    __m512i m = _mm512_cvtepu8_epi32(_mm_and_si128(_mm_srli_epi16(sc, 4), low));
+    __m128i sc[4], v[4];
+    __m512 dd, dm;
 
-    decode_2bits(b->qs, p);
-    p->d = _mm512_mul_ps(_mm512_cvtepi32_ps(s), _mm512_set1_ps(_cvtsh_ss(b->d)));
-    p->m = _mm512_mul_ps(_mm512_cvtepi32_ps(m), _mm512_set1_ps(-_cvtsh_ss(b->dmin)));
-}
-
-WEIR_INLINE void decode_q3_k(const uint8_t *w, struct part16 *p)
-{
-    const struct weir_q3_k *b = (const struct weir_q3_k *)w;
-    const __m512i four = _mm512_set1_epi8(4);
-    __m512i hm = twice_32(b->hmask);
-    uint32_t sc[4];
-    __m128i s;
-
-    decode_2bits(b->qs, p);
+    words_4(w, at + offsetof(struct weir_q2_k, sc), sc);
+    words_4(w, at + offsetof(struct weir_q2_k, d) - 12, v); /* the last 16 bytes of the block */
+    dd = halves_4(v[3], 0);
+    dm = _mm512_xor_ps(halves_4(v[3], 2), _mm512_set1_ps(-0.0f));
     WEIR_UNROLL
     for (int c = 0; c < 4; c++) {
-        __mmask64 k = _mm512_test_epi8_mask(hm, halves_epi8(1 << 2 * c, 2 << 2 * c));
-        p->w[c] = _mm512_mask_add_epi8(p->w[c], k, p->w[c], four);
+        __m128i s = by_block(sc[c]);
+        d[c] = _mm512_mul_ps(ubytes_ps(mask_bytes(s, 0x0f)), dd);
+        m[c] = _mm512_mul_ps(ubytes_ps(mask_bytes(_mm_srli_epi16(s, 4), 0x0f)), dm);
     }
-    weir_q3_k_scales(b->sc, sc);
-    s = _mm_setr_epi32((int)sc[0], (int)sc[1], (int)sc[2], (int)sc[3]);
-    s = _mm_sub_epi8(s, _mm_set1_epi8(32));
-    p->d = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(s)),
-                         _mm512_set1_ps(_cvtsh_ss(b->d)));
 }
 
-WEIR_INLINE void decode_q6_k(const uint8_t *w, struct part16 *p)
+WEIR_INLINE void quad_q2_k(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
 {
-    const struct weir_q6_k *b = (const struct weir_q6_k *)w;
+    (void)b;
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++)
+        a[r] = two_bits(w[r] + at + offsetof(struct weir_q2_k, qs), c);
+}
+
+/* The rule of weir_q3_k_scales; the value is 32 less. */
+WEIR_INLINE void scales_q3_k(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
+{
+    __m128i v[4], low[4], c;
+    __m512 dd;
+
+    (void)m;
+    /* the last 16 bytes of the block: 2 of qs, 12 of scales, d */
+    words_4(w, at + offsetof(struct weir_q3_k, sc) - 2, v);
+    dd = halves_4(v[3], 2);
+    low[0] = _mm_or_si128(_mm_srli_epi32(v[0], 16), _mm_slli_epi32(v[1], 16));
+    low[1] = _mm_or_si128(_mm_srli_epi32(v[1], 16), _mm_slli_epi32(v[2], 16));
+    c = _mm_or_si128(_mm_srli_epi32(v[2], 16), _mm_slli_epi32(v[3], 16));
+    low[2] = _mm_srli_epi16(low[0], 4);
+    low[3] = _mm_srli_epi16(low[1], 4);
+    /* two high bits of each, at 0, 2, 4, 6 of c */
+    v[0] = _mm_slli_epi16(c, 4);
+    v[1] = _mm_slli_epi16(c, 2);
+    v[2] = c;
+    v[3] = _mm_srli_epi16(c, 2);
+    WEIR_UNROLL
+    for (int i = 0; i < 4; i++) {
+        __m128i s = _mm_or_si128(mask_bytes(low[i], 0x0f), mask_bytes(v[i], 0x30));
+        s = _mm_sub_epi8(s, _mm_set1_epi8(32));
+        d[i] = _mm512_mul_ps(sbytes_ps(by_block(s)), dd);
+    }
+}
+
+WEIR_INLINE void quad_q3_k(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
+{
+    const __m512i four = _mm512_set1_epi8(4);
+
+    (void)b;
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        __mmask64 k = _mm512_test_epi8_mask(twice_32(w[r] + at),
+                                            halves_epi8(1 << 2 * c, 2 << 2 * c));
+        a[r] = two_bits(w[r] + at + offsetof(struct weir_q3_k, qs), c);
+        a[r] = _mm512_mask_add_epi8(a[r], k, a[r], four);
+    }
+}
+
+WEIR_INLINE void scales_q6_k(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
+{
+    __m128i sc[4], v[4];
+    __m512 dd;
+
+    (void)m;
+    words_4(w, at + offsetof(struct weir_q6_k, sc), sc);
+    words_4(w, at + offsetof(struct weir_q6_k, d) - 14, v); /* the last 16 bytes of the block */
+    dd = halves_4(v[3], 2);
+    WEIR_UNROLL
+    for (int c = 0; c < 4; c++)
+        d[c] = _mm512_mul_ps(sbytes_ps(by_block(sc[c])), dd);
+}
+
+WEIR_INLINE void quad_q6_k(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
+{
     const __m512i low = _mm512_set1_epi8(15), high = _mm512_set1_epi8(0x30);
 
+    (void)b;
     /* Shifts of 16-bit words carry bits from byte to byte, but none into the two kept by HIGH. */
     WEIR_UNROLL
-    for (int h = 0; h < 2; h++) {
-        __m512i ql = _mm512_loadu_si512(b->ql + 64 * h), qh = twice_32(b->qh + 32 * h);
-        __m512i h0 = _mm512_and_si512(_mm512_sllv_epi16(qh, halves_epi16(4, 2)), high);
-        __m512i h1 = _mm512_and_si512(_mm512_srlv_epi16(qh, halves_epi16(0, 2)), high);
-        p->w[2 * h] = _mm512_or_si512(_mm512_and_si512(ql, low), h0);
-        p->w[2 * h + 1] =
-            _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi16(ql, 4), low), h1);
+    for (int r = 0; r < ROWS; r++) {
+        const uint8_t *p = w[r] + at;
+        __m512i ql = _mm512_loadu_si512(p + offsetof(struct weir_q6_k, ql) + c / 2 * 64);
+        __m512i qh = twice_32(p + offsetof(struct weir_q6_k, qh) + c / 2 * 32);
+        if (c % 2 == 0)
+            qh = _mm512_sllv_epi16(qh, halves_epi16(4, 2));
+        else
+            qh = _mm512_srlv_epi16(qh, halves_epi16(0, 2));
+        if (c % 2)
+            ql = _mm512_srli_epi16(ql, 4);
+        a[r] = _mm512_or_si512(_mm512_and_si512(ql, low), _mm512_and_si512(qh, high));
     }
-    p->d = _mm512_mul_ps(
-        _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)b->sc))),
-        _mm512_set1_ps(_cvtsh_ss(b->d)));
 }
 
-WEIR_MUL_QUANT(q2_k, tile16, 2, 2, 4, sizeof(struct weir_q2_k), 0, 0, 1)
-WEIR_MUL_QUANT(q3_k, tile16, 2, 2, 4, sizeof(struct weir_q3_k), 0, 4, 0)
-WEIR_MUL_QUANT(q6_k, tile16, 2, 2, 4, sizeof(struct weir_q6_k), 0, 32, 0)
+WEIR_MUL_QUANT(Q2_K, q2_k, sizeof(struct weir_q2_k), 4, 16, 0, 1)
+WEIR_MUL_QUANT(Q3_K, q3_k, sizeof(struct weir_q3_k), 4, 16, 4, 0)
+WEIR_MUL_QUANT(Q6_K, q6_k, sizeof(struct weir_q6_k), 4, 16, 32, 0)
 
 void weir_avx512_mul_k(struct weir_kernels *t)
 {

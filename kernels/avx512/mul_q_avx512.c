@@ -33,74 +33,115 @@ static const struct words words_q4_1 __attribute__((aligned(64))) = WORDS(10, 1,
 static const struct words words_q5_0 __attribute__((aligned(64))) = WORDS(11, 0, 1, 3);
 static const struct words words_q5_1 __attribute__((aligned(64))) = WORDS(12, 1, 2, 4);
 
-WEIR_INLINE void decode_nibbles(const uint8_t *w, const struct words *words, int block_bytes,
-                                int has_min, int has_qh, struct part32 *p)
+/* Two registers that hold four blocks of BYTES at P, taken apart by WORDS. */
+WEIR_INLINE __m512i pick_words(const uint8_t *p, const int bytes, const uint16_t *words)
+{
+    return _mm512_permutex2var_epi16(_mm512_loadu_si512(p), _mm512_load_si512(words),
+                                     _mm512_loadu_si512(p + 4 * bytes - 64));
+}
+
+/* Four halves of each of four rows, in the low or the high half of H, as floats by block. */
+WEIR_INLINE __m512 halves_by_block(const __m128i *h, const int high)
+{
+    __m128i a = high ? _mm_unpackhi_epi16(h[0], h[1]) : _mm_unpacklo_epi16(h[0], h[1]);
+    __m128i b = high ? _mm_unpackhi_epi16(h[2], h[3]) : _mm_unpacklo_epi16(h[2], h[3]);
+
+    return _mm512_cvtph_ps(_mm256_set_m128i(_mm_unpackhi_epi32(a, b), _mm_unpacklo_epi32(a, b)));
+}
+
+WEIR_INLINE void scales_nibbles(const uint8_t *const *w, size_t at, const struct words *words,
+                                const int bytes, const int has_min, __m512 *d, __m512 *m)
+{
+    __m128i h[ROWS];
+
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++)
+        h[r] = _mm512_castsi512_si128(pick_words(w[r] + at, bytes, words->side));
+    d[0] = halves_by_block(h, 0);
+    if (has_min)
+        m[0] = halves_by_block(h, 1);
+}
+
+WEIR_INLINE void quad_nibbles(const uint8_t *const *w, size_t at, const struct words *words,
+                              const int bytes, const int has_qh, __m512i *a, __m512i *b)
 {
     const __m512i low = _mm512_set1_epi8(15), bit = _mm512_set1_epi8(16);
-    __m512i z0 = _mm512_loadu_si512(w), z1 = _mm512_loadu_si512(w + 4 * block_bytes - 64);
-    __m512i q = _mm512_permutex2var_epi16(z0, _mm512_load_si512(words->nibble), z1);
-    __m512i side = _mm512_permutex2var_epi16(z0, _mm512_load_si512(words->side), z1);
-    __m256 dm = _mm256_cvtph_ps(_mm512_castsi512_si128(side));
 
-    p->a[0] = _mm512_and_si512(q, low);
-    p->b[0] = _mm512_and_si512(_mm512_srli_epi16(q, 4), low);
-    p->d = _mm256_zextps128_ps256(_mm256_castps256_ps128(dm));
-    if (has_min)
-        p->m = _mm256_zextps128_ps256(_mm256_extractf128_ps(dm, 1));
-    if (has_qh) {
-        __m128i qh = _mm512_extracti32x4_epi32(side, 1);
-        __mmask64 ka = _cvtu64_mask64((uint64_t)_mm_cvtsi128_si64(qh));
-        __mmask64 kb = _cvtu64_mask64((uint64_t)_mm_extract_epi64(qh, 1));
-        p->a[0] = _mm512_mask_add_epi8(p->a[0], ka, p->a[0], bit);
-        p->b[0] = _mm512_mask_add_epi8(p->b[0], kb, p->b[0], bit);
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        __m512i q = pick_words(w[r] + at, bytes, words->nibble);
+
+        a[r] = _mm512_and_si512(q, low);
+        b[r] = _mm512_and_si512(_mm512_srli_epi16(q, 4), low);
+        if (has_qh) {
+            __m128i qh = _mm512_extracti32x4_epi32(pick_words(w[r] + at, bytes, words->side), 1);
+            __mmask64 ka = _cvtu64_mask64((uint64_t)_mm_cvtsi128_si64(qh));
+            __mmask64 kb = _cvtu64_mask64((uint64_t)_mm_extract_epi64(qh, 1));
+            a[r] = _mm512_mask_add_epi8(a[r], ka, a[r], bit);
+            b[r] = _mm512_mask_add_epi8(b[r], kb, b[r], bit);
+        }
     }
 }
 
-WEIR_INLINE void decode_q4_0(const uint8_t *w, struct part32 *p)
+#define NIBBLES(name, has_min, has_qh)                                                            \
+    WEIR_INLINE void scales_##name(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)      \
+    {                                                                                             \
+        scales_nibbles(w, at, &words_##name, sizeof(struct weir_##name), has_min, d, m);          \
+    }                                                                                             \
+    WEIR_INLINE void quad_##name(const uint8_t *const *w, size_t at, const int c, __m512i *a,     \
+                                 __m512i *b)                                                      \
+    {                                                                                             \
+        (void)c;                                                                                  \
+        quad_nibbles(w, at, &words_##name, sizeof(struct weir_##name), has_qh, a, b);             \
+    }
+NIBBLES(q4_0, 0, 0)
+NIBBLES(q4_1, 1, 0)
+NIBBLES(q5_0, 0, 1)
+NIBBLES(q5_1, 1, 1)
+
+/* The scales of four Q8_0 blocks, 34 bytes apart. */
+WEIR_INLINE void scales_q8_0(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
 {
-    decode_nibbles(w, &words_q4_0, sizeof(struct weir_q4_0), 0, 0, p);
+    __m128i h[ROWS];
+
+    (void)m;
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        uint16_t v[4];
+        WEIR_UNROLL
+        for (int i = 0; i < 4; i++)
+            memcpy(&v[i], w[r] + at + 34 * i, 2);
+        h[r] = _mm_cvtsi64_si128((long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 |
+                                             (uint64_t)v[3] << 48));
+    }
+    d[0] = halves_by_block(h, 0);
 }
 
-WEIR_INLINE void decode_q4_1(const uint8_t *w, struct part32 *p)
-{
-    decode_nibbles(w, &words_q4_1, sizeof(struct weir_q4_1), 1, 0, p);
-}
-
-WEIR_INLINE void decode_q5_0(const uint8_t *w, struct part32 *p)
-{
-    decode_nibbles(w, &words_q5_0, sizeof(struct weir_q5_0), 0, 1, p);
-}
-
-WEIR_INLINE void decode_q5_1(const uint8_t *w, struct part32 *p)
-{
-    decode_nibbles(w, &words_q5_1, sizeof(struct weir_q5_1), 1, 1, p);
-}
-
-/* The scales of four Q8_0 blocks are words 0, 17, 34 and 51; bytes are made unsigned by adding 128,
- * which is the offset of the form. */
-WEIR_INLINE void decode_q8_0(const uint8_t *w, struct part32 *p)
+/* Bytes are made unsigned by adding 128, which is the offset of the form. */
+WEIR_INLINE void quad_q8_0(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
 {
     const __m512i top = _mm512_set1_epi8((char)0x80);
-    const __m512i scale = _mm512_castsi128_si512(_mm_setr_epi16(0, 17, 34, 51, 0, 0, 0, 0));
-    __m512i z0 = _mm512_loadu_si512(w), z1 = _mm512_loadu_si512(w + 64);
-    __m512i b01 = _mm512_inserti64x4(
-        _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(w + 2))),
-        _mm256_loadu_si256((const __m256i *)(w + 36)), 1);
-    __m512i b23 = _mm512_inserti64x4(
-        _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(w + 70))),
-        _mm256_loadu_si256((const __m256i *)(w + 104)), 1);
 
-    split_128(_mm512_xor_si512(b01, top), _mm512_xor_si512(b23, top), &p->a[0],
-              &p->b[0]);
-    p->d = _mm256_zextps128_ps256(
-        _mm_cvtph_ps(_mm512_castsi512_si128(_mm512_permutex2var_epi16(z0, scale, z1))));
+    (void)c;
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        const __m256i *p = (const void *)(w[r] + at + 2);
+        __m512i lo = _mm512_castsi256_si512(_mm256_loadu_si256(p));
+        __m512i hi = _mm512_castsi256_si512(
+            _mm256_loadu_si256((const void *)(w[r] + at + 2 * 34 + 2)));
+        lo = _mm512_inserti64x4(
+            lo, _mm256_loadu_si256((const void *)(w[r] + at + 34 + 2)), 1);
+        hi = _mm512_inserti64x4(
+            hi, _mm256_loadu_si256((const void *)(w[r] + at + 3 * 34 + 2)), 1);
+        split_128(_mm512_xor_si512(lo, top), _mm512_xor_si512(hi, top), &a[r], &b[r]);
+    }
 }
 
-WEIR_MUL_QUANT(q4_0, tile32, 4, 4, 4, 4 * sizeof(struct weir_q4_0), 1, 8, 0)
-WEIR_MUL_QUANT(q4_1, tile32, 4, 4, 4, 4 * sizeof(struct weir_q4_1), 1, 0, 1)
-WEIR_MUL_QUANT(q5_0, tile32, 4, 4, 4, 4 * sizeof(struct weir_q5_0), 1, 16, 0)
-WEIR_MUL_QUANT(q5_1, tile32, 4, 4, 4, 4 * sizeof(struct weir_q5_1), 1, 0, 1)
-WEIR_MUL_QUANT(q8_0, tile32, 2, 4, 4, 4 * sizeof(struct weir_q8_0), 1, 128, 0)
+WEIR_MUL_QUANT(Q4_0, q4_0, 4 * sizeof(struct weir_q4_0), 1, 32, 8, 0)
+WEIR_MUL_QUANT(Q4_1, q4_1, 4 * sizeof(struct weir_q4_1), 1, 32, 0, 1)
+WEIR_MUL_QUANT(Q5_0, q5_0, 4 * sizeof(struct weir_q5_0), 1, 32, 16, 0)
+WEIR_MUL_QUANT(Q5_1, q5_1, 4 * sizeof(struct weir_q5_1), 1, 32, 0, 1)
+WEIR_MUL_QUANT(Q8_0, q8_0, 4 * sizeof(struct weir_q8_0), 1, 32, 128, 0)
 
 void weir_avx512_mul_q(struct weir_kernels *t)
 {

@@ -1,248 +1,239 @@
 /* SPDX-License-Identifier: MIT
  *
- * Products of quantized weights with int8 activations, AVX-512 VNNI.
+ * Products of quantized weights with the int8 activations of one token, AVX-512 VNNI.
  *
- * A type only says how a step of its bytes becomes unsigned bytes, scales and minima; the two tiles
- * here do the rest.  vpdpbusd multiplies unsigned by signed bytes, so a type whose values are q - O
- * is held as q, and O * sum(x) is subtracted from the integer sum, which is exact:
- * tile32 has one scale for 32 elements and works on 128 at a time, tile16 one for 16, on 256. */
+ * Four rows at a time.  A step of bytes becomes unsigned bytes, scales and minima as the type says;
+ * the rest is here.  vpdpbusd multiplies unsigned by signed bytes, so a type whose values are q - O
+ * is held as q, and O * sum(x) is subtracted from the integer sum, which is exact.
+ *
+ * A quad is four blocks of a scale (of 32 elements, or of 16).  The integer sums of 4 blocks of 4
+ * rows are brought into the 16 lanes of one register, lane 4 i + r: block i of row r.  So the order
+ * of float operations of a row is: block b feeds sum b % 4, dot product before minimum, and the
+ * result is (s0 + s1) + (s2 + s3).  panel_avx512.c keeps the same order. */
 #ifndef WEIR_KERNELS_AVX512_QUANT_H
 #define WEIR_KERNELS_AVX512_QUANT_H
 
+#include "kernels/avx512/avx512.h"
 #include "kernels/blocks.h"
-#include "kernels/kernels.h"
 #include "kernels/tile.h"
 
 #include <immintrin.h>
+#include <stddef.h>
 #include <string.h>
 
-/* A step of one or two units of 128 elements = 4 blocks of 32.  128-bit lane i of a[u] holds the
- * first 16 bytes of block i of unit u and lane i of b[u] the other 16, so that both meet in the
- * four int32 of lane i.
- * d, m: scales and minima of the 4 or 8 blocks, then zeros; m is not used of types without. */
-struct part32 {
-    __m512i a[2], b[2];
-    __m256 d, m;
-};
-/* P from one step of bytes. */
-typedef void decode32_fn(const uint8_t *w, struct part32 *p);
+#define ROWS 4
+/* For fewer tokens than this, or no more rows than four, each token comes alone. */
+#define MANY 3
 
-/* 256 elements in order: bytes, and for each 16 of them a scale and a minimum. */
-struct part16 {
-    __m512i w[4];
-    __m512 d, m;
-};
-typedef void decode16_fn(const uint8_t *w, struct part16 *p);
+/* Scales and minima of the quads of a step, lanes as above; m: value = d * q + m, and not used of
+ * types without. */
+typedef void scales_fn(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m);
+/* The bytes of quad C of the step at AT of each row.  32 to a scale: 128-bit lane i of a holds the
+ * first 16 bytes of block i and lane i of b the others.  16 to a scale: lane i of a is block i. */
+typedef void quad_fn(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b);
 
-/* What a tile must know of a type, all constant. */
+/* What a product must know of a type, all constant. */
 struct form {
-    int bytes;   /* of one step: 128 * units elements (tile32) or 256 (tile16) */
-    int units;   /* tile32: 1, or 2 for types with blocks of 256 */
-    int offset;  /* O: value = d * (q - O) */
-    int min;     /* 1: value = d * q + m, -1: value = d * q - m, 0: no minimum */
+    int bytes;     /* of a step */
+    int quads;     /* of a step */
+    int per_scale; /* 32 or 16 elements share a scale */
+    int offset;    /* O: value = d * (q - O) */
+    int has_min;
 };
 
-WEIR_INLINE __m512i lanes_0123(int i0, int i1, int i2, int i3)
-{
-    return _mm512_setr_epi32(i0, i0, i0, i0, i1, i1, i1, i1, i2, i2, i2, i2, i3, i3, i3, i3);
-}
-
-/* Two times 64 bytes, 128 elements in order, as A and B of part32. */
+/* Two times 64 bytes, 128 elements in order: the first halves of four blocks, and the others. */
 WEIR_INLINE void split_128(__m512i lo, __m512i hi, __m512i *a, __m512i *b)
 {
     *a = _mm512_shuffle_i32x4(lo, hi, 0x88);
     *b = _mm512_shuffle_i32x4(lo, hi, 0xdd);
 }
 
-/* One float for each block of a step. */
-WEIR_INLINE __m256 load_blocks(const struct form f, const float *p)
+/* Lane 4 i + r = element i of V. */
+WEIR_INLINE __m512 each_4(__m128 v)
 {
-    return f.units == 2 ? _mm256_loadu_ps(p) : _mm256_zextps128_ps256(_mm_loadu_ps(p));
+    return _mm512_permutexvar_ps(
+        _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
+        _mm512_castps128_ps512(v));
 }
 
-/* The four floats of V that belong to lanes of unit U, each four times. */
-WEIR_INLINE __m512 spread4(__m512 v, int u)
+/* Rows and words of 4 by 4 change places. */
+WEIR_INLINE void transpose_4(__m128i *v)
 {
-    return _mm512_permutexvar_ps(lanes_0123(4 * u, 4 * u + 1, 4 * u + 2, 4 * u + 3), v);
+    __m128i a = _mm_unpacklo_epi32(v[0], v[1]), b = _mm_unpackhi_epi32(v[0], v[1]);
+    __m128i c = _mm_unpacklo_epi32(v[2], v[3]), d = _mm_unpackhi_epi32(v[2], v[3]);
+
+    v[0] = _mm_unpacklo_epi64(a, c);
+    v[1] = _mm_unpackhi_epi64(a, c);
+    v[2] = _mm_unpacklo_epi64(b, d);
+    v[3] = _mm_unpackhi_epi64(b, d);
 }
 
-/* One step of R rows against T tokens.  XQ, XD, XS: the activations of the first token. */
-WEIR_INLINE void step32(const struct form f, decode32_fn *decode, const int R, const int T,
-                        const uint8_t *w, size_t row_bytes, const int8_t *xq, const float *xd,
-                        const float *xs, size_t k, __m512 acc[][WEIR_TILE_TOKS])
+/* 16 bytes at AT of each row: v[j] = word j of the rows. */
+WEIR_INLINE void words_4(const uint8_t *const *w, size_t at, __m128i *v)
 {
-    struct part32 p[WEIR_TILE_ROWS];
-
     WEIR_UNROLL
-    for (int r = 0; r < R; r++)
-        decode(w + r * row_bytes, &p[r]);
+    for (int r = 0; r < ROWS; r++)
+        v[r] = _mm_loadu_si128((const __m128i *)(w[r] + at));
+    transpose_4(v);
+}
+
+/* Byte i of word r, as byte 4 i + r. */
+WEIR_INLINE __m128i by_block(__m128i v)
+{
+    return _mm_shuffle_epi8(
+        v, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+}
+
+/* The halves in bytes B and B + 1 of each word, as floats, four times over. */
+WEIR_INLINE __m512 halves_4(__m128i v, const int b)
+{
+    char b0 = (char)b, b1 = (char)(b + 1);
+    const __m128i pick =
+        _mm_setr_epi8(b0, b1, (char)(b0 + 4), (char)(b1 + 4), (char)(b0 + 8), (char)(b1 + 8),
+                      (char)(b0 + 12), (char)(b1 + 12), -1, -1, -1, -1, -1, -1, -1, -1);
+    return _mm512_broadcast_f32x4(_mm_cvtph_ps(_mm_shuffle_epi8(v, pick)));
+}
+
+WEIR_INLINE __m512 ubytes_ps(__m128i v)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(v));
+}
+
+WEIR_INLINE __m512 sbytes_ps(__m128i v)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(v));
+}
+
+/* Four sums in each 128-bit lane i of s[r] become one, in lane 4 i + r. */
+WEIR_INLINE __m512i add_up(const __m512i *s)
+{
+    __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(s[0], s[1]),
+                                 _mm512_unpackhi_epi32(s[0], s[1]));
+    __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(s[2], s[3]),
+                                 _mm512_unpackhi_epi32(s[2], s[3]));
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+}
+
+/* One step.  XQ, XD, XS, XB: the activations that it meets. */
+WEIR_INLINE __m512 step(const struct form f, scales_fn *scales, quad_fn *quad,
+                        const uint8_t *const *w, size_t at, const int8_t *xq, const float *xd,
+                        const float *xs, const int16_t *xb, __m512 acc)
+{
+    __m512 d[4], m[4];
+
+    scales(w, at, d, m);
     WEIR_UNROLL
-    for (int t = 0; t < T; t++) {
-        size_t b = t * (k / WEIR_ACT_BLOCK);
-        __m256 dx = load_blocks(f, xd + b);
+    for (int c = 0; c < f.quads; c++) {
+        __m512i a[ROWS], b[ROWS], xa, xb2 = _mm512_setzero_si512(), s[ROWS];
+        __m512i start = _mm512_setzero_si512();
+        __m128i sum = _mm_setzero_si128(); /* of the 4 blocks, times -O */
+        __m128 dx;
 
-        WEIR_UNROLL
-        for (int u = 0; u < f.units; u++) {
-            const int8_t *q = xq + t * k + 128 * u;
-            __m512i xa, xb, start = _mm512_setzero_si512();
-
-            split_128(_mm512_loadu_si512(q), _mm512_loadu_si512(q + 64), &xa, &xb);
-            if (f.offset) {
-                __m512i o = _mm512_set1_epi8((char)f.offset);
-                __m512i c = _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(start, o, xa), o, xb);
-                start = _mm512_sub_epi32(start, c);
-            }
-            WEIR_UNROLL
-            for (int r = 0; r < R; r++) {
-                __m512 d = spread4(_mm512_castps256_ps512(_mm256_mul_ps(p[r].d, dx)), u);
-                __m512i s = _mm512_dpbusd_epi32(start, p[r].a[u], xa);
-                s = _mm512_dpbusd_epi32(s, p[r].b[u], xb);
-                acc[r][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s), d, acc[r][t]);
-            }
+        quad(w, at, c, a, b);
+        if (f.per_scale == 32) {
+            split_128(_mm512_loadu_si512(xq + 128 * c), _mm512_loadu_si512(xq + 128 * c + 64), &xa,
+                      &xb2);
+            if (f.offset)
+                sum = _mm_madd_epi16(_mm_loadu_si128((const __m128i *)(xb + 8 * c)),
+                                     _mm_set1_epi16((short)-f.offset));
+            dx = _mm_loadu_ps(xd + 4 * c);
+        } else {
+            xa = _mm512_loadu_si512(xq + 64 * c);
+            sum = _mm_cvtepi16_epi32(_mm_loadl_epi64((const __m128i *)(xb + 4 * c)));
+            if (f.offset)
+                sum = _mm_mullo_epi32(sum, _mm_set1_epi32(-f.offset));
+            dx = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(xd + 2 * c)));
+            dx = _mm_unpacklo_ps(dx, dx);
         }
-        if (f.min) {
-            __m512 s = _mm512_zextps256_ps512(load_blocks(f, xs + b));
-            WEIR_UNROLL
-            for (int r = 0; r < R; r++) {
-                __m512 m = _mm512_zextps256_ps512(p[r].m);
-                acc[r][t] = f.min > 0 ? _mm512_fmadd_ps(m, s, acc[r][t]) :
-                                        _mm512_fnmadd_ps(m, s, acc[r][t]);
-            }
+        if (f.offset) /* one of the four sums of a block begins there */
+            start = _mm512_maskz_permutexvar_epi32(
+                0x1111, _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0),
+                _mm512_castsi128_si512(sum));
+        WEIR_UNROLL
+        for (int r = 0; r < ROWS; r++) {
+            s[r] = _mm512_dpbusd_epi32(start, a[r], xa);
+            if (f.per_scale == 32)
+                s[r] = _mm512_dpbusd_epi32(s[r], b[r], xb2);
+        }
+        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(add_up(s)), _mm512_mul_ps(d[c], each_4(dx)),
+                              acc);
+        if (f.has_min) {
+            __m128 xm = f.per_scale == 32 ? _mm_loadu_ps(xs + 4 * c) :
+                                            _mm_mul_ps(_mm_cvtepi32_ps(sum), dx);
+            acc = _mm512_fmadd_ps(m[c], each_4(xm), acc);
         }
     }
+    return acc;
 }
 
 /* The last 1 to 3 blocks of rows whose length is not a multiple of 128: the same step on copies
  * that are filled up with zeros, because nothing may be read past the end of a row. */
-WEIR_INLINE void rest32(const struct form f, decode32_fn *decode, const int R, const int T,
-                        const uint8_t *w, size_t row_bytes, const int8_t *xq, const float *xd,
-                        const float *xs, size_t k, size_t n, __m512 acc[][WEIR_TILE_TOKS])
+WEIR_INLINE __m512 rest(const struct form f, scales_fn *scales, quad_fn *quad,
+                        const uint8_t *const *w, size_t at, const int8_t *xq, const float *xd,
+                        const float *xs, const int16_t *xb, size_t n, __m512 acc)
 {
-    uint8_t wz[WEIR_TILE_ROWS][144] = { { 0 } };
-    int8_t qz[WEIR_TILE_TOKS][128] = { { 0 } };
-    float dz[WEIR_TILE_TOKS * 4] = { 0 }, sz[WEIR_TILE_TOKS * 4] = { 0 };
+    uint8_t wz[ROWS][144] = { { 0 } };
+    const uint8_t *wp[ROWS] = { wz[0], wz[1], wz[2], wz[3] };
+    int8_t qz[128] = { 0 };
+    float dz[4] = { 0 }, sz[4] = { 0 };
+    int16_t bz[8] = { 0 };
     size_t nb = n / WEIR_ACT_BLOCK;
 
-    for (int r = 0; r < R; r++)
-        memcpy(wz[r], w + r * row_bytes, nb * (size_t)f.bytes / 4);
-    for (int t = 0; t < T; t++) {
-        memcpy(qz[t], xq + t * k, n);
-        memcpy(dz + 4 * t, xd + t * (k / WEIR_ACT_BLOCK), nb * sizeof *dz);
-        if (f.min)
-            memcpy(sz + 4 * t, xs + t * (k / WEIR_ACT_BLOCK), nb * sizeof *sz);
-    }
-    step32(f, decode, R, T, wz[0], sizeof wz[0], qz[0], dz, sz, 128, acc);
+    for (int r = 0; r < ROWS; r++)
+        memcpy(wz[r], w[r] + at, nb * (size_t)f.bytes / 4);
+    memcpy(qz, xq, n);
+    memcpy(dz, xd, nb * sizeof *dz);
+    memcpy(sz, xs, nb * sizeof *sz);
+    memcpy(bz, xb, 2 * nb * sizeof *bz);
+    return step(f, scales, quad, wp, 0, qz, dz, sz, bz, acc);
 }
 
-WEIR_INLINE void tile32(const struct form f, decode32_fn *decode, const int R, const int T,
-                        const uint8_t *w, size_t row_bytes, const struct weir_act *x, uint32_t t0,
-                        float *y, size_t y_stride)
+/* N rows, 1 to 4, of one token.  Rows that are not there repeat the last one. */
+WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, quad_fn *quad,
+                           const uint8_t *w0, size_t row_bytes, uint32_t n,
+                           const struct weir_act *x, uint32_t t, float *y)
 {
-    __m512 acc[WEIR_TILE_ROWS][WEIR_TILE_TOKS];
-    uintptr_t next = (uintptr_t)w + R * row_bytes;
-    int near = R * row_bytes <= WEIR_NEAR_BYTES;
-    size_t k = x->k, i = 0, step = 128 * (size_t)f.units;
-    const int8_t *xq = x->q + t0 * k;
-    const float *xd = x->d + t0 * (k / WEIR_ACT_BLOCK), *xs = x->s + t0 * (k / WEIR_ACT_BLOCK);
+    const uint8_t *w[ROWS] = { w0, w0 + (n > 1 ? 1 : 0) * row_bytes,
+                               w0 + (n > 2 ? 2 : n - 1) * row_bytes,
+                               w0 + (n - 1) * row_bytes };
+    uintptr_t next = (uintptr_t)w0 + ROWS * row_bytes;
+    int near = ROWS * row_bytes <= WEIR_NEAR_BYTES;
+    size_t k = x->k, i = 0, at = 0, elems = 4 * (size_t)(f.quads * f.per_scale);
+    const int8_t *xq = x->q + t * k;
+    const float *xd = x->d + t * (k / WEIR_ACT_BLOCK), *xs = x->s + t * (k / WEIR_ACT_BLOCK);
+    const int16_t *xb = x->b + t * (k / WEIR_ACT_SUM);
+    __m512 acc = _mm512_setzero_ps();
+    __m128 s;
 
-    WEIR_UNROLL
-    for (int r = 0; r < R; r++) {
-        WEIR_UNROLL
-        for (int t = 0; t < T; t++)
-            acc[r][t] = _mm512_setzero_ps();
+    for (; i + elems <= k; i += elems, at += (size_t)f.bytes) {
+        next = weir_fetch_ahead(next, ROWS * f.bytes, near);
+        acc = step(f, scales, quad, w, at, xq + i, xd + i / WEIR_ACT_BLOCK,
+                   xs + i / WEIR_ACT_BLOCK, xb + i / WEIR_ACT_SUM, acc);
     }
-    for (; i + step <= k; i += step, w += f.bytes) {
-        if (T == 1)
-            next = weir_fetch_ahead(next, R * f.bytes, near);
-        step32(f, decode, R, T, w, row_bytes, xq + i, xd + i / WEIR_ACT_BLOCK,
-               xs + i / WEIR_ACT_BLOCK, k, acc);
-    }
-    if (f.units == 1 && i < k)
-        rest32(f, decode, R, T, w, row_bytes, xq + i, xd + i / WEIR_ACT_BLOCK,
-               xs + i / WEIR_ACT_BLOCK, k, k - i, acc);
-    WEIR_UNROLL
-    for (int r = 0; r < R; r++) {
-        WEIR_UNROLL
-        for (int t = 0; t < T; t++)
-            y[t * y_stride + r] = _mm512_reduce_add_ps(acc[r][t]);
-    }
+    if (elems == 128 && i < k)
+        acc = rest(f, scales, quad, w, at, xq + i, xd + i / WEIR_ACT_BLOCK,
+                   xs + i / WEIR_ACT_BLOCK, xb + i / WEIR_ACT_SUM, k - i, acc);
+    s = _mm_add_ps(
+        _mm_add_ps(_mm512_castps512_ps128(acc), _mm512_extractf32x4_ps(acc, 1)),
+        _mm_add_ps(_mm512_extractf32x4_ps(acc, 2), _mm512_extractf32x4_ps(acc, 3)));
+    _mm_mask_storeu_ps(y, (__mmask8)((1u << n) - 1), s);
 }
 
-WEIR_INLINE void tile16(const struct form f, decode16_fn *decode, const int R, const int T,
-                        const uint8_t *w, size_t row_bytes, const struct weir_act *x, uint32_t t0,
-                        float *y, size_t y_stride)
-{
-    const __m512i pairs = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-    const __m512i zero = _mm512_setzero_si512();
-    __m512 acc[WEIR_TILE_ROWS][WEIR_TILE_TOKS];
-    uintptr_t next = (uintptr_t)w + R * row_bytes;
-    int near = R * row_bytes <= WEIR_NEAR_BYTES;
-    size_t k = x->k;
-
-    WEIR_UNROLL
-    for (int r = 0; r < R; r++) {
-        WEIR_UNROLL
-        for (int t = 0; t < T; t++)
-            acc[r][t] = _mm512_setzero_ps();
-    }
-    for (size_t i = 0; i < k; i += 256, w += f.bytes) {
-        struct part16 p[WEIR_TILE_ROWS];
-
-        if (T == 1)
-            next = weir_fetch_ahead(next, R * f.bytes, near);
-
-        WEIR_UNROLL
-        for (int r = 0; r < R; r++)
-            decode(w + r * row_bytes, &p[r]);
-        WEIR_UNROLL
-        for (int t = 0; t < T; t++) {
-            const int8_t *q = x->q + (t0 + t) * k + i;
-            const float *d = x->d + ((t0 + t) * k + i) / WEIR_ACT_BLOCK;
-            __m512 dx = _mm512_permutexvar_ps(pairs, _mm512_castps256_ps512(_mm256_loadu_ps(d)));
-
-            WEIR_UNROLL
-            for (int c = 0; c < 4; c++) {
-                __m512i xc = _mm512_loadu_si512(q + 64 * c), start = zero, ones = zero;
-
-                if (f.offset)
-                    start = _mm512_sub_epi32(
-                        zero, _mm512_dpbusd_epi32(zero, _mm512_set1_epi8((char)f.offset), xc));
-                if (f.min)
-                    ones = _mm512_dpbusd_epi32(zero, _mm512_set1_epi8(1), xc);
-                WEIR_UNROLL
-                for (int r = 0; r < R; r++) {
-                    __m512i s = _mm512_dpbusd_epi32(start, p[r].w[c], xc);
-                    acc[r][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(s),
-                                                spread4(_mm512_mul_ps(p[r].d, dx), c),
-                                                acc[r][t]);
-                    if (f.min)
-                        acc[r][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(ones),
-                                                    spread4(_mm512_mul_ps(p[r].m, dx), c),
-                                                    acc[r][t]);
-                }
-            }
-        }
-    }
-    WEIR_UNROLL
-    for (int r = 0; r < R; r++) {
-        WEIR_UNROLL
-        for (int t = 0; t < T; t++)
-            y[t * y_stride + r] = _mm512_reduce_add_ps(acc[r][t]);
-    }
-}
-
-/* Define mul_NAME from decode_NAME and a struct form. */
-#define WEIR_MUL_QUANT(name, tile, ALONE, R, T, ...)                                              \
-    WEIR_INLINE void tile_##name(const int r, const int t, const uint8_t *w, size_t row_bytes,    \
-                                 const struct weir_act *x, uint32_t t0, float *y,                 \
-                                 size_t y_stride)                                                 \
-    {                                                                                             \
-        const struct form f = { __VA_ARGS__ };                                                    \
-        tile(f, decode_##name, r, t, w, row_bytes, x, t0, y, y_stride);                           \
-    }                                                                                             \
+/* Define mul_NAME from scales_NAME, quad_NAME and a struct form. */
+#define WEIR_MUL_QUANT(ID, name, ...)                                                             \
     static void mul_##name(WEIR_MUL_ARGS)                                                         \
     {                                                                                             \
-        WEIR_TILES(tile_##name, ALONE, R, T);                                                     \
+        const struct form f = { __VA_ARGS__ };                                                    \
+                                                                                                  \
+        if (x->n_tok >= MANY && n_row > ROWS) {                                                   \
+            weir_avx512_panel(WEIR_DTYPE_##ID, w, row_bytes, n_row, x, y, y_stride);              \
+            return;                                                                               \
+        }                                                                                         \
+        for (uint32_t t = 0; t < x->n_tok; t++)                                                   \
+            for (uint32_t r = 0; r < n_row; r += ROWS)                                            \
+                four_rows(f, scales_##name, quad_##name, (const uint8_t *)w + r * row_bytes,      \
+                          row_bytes, n_row - r < ROWS ? n_row - r : ROWS, x, t,                   \
+                          y + t * y_stride + r);                                                  \
     }
 
 #endif

@@ -43,7 +43,7 @@ static inline __m512 exp_ps(__m512 v)
     return _mm512_scalef_ps(p, n);
 }
 
-static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s)
+static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *sum16)
 {
     const __m512i no_sign = _mm512_set1_epi32(0x7fffffff);
 
@@ -53,12 +53,14 @@ static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s)
         __m512i a1 = _mm512_and_si512(_mm512_castps_si512(x1), no_sign);
         uint32_t top = (uint32_t)_mm512_reduce_max_epi32(_mm512_max_epi32(a0, a1));
         __m512i q0, q1;
+        int sum0, sum1;
         float max;
 
         memcpy(&max, &top, sizeof max);
         if (top >= 0x7f800000 || max < 0x1p-100f) { /* as in scalar/vec_scalar.c */
             memset(q, 0, WEIR_ACT_BLOCK);
             d[b] = s[b] = top >= 0x7f800000 ? NAN : 0.0f;
+            sum16[2 * b] = sum16[2 * b + 1] = 0;
             continue;
         }
         inv = _mm512_set1_ps(127.0f / max);
@@ -67,7 +69,11 @@ static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s)
         _mm_storeu_si128((__m128i *)q, _mm512_cvtepi32_epi8(q0));
         _mm_storeu_si128((__m128i *)(q + 16), _mm512_cvtepi32_epi8(q1));
         d[b] = max / 127.0f;
-        s[b] = d[b] * (float)_mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
+        sum0 = _mm512_reduce_add_epi32(q0);
+        sum1 = _mm512_reduce_add_epi32(q1);
+        s[b] = d[b] * (float)(sum0 + sum1);
+        sum16[2 * b] = (int16_t)sum0;
+        sum16[2 * b + 1] = (int16_t)sum1;
     }
 }
 

@@ -24,11 +24,11 @@ static int round_even(float v)
     return (int)(r - 0x1.8p23f);
 }
 
-static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s)
+static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *sum16)
 {
     for (size_t b = 0; b < k / WEIR_ACT_BLOCK; b++, x += WEIR_ACT_BLOCK, q += WEIR_ACT_BLOCK) {
         uint32_t top = 0;
-        int sum = 0;
+        int sum[2] = { 0, 0 };
         float max, inv;
 
         for (int i = 0; i < WEIR_ACT_BLOCK; i++)
@@ -39,15 +39,18 @@ static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s)
              * 127 / max to be finite: zero. */
             memset(q, 0, WEIR_ACT_BLOCK);
             d[b] = s[b] = top >= 0x7f800000 ? NAN : 0.0f;
+            sum16[2 * b] = sum16[2 * b + 1] = 0;
             continue;
         }
         inv = 127.0f / max;
         for (int i = 0; i < WEIR_ACT_BLOCK; i++) {
             q[i] = (int8_t)round_even(x[i] * inv);
-            sum += q[i];
+            sum[i / WEIR_ACT_SUM] += q[i];
         }
         d[b] = max / 127.0f;
-        s[b] = d[b] * (float)sum;
+        s[b] = d[b] * (float)(sum[0] + sum[1]);
+        sum16[2 * b] = (int16_t)sum[0];
+        sum16[2 * b + 1] = (int16_t)sum[1];
     }
 }
 

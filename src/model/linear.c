@@ -170,7 +170,7 @@ static void quantize_row(void *arg, uint32_t t, unsigned thread)
     const size_t k = j->act.k;
     (void)thread;
     j->p->kern->act_q8(j->act.f32 + t * k, k, s->act_q + t * k, s->act_d + t * (k / WEIR_ACT_BLOCK),
-                       s->act_s + t * (k / WEIR_ACT_BLOCK));
+                       s->act_s + t * (k / WEIR_ACT_BLOCK), s->act_b + t * (k / WEIR_ACT_SUM));
 }
 
 static void prepare_act(struct job *j, const struct weir_product *list, uint32_t n, const float *x, uint32_t n_tok)
@@ -190,10 +190,12 @@ static void prepare_act(struct job *j, const struct weir_product *list, uint32_t
     j->act.q = p->scratch->act_q;
     j->act.d = p->scratch->act_d;
     j->act.s = p->scratch->act_s;
+    j->act.b = p->scratch->act_b;
 }
 
 /* Lay out parts and units for the steps that belong to the products. */
-static int lay_out(struct job *j, const struct weir_product *list, uint32_t n, struct weir_err *err)
+static int lay_out(struct job *j, const struct weir_product *list, uint32_t n, uint32_t n_tok,
+                   struct weir_err *err)
 {
     struct weir_pass *p = j->p;
     for (uint32_t i = 0; i < n; i++) {
@@ -206,7 +208,8 @@ static int lay_out(struct job *j, const struct weir_product *list, uint32_t n, s
                                  p->step, (unsigned long long)row, w->name);
             const uint64_t row_bytes = st->bytes / st->n_row;
             uint32_t unit_rows = (uint32_t)weir_max_u64(UNIT_BYTES / row_bytes, 1);
-            unit_rows = (uint32_t)weir_align_up(unit_rows, 4); /* kernels like rows by four */
+            /* kernels like rows by WEIR_MUL_ROWS, for one token by four */
+            unit_rows = (uint32_t)weir_align_up(unit_rows, n_tok > 1 ? WEIR_MUL_ROWS : 4);
             const uint32_t n_unit = (st->n_row + unit_rows - 1) / unit_rows;
             struct weir_part *part = &j->parts[j->n_part++];
             part->l = list[i].l;
@@ -244,7 +247,7 @@ int weir_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n
         return record(p, list, n, err);
     struct job j = { .p = p, .parts = p->parts, .err = err };
     const uint64_t t0 = weir_now_ns();
-    int r = lay_out(&j, list, n, err);
+    int r = lay_out(&j, list, n, n_tok, err);
     if (r < 0)
         return r;
     prepare_act(&j, list, n, x, n_tok);

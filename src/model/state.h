@@ -37,6 +37,7 @@ struct weir_scratch {
     int8_t *act_q;   /* [chunk][k_max] int8 activations of the current product */
     float *act_d;    /* [chunk][k_max / 32] */
     float *act_s;    /* [chunk][k_max / 32] */
+    int16_t *act_b;  /* [chunk][k_max / 16] */
     uint8_t *row;    /* an embedding row as it is in the file */
 };
 

@@ -147,14 +147,15 @@ static void bench_thread(void *arg, unsigned thread)
 
 /* The best of a few passes over one buffer: other programs only ever make it slower. */
 static double measure_mul(enum weir_dtype d, struct weir_pool *pool, const struct weir_region *mem, const float *x,
-                          const int8_t *q, const float *scale)
+                          const int8_t *q, const float *scale, const int16_t *sum)
 {
     struct bench b = {
         .type = &weir_kernels()->type[d],
         .w = mem->base,
         .row_bytes = weir_dtype_row_bytes(weir_dtype_info(d), MUL_COLS),
         .unit_rows = 16,
-        .act = { .n_tok = 1, .k = MUL_COLS, .f32 = x, .q = q, .d = scale, .s = scale },
+        .act = { .n_tok = 1, .k = MUL_COLS, .f32 = x, .q = q, .d = scale, .s = scale,
+                 .b = sum },
     };
     b.n_unit = (uint32_t)(mem->bytes / b.row_bytes / b.unit_rows);
     uint64_t best = UINT64_MAX;
@@ -205,6 +206,7 @@ void weir_rates_mul(struct weir_machine *m, const struct weir_sched *s, struct w
 {
     static float x[MUL_COLS], scale[MUL_COLS / WEIR_ACT_BLOCK];
     static int8_t q[MUL_COLS];
+    static int16_t sum[MUL_COLS / WEIR_ACT_SUM];
     struct weir_region mem = { 0 };
     bool want[WEIR_DTYPE_COUNT] = { false };
     wanted(s, want);
@@ -224,9 +226,10 @@ void weir_rates_mul(struct weir_machine *m, const struct weir_sched *s, struct w
                 x[i] = 0.5f;
                 q[i] = 1;
                 scale[i / WEIR_ACT_BLOCK] = 0.5f;
+                sum[i / WEIR_ACT_SUM] = WEIR_ACT_SUM;
             }
         }
-        m->mul_rate[d] = measure_mul((enum weir_dtype)d, pool, &mem, x, q, scale);
+        m->mul_rate[d] = measure_mul((enum weir_dtype)d, pool, &mem, x, q, scale, sum);
         remember(key, m->mul_rate[d]);
     }
     weir_region_done(&mem);
