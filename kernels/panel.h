@@ -11,7 +11,7 @@
  * very floats that the one-token kernels use: that is half of the law of kernels.h.
  *
  * An includer defines before: WEIR_LANES; vector types lanes_u, lanes_i and lanes_f of uint32_t,
- * int32_t and float; and
+ * int32_t and float; TOKS, how many tokens a product takes at once; and
  *     quads(row, at, v)   v[j] = bytes at + 4 j .. + 3 of each row, j < 4
  *     halves(v)           the half in the low 16 bits of each lane, as floats */
 #ifndef WEIR_KERNELS_PANEL_H
@@ -21,6 +21,7 @@
 #include "kernels/tile.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* Decode the block at byte AT of each row.  w: one vector for 4 elements; d, m: one for each 32 or
  * 16 elements that have a scale; m (value = d * q + m) is left alone by types without. */
@@ -290,19 +291,108 @@ struct slab {
     lanes_f d[SLAB / 16], m[SLAB / 16];
 };
 
-/* Decode N elements from K0 on; up to a multiple of 128 there will be zeros. */
 static void decode_slab(const struct panel_form *f, const uint8_t *const *row, size_t k0, size_t n,
                         struct slab *p)
 {
-    size_t i = 0, per = (size_t)f->per_scale;
+    size_t per = (size_t)f->per_scale;
 
-    for (; i < n; i += f->elems)
+    for (size_t i = 0; i < n; i += f->elems)
         f->decode(row, (k0 + i) / f->elems * f->bytes, p->w + i / 4, p->d + i / per,
                   p->m + i / per);
-    for (; i % 128; i += 32) {
-        for (size_t j = 0; j < 8; j++)
-            p->w[i / 4 + j] = (lanes_u){ 0 };
-        p->d[i / 32] = p->m[i / 32] = (lanes_f){ 0 };
+}
+
+/* ---- the product ---- */
+
+/* Some tokens, from the first element of a slab on.  Strides are from token to token. */
+struct side {
+    const int8_t *q;
+    const float *d;
+    const float *s;       /* what minima are multiplied by, for each block of a scale */
+    const int32_t *start; /* where integer sums begin: -O * sum(q) of each block of a scale */
+    size_t q_stride, d_stride, s_stride, start_stride;
+};
+
+/* N blocks of a scale of a slab against as many tokens as the function says.  Block b feeds sum[t][b % 4] with
+ *     fma(dot product, d * dx, sum), then fma(m, s, sum) if there are minima.
+ * One-token kernels fill rows up to a multiple of four blocks with zeros, which add +0 to sums that
+ * are never -0: so here those blocks are left out. */
+typedef void multiply_fn(const struct slab *p, const struct side *x, size_t n, lanes_f (*sum)[4]);
+/* start[0..n), and up to 15 more, from the sums of 16. */
+typedef void starts_fn(const struct panel_form *f, const int16_t *b, size_t n, int32_t *start);
+
+#define PANEL_TOKS 256 /* tokens whose sums are kept while the slabs of a panel pass */
+
+/* NT tokens from T0 on against N elements of a slab that begins at element K0. */
+WEIR_INLINE void panel_tokens(const struct panel_form *f, multiply_fn *fn, starts_fn *starts,
+                              const struct slab *p, const struct weir_act *x, uint32_t t0,
+                              uint32_t nt, size_t k0, size_t n, lanes_f (*sum)[4])
+{
+    size_t k = x->k, nb = n / (size_t)f->per_scale, at = t0 * k + k0;
+    int32_t start[TOKS][SLAB / 16];
+    float s[TOKS][SLAB / 16];
+    struct side side = {
+        .q = x->q + at,
+        .d = x->d + at / WEIR_ACT_BLOCK,
+        .s = x->s + at / WEIR_ACT_BLOCK,
+        .start = start[0],
+        .q_stride = k,
+        .d_stride = k / WEIR_ACT_BLOCK,
+        .s_stride = k / WEIR_ACT_BLOCK,
+        .start_stride = SLAB / 16,
+    };
+
+    for (uint32_t t = 0; t < nt; t++) {
+        const int16_t *b = x->b + (at + t * k) / WEIR_ACT_SUM;
+        if (!f->has_min)
+            starts(f, b, nb, start[t]);
+        else if (f->per_scale == 16)
+            for (size_t i = 0; i < nb; i++)
+                s[t][i] = (float)b[i] * side.d[t * side.d_stride + i / 2];
+    }
+    if (f->has_min && f->per_scale == 16) {
+        side.s = s[0];
+        side.s_stride = SLAB / 16;
+    }
+    fn(p, &side, nb, sum);
+}
+
+/* fn[i]: for i + 1 tokens. */
+static void panel_mul(const struct panel_form *f, multiply_fn *const *fn, starts_fn *starts,
+                      WEIR_MUL_ARGS)
+{
+    size_t slab_bytes = SLAB / f->elems * f->bytes;
+    lanes_f sum[PANEL_TOKS][4];
+    struct slab p;
+
+    for (uint32_t r = 0; r < n_row; r += WEIR_LANES) {
+        uint32_t n = n_row - r < WEIR_LANES ? n_row - r : WEIR_LANES;
+        const uint8_t *row[WEIR_LANES];
+
+        for (uint32_t i = 0; i < WEIR_LANES; i++) /* lanes too many repeat the last row */
+            row[i] = (const uint8_t *)w + (r + (i < n ? i : n - 1)) * row_bytes;
+        for (uint32_t t0 = 0; t0 < x->n_tok; t0 += PANEL_TOKS) {
+            uint32_t nt = x->n_tok - t0 < PANEL_TOKS ? x->n_tok - t0 : PANEL_TOKS;
+
+            memset(sum, 0, nt * sizeof *sum);
+            for (size_t k0 = 0; k0 < x->k; k0 += SLAB) {
+                size_t nk = x->k - k0 < SLAB ? x->k - k0 : SLAB;
+                size_t next = (k0 + SLAB) / f->elems * f->bytes;
+                uint32_t t = 0;
+
+                decode_slab(f, row, k0, nk, &p);
+                for (uint32_t i = 0; i < n && next < row_bytes; i++)
+                    weir_fetch_ahead((uintptr_t)row[i] + next, (int)slab_bytes, 0);
+                /* groups of about the same size: a last one of one token would be slow */
+                for (uint32_t left = (nt + TOKS - 1) / TOKS, T; left; left--, t += T) {
+                    T = (nt - t + left - 1) / left;
+                    panel_tokens(f, fn[T - 1], starts, &p, x, t0 + t, T, k0, nk, sum + t);
+                }
+            }
+            for (uint32_t t = 0; t < nt; t++) {
+                lanes_f v = (sum[t][0] + sum[t][1]) + (sum[t][2] + sum[t][3]);
+                memcpy(y + (t0 + t) * y_stride + r, &v, n * sizeof *y);
+            }
+        }
     }
 }
 
