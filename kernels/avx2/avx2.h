@@ -5,6 +5,7 @@
 #define WEIR_KERNELS_AVX2_AVX2_H
 
 #include "kernels/kernels.h"
+#include "kernels/tile.h"
 
 #include <immintrin.h>
 
@@ -12,6 +13,10 @@ void weir_avx2_mul_q(struct weir_kernels *t);     /* mul: Q4_0 Q4_1 Q5_0 Q5_1 Q8
 void weir_avx2_mul_k(struct weir_kernels *t);     /* mul: Q2_K .. Q6_K */
 void weir_avx2_mul_float(struct weir_kernels *t); /* mul: F32 F16 BF16; mul_f32: all */
 void weir_avx2_vec(struct weir_kernels *t);       /* everything that is not a product */
+
+/* The product of a quantized type with many tokens: what `mul` does, whatever n_tok is, and fast
+ * from a few tokens and rows on. */
+void weir_avx2_panel(enum weir_dtype dtype, WEIR_MUL_ARGS);
 
 static inline float weir_sum_ps(__m256 v)
 {

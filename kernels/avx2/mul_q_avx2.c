@@ -12,18 +12,6 @@ WEIR_INLINE __m256i two_16(const uint8_t *p, const uint8_t *q)
         _mm_loadu_si128((const __m128i *)q), 1);
 }
 
-/* Four halves, STRIDE bytes apart, as floats, then four zeros. */
-WEIR_INLINE __m256 four_halves(const uint8_t *p, int stride)
-{
-    uint16_t h[4];
-
-    WEIR_UNROLL
-    for (int i = 0; i < 4; i++)
-        memcpy(&h[i], p + i * stride, 2);
-    return _mm256_zextps128_ps256(_mm_cvtph_ps(_mm_cvtsi64_si128(
-        (long long)(h[0] | (uint64_t)h[1] << 16 | (uint64_t)h[2] << 32 | (uint64_t)h[3] << 48))));
-}
-
 /* 16 in every byte whose bit of qh is set.  qh: one word for each half of the result.
  * FROM: the first of the 16 bits. */
 WEIR_INLINE __m256i bits_16(__m256i qh, int from)
@@ -38,67 +26,86 @@ WEIR_INLINE __m256i bits_16(__m256i qh, int from)
     return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8(16));
 }
 
+/* The halves at AT, BYTES apart, of four blocks of four rows, as floats by block. */
+WEIR_INLINE void halves_by_block(const uint8_t *const *w, size_t at, const int bytes, __m256 *out)
+{
+    __m128i h[ROWS], a, b;
+
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        uint16_t v[4];
+        WEIR_UNROLL
+        for (int i = 0; i < 4; i++)
+            memcpy(&v[i], w[r] + at + i * bytes, 2);
+        h[r] = _mm_cvtsi64_si128((long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 |
+                                             (uint64_t)v[3] << 48));
+    }
+    a = _mm_unpacklo_epi16(h[0], h[1]);
+    b = _mm_unpacklo_epi16(h[2], h[3]);
+    out[0] = _mm256_cvtph_ps(_mm_unpacklo_epi32(a, b));
+    out[1] = _mm256_cvtph_ps(_mm_unpackhi_epi32(a, b));
+}
+
 /* QH, QS: where qh (0: none) and the nibbles begin in a block. */
-WEIR_INLINE void decode_nibbles(const uint8_t *w, int bytes, int min, int qh, int qs,
-                                struct part32 *p)
+WEIR_INLINE void pair_nibbles(const uint8_t *w, const int h, const int bytes, const int qh,
+                              const int qs, __m256i *a, __m256i *b)
 {
     const __m256i low = _mm256_set1_epi8(15);
+    const uint8_t *p = w + 2 * h * bytes;
+    __m256i q = two_16(p + qs, p + bytes + qs);
 
-    p->d = four_halves(w, bytes);
-    if (min)
-        p->m = four_halves(w + 2, bytes);
-    WEIR_UNROLL
-    for (int i = 0; i < 2; i++, w += 2 * bytes) {
-        __m256i q = two_16(w + qs, w + bytes + qs);
-        p->a[0][i] = _mm256_and_si256(q, low);
-        p->b[0][i] = _mm256_and_si256(_mm256_srli_epi16(q, 4), low);
-        if (qh) {
-            int32_t h0, h1;
-            __m256i h;
-            memcpy(&h0, w + qh, 4);
-            memcpy(&h1, w + bytes + qh, 4);
-            h = _mm256_setr_epi32(h0, h0, h0, h0, h1, h1, h1, h1);
-            p->a[0][i] = _mm256_or_si256(p->a[0][i], bits_16(h, 0));
-            p->b[0][i] = _mm256_or_si256(p->b[0][i], bits_16(h, 16));
-        }
+    *a = _mm256_and_si256(q, low);
+    *b = _mm256_and_si256(_mm256_srli_epi16(q, 4), low);
+    if (qh) {
+        int32_t h0, h1;
+        __m256i v;
+        memcpy(&h0, p + qh, 4);
+        memcpy(&h1, p + bytes + qh, 4);
+        v = _mm256_setr_epi32(h0, h0, h0, h0, h1, h1, h1, h1);
+        *a = _mm256_or_si256(*a, bits_16(v, 0));
+        *b = _mm256_or_si256(*b, bits_16(v, 16));
     }
 }
 
-WEIR_INLINE void decode_q4_0(const uint8_t *w, struct part32 *p)
-{
-    decode_nibbles(w, sizeof(struct weir_q4_0), 0, 0, 2, p);
-}
-
-WEIR_INLINE void decode_q4_1(const uint8_t *w, struct part32 *p)
-{
-    decode_nibbles(w, sizeof(struct weir_q4_1), 1, 0, 4, p);
-}
-
-WEIR_INLINE void decode_q5_0(const uint8_t *w, struct part32 *p)
-{
-    decode_nibbles(w, sizeof(struct weir_q5_0), 0, 2, 6, p);
-}
-
-WEIR_INLINE void decode_q5_1(const uint8_t *w, struct part32 *p)
-{
-    decode_nibbles(w, sizeof(struct weir_q5_1), 1, 4, 8, p);
-}
-
-WEIR_INLINE void decode_q8_0(const uint8_t *w, struct part32 *p)
-{
-    p->d = four_halves(w, sizeof(struct weir_q8_0));
-    WEIR_UNROLL
-    for (int i = 0; i < 2; i++, w += 2 * sizeof(struct weir_q8_0)) {
-        p->a[0][i] = two_16(w + 2, w + sizeof(struct weir_q8_0) + 2);
-        p->b[0][i] = two_16(w + 18, w + sizeof(struct weir_q8_0) + 18);
+#define NIBBLES(name, has_min, qh, qs)                                                            \
+    WEIR_INLINE void scales_##name(const uint8_t *const *w, size_t at, __m256 (*d)[2],            \
+                                   __m256 (*m)[2])                                                \
+    {                                                                                             \
+        halves_by_block(w, at, sizeof(struct weir_##name), d[0]);                                 \
+        if (has_min)                                                                              \
+            halves_by_block(w, at + 2, sizeof(struct weir_##name), m[0]);                         \
+    }                                                                                             \
+    WEIR_INLINE void pair_##name(const uint8_t *w, const int c, const int h, __m256i *a,          \
+                                 __m256i *b)                                                      \
+    {                                                                                             \
+        (void)c;                                                                                  \
+        pair_nibbles(w, h, sizeof(struct weir_##name), qh, qs, a, b);                             \
     }
+NIBBLES(q4_0, 0, 0, 2)
+NIBBLES(q4_1, 1, 0, 4)
+NIBBLES(q5_0, 0, 2, 6)
+NIBBLES(q5_1, 1, 4, 8)
+
+WEIR_INLINE void scales_q8_0(const uint8_t *const *w, size_t at, __m256 (*d)[2], __m256 (*m)[2])
+{
+    (void)m;
+    halves_by_block(w, at, sizeof(struct weir_q8_0), d[0]);
 }
 
-WEIR_MUL_QUANT(q4_0, tile32, 2, 2, 4, 4 * sizeof(struct weir_q4_0), 1, 8, 0, 0)
-WEIR_MUL_QUANT(q4_1, tile32, 2, 2, 4, 4 * sizeof(struct weir_q4_1), 1, 0, 1, 0)
-WEIR_MUL_QUANT(q5_0, tile32, 2, 2, 4, 4 * sizeof(struct weir_q5_0), 1, 16, 0, 0)
-WEIR_MUL_QUANT(q5_1, tile32, 2, 2, 4, 4 * sizeof(struct weir_q5_1), 1, 0, 1, 0)
-WEIR_MUL_QUANT(q8_0, tile32, 2, 2, 4, 4 * sizeof(struct weir_q8_0), 1, 0, 0, 1)
+WEIR_INLINE void pair_q8_0(const uint8_t *w, const int c, const int h, __m256i *a, __m256i *b)
+{
+    const uint8_t *p = w + 2 * h * (int)sizeof(struct weir_q8_0);
+
+    (void)c;
+    *a = two_16(p + 2, p + sizeof(struct weir_q8_0) + 2);
+    *b = two_16(p + 18, p + sizeof(struct weir_q8_0) + 18);
+}
+
+WEIR_MUL_QUANT(Q4_0, q4_0, 4 * sizeof(struct weir_q4_0), 1, 32, 8, 0, 0)
+WEIR_MUL_QUANT(Q4_1, q4_1, 4 * sizeof(struct weir_q4_1), 1, 32, 0, 1, 0)
+WEIR_MUL_QUANT(Q5_0, q5_0, 4 * sizeof(struct weir_q5_0), 1, 32, 16, 0, 0)
+WEIR_MUL_QUANT(Q5_1, q5_1, 4 * sizeof(struct weir_q5_1), 1, 32, 0, 1, 0)
+WEIR_MUL_QUANT(Q8_0, q8_0, 4 * sizeof(struct weir_q8_0), 1, 32, 0, 0, 1)
 
 void weir_avx2_mul_q(struct weir_kernels *t)
 {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Products of quantized weights with int8 activations, AVX2.
+ * Products of quantized weights with the int8 activations of one token, AVX2.
  *
- * Built like avx512/quant.h: a type says how its bytes become unsigned bytes, scales and minima;
- * two tiles do the rest.  vpmaddubsw adds two products of unsigned and signed bytes in 16 bits,
- * with saturation, so each sum says why it fits: |x| <= 127, and weights are at most 63 except in
- * Q8_0, whose sign is moved to x: 2 * 128 * 127 = 32512. */
+ * Built like avx512/quant.h, with the same order of float operations: four rows at a time, a quad
+ * is four blocks of a scale, block b feeds sum b % 4, dot product before minimum, and the result is
+ * (s0 + s1) + (s2 + s3).  A quad fills two registers: lane 4 i + r of h is block 2 h + i of row r.
+ *
+ * vpmaddubsw adds two products of unsigned and signed bytes in 16 bits, with saturation, so each
+ * sum says why it fits: |x| <= 127, and weights are at most 63 except in Q8_0, whose sign is moved
+ * to x: 2 * 128 * 127 = 32512. */
 #ifndef WEIR_KERNELS_AVX2_QUANT2_H
 #define WEIR_KERNELS_AVX2_QUANT2_H
 
@@ -13,31 +16,28 @@
 #include "kernels/blocks.h"
 #include "kernels/tile.h"
 
+#include <stddef.h>
 #include <string.h>
 
-/* A step of one or two units of 128 elements = 4 blocks of 32.  The halves of a[u][i] hold the
- * first 16 bytes of blocks 2 i and 2 i + 1 of unit u, those of b[u][i] the other 16.
- * d, m: scales and minima of the 4 or 8 blocks, then zeros; m is not used of types without. */
-struct part32 {
-    __m256i a[2][2], b[2][2];
-    __m256 d, m;
-};
-/* P from one step of bytes. */
-typedef void decode32_fn(const uint8_t *w, struct part32 *p);
+#define ROWS 4
+/* For fewer tokens than this, or no more rows than four, each token comes alone. */
+#define MANY 3
 
-/* 256 elements in order: bytes, and for each 16 of them a scale and a minimum. */
-struct part16 {
-    __m256i w[8];
-    __m256 d[2], m[2];
-};
-typedef void decode16_fn(const uint8_t *w, struct part16 *p);
+/* Scales and minima of the quads of a step, [quad][h]; m: value = d * q + m, and not used of types
+ * without. */
+typedef void scales_fn(const uint8_t *const *w, size_t at, __m256 (*d)[2], __m256 (*m)[2]);
+/* The bytes of half H of quad C of the step at AT of row W: two blocks.  32 to a scale: half i of
+ * a holds the first 16 bytes of block 2 h + i and half i of b the others.  16 to a scale: half i of
+ * a is the block. */
+typedef void pair_fn(const uint8_t *w, const int c, const int h, __m256i *a, __m256i *b);
 
-/* What a tile must know of a type, all constant. */
+/* What a product must know of a type, all constant. */
 struct form {
-    int bytes;     /* of one step: 128 * units elements (tile32) or 256 (tile16) */
-    int units;     /* tile32: 1, or 2 for types with blocks of 256 */
+    int bytes;     /* of a step */
+    int quads;     /* of a step */
+    int per_scale; /* 32 or 16 elements share a scale */
     int offset;    /* O: value = d * (q - O) */
-    int min;       /* 1: value = d * q + m, -1: value = d * q - m, 0: no minimum */
+    int has_min;
     int is_signed; /* the bytes are signed; no offset then */
 };
 
@@ -48,23 +48,73 @@ WEIR_INLINE void split_64(__m256i x0, __m256i x1, __m256i *a, __m256i *b)
     *b = _mm256_permute2x128_si256(x0, x1, 0x31);
 }
 
-/* Elements 2 * I and 2 * I + 1 of V, each four times. */
-WEIR_INLINE __m256 spread2(__m256 v, int i)
+/* Elements 2 H and 2 H + 1 of V, each four times. */
+WEIR_INLINE __m256 each_4(__m128 v, const int h)
 {
-    int e = 2 * i;
+    int e = 2 * h;
     return _mm256_permutevar8x32_ps(
-        v, _mm256_setr_epi32(e, e, e, e, e + 1, e + 1, e + 1, e + 1));
+        _mm256_castps128_ps256(v), _mm256_setr_epi32(e, e, e, e, e + 1, e + 1, e + 1, e + 1));
 }
 
-/* One float for each block of a step. */
-WEIR_INLINE __m256 load_blocks(const struct form f, const float *p)
+/* 16 bytes at AT of each row: v[j] = word j of the rows. */
+WEIR_INLINE void words_4(const uint8_t *const *w, size_t at, __m128i *v)
 {
-    return f.units == 2 ? _mm256_loadu_ps(p) : _mm256_zextps128_ps256(_mm_loadu_ps(p));
+    __m128i a, b, c, d;
+
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++)
+        v[r] = _mm_loadu_si128((const __m128i *)(w[r] + at));
+    a = _mm_unpacklo_epi32(v[0], v[1]);
+    b = _mm_unpackhi_epi32(v[0], v[1]);
+    c = _mm_unpacklo_epi32(v[2], v[3]);
+    d = _mm_unpackhi_epi32(v[2], v[3]);
+    v[0] = _mm_unpacklo_epi64(a, c);
+    v[1] = _mm_unpackhi_epi64(a, c);
+    v[2] = _mm_unpacklo_epi64(b, d);
+    v[3] = _mm_unpackhi_epi64(b, d);
 }
 
-/* Eight sums of 8 products; C is what OFFSET takes off, in 16 bits. */
-WEIR_INLINE __m256i dot_64(const struct form f, __m256i a, __m256i b, __m256i xa, __m256i xb,
-                           __m256i c)
+/* Byte i of word r, as byte 4 i + r. */
+WEIR_INLINE __m128i by_block(__m128i v)
+{
+    return _mm_shuffle_epi8(
+        v, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+}
+
+/* The same bits of each byte. */
+WEIR_INLINE __m128i mask_bytes(__m128i v, const int mask)
+{
+    return _mm_and_si128(v, _mm_set1_epi8((char)mask));
+}
+
+/* The halves in bytes B and B + 1 of each word, as floats, two times over. */
+WEIR_INLINE __m256 halves_4(__m128i v, const int b)
+{
+    char b0 = (char)b, b1 = (char)(b + 1);
+    const __m128i pick =
+        _mm_setr_epi8(b0, b1, (char)(b0 + 4), (char)(b1 + 4), (char)(b0 + 8), (char)(b1 + 8),
+                      (char)(b0 + 12), (char)(b1 + 12), -1, -1, -1, -1, -1, -1, -1, -1);
+    __m128 f = _mm_cvtph_ps(_mm_shuffle_epi8(v, pick));
+    return _mm256_set_m128(f, f);
+}
+
+/* 16 bytes times D. */
+WEIR_INLINE void ubytes_times(__m128i v, __m256 d, __m256 *out)
+{
+    out[0] = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(v)), d);
+    out[1] = _mm256_mul_ps(
+        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(v, v))), d);
+}
+
+WEIR_INLINE void sbytes_times(__m128i v, __m256 d, __m256 *out)
+{
+    out[0] = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(v)), d);
+    out[1] = _mm256_mul_ps(
+        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(v, v))), d);
+}
+
+/* Eight sums of 8 products (4 when there are 16 to a scale). */
+WEIR_INLINE __m256i dot_2(const struct form f, __m256i a, __m256i b, __m256i xa, __m256i xb)
 {
     const __m256i one = _mm256_set1_epi16(1);
 
@@ -73,195 +123,146 @@ WEIR_INLINE __m256i dot_64(const struct form f, __m256i a, __m256i b, __m256i xa
         __m256i pb = _mm256_maddubs_epi16(_mm256_abs_epi8(b), _mm256_sign_epi8(xb, b));
         return _mm256_add_epi32(_mm256_madd_epi16(pa, one), _mm256_madd_epi16(pb, one));
     }
-    /* weights of 5 bits: 4 * 31 * 127 = 15748 */
-    a = _mm256_add_epi16(_mm256_maddubs_epi16(a, xa), _mm256_maddubs_epi16(b, xb));
-    return _mm256_madd_epi16(f.offset ? _mm256_sub_epi16(a, c) : a, one);
+    a = _mm256_maddubs_epi16(a, xa); /* weights of 6 bits: 2 * 63 * 127 = 16002 */
+    if (f.per_scale == 32) /* of 5 bits: 4 * 31 * 127 = 15748 */
+        a = _mm256_add_epi16(a, _mm256_maddubs_epi16(b, xb));
+    return _mm256_madd_epi16(a, one);
 }
 
-/* One step of R rows against T tokens.  XQ, XD, XS: the activations of the first token. */
-WEIR_INLINE void step32(const struct form f, decode32_fn *decode, const int R, const int T,
-                        const uint8_t *w, size_t row_bytes, const int8_t *xq, const float *xd,
-                        const float *xs, size_t k, __m256 acc[][WEIR_TILE_TOKS])
+/* Four sums in each half i of s[r] become one, in lane 4 i + r. */
+WEIR_INLINE __m256i add_up(const __m256i *s)
 {
-    struct part32 p[WEIR_TILE_ROWS];
+    __m256i a = _mm256_add_epi32(_mm256_unpacklo_epi32(s[0], s[1]),
+                                 _mm256_unpackhi_epi32(s[0], s[1]));
+    __m256i b = _mm256_add_epi32(_mm256_unpacklo_epi32(s[2], s[3]),
+                                 _mm256_unpackhi_epi32(s[2], s[3]));
+    return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
 
+/* One step.  XQ, XD, XS, XB: the activations that it meets. */
+WEIR_INLINE void step(const struct form f, scales_fn *scales, pair_fn *pair,
+                      const uint8_t *const *w, size_t at, const int8_t *xq, const float *xd,
+                      const float *xs, const int16_t *xb, __m256 *acc)
+{
+    __m256 d[4][2], m[4][2];
+
+    scales(w, at, d, m);
     WEIR_UNROLL
-    for (int r = 0; r < R; r++)
-        decode(w + r * row_bytes, &p[r]);
-    WEIR_UNROLL
-    for (int t = 0; t < T; t++) {
-        size_t block = t * (k / WEIR_ACT_BLOCK);
-        __m256 dx = load_blocks(f, xd + block), d[WEIR_TILE_ROWS];
+    for (int c = 0; c < f.quads; c++) {
+        __m128i sum = _mm_setzero_si128(); /* of the 4 blocks, times -O */
+        __m128 dx, xm = _mm_setzero_ps();
 
-        WEIR_UNROLL
-        for (int r = 0; r < R; r++)
-            d[r] = _mm256_mul_ps(p[r].d, dx);
-        WEIR_UNROLL
-        for (int i = 0; i < 2 * f.units; i++) {
-            const __m256i *q = (const __m256i *)(xq + t * k + 64 * i);
-            __m256i xa, xb, c = _mm256_setzero_si256();
-
-            split_64(_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1), &xa, &xb);
-            if (f.offset) {
-                __m256i o = _mm256_set1_epi8((char)f.offset);
-                c = _mm256_add_epi16(_mm256_maddubs_epi16(o, xa), _mm256_maddubs_epi16(o, xb));
-            }
-            WEIR_UNROLL
-            for (int r = 0; r < R; r++) {
-                __m256i s = dot_64(f, p[r].a[i / 2][i % 2], p[r].b[i / 2][i % 2], xa, xb, c);
-                acc[r][t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s), spread2(d[r], i), acc[r][t]);
-            }
+        if (f.per_scale == 32) {
+            if (f.offset)
+                sum = _mm_madd_epi16(_mm_loadu_si128((const __m128i *)(xb + 8 * c)),
+                                     _mm_set1_epi16((short)-f.offset));
+            dx = _mm_loadu_ps(xd + 4 * c);
+            if (f.has_min)
+                xm = _mm_loadu_ps(xs + 4 * c);
+        } else {
+            sum = _mm_cvtepi16_epi32(_mm_loadl_epi64((const __m128i *)(xb + 4 * c)));
+            if (f.offset)
+                sum = _mm_mullo_epi32(sum, _mm_set1_epi32(-f.offset));
+            dx = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(xd + 2 * c)));
+            dx = _mm_unpacklo_ps(dx, dx);
+            if (f.has_min)
+                xm = _mm_mul_ps(_mm_cvtepi32_ps(sum), dx);
         }
-        if (f.min) {
-            __m256 s = load_blocks(f, xs + block);
+        WEIR_UNROLL
+        for (int h = 0; h < 2; h++) {
+            __m256i xa, xb2 = _mm256_setzero_si256(), s[ROWS], dot;
+            const __m256i *q = (const __m256i *)(xq + 4 * f.per_scale * c + 2 * f.per_scale * h);
+
+            xa = _mm256_loadu_si256(q);
+            if (f.per_scale == 32)
+                split_64(xa, _mm256_loadu_si256(q + 1), &xa, &xb2);
             WEIR_UNROLL
-            for (int r = 0; r < R; r++)
-                acc[r][t] = f.min > 0 ? _mm256_fmadd_ps(p[r].m, s, acc[r][t]) :
-                                        _mm256_fnmadd_ps(p[r].m, s, acc[r][t]);
+            for (int r = 0; r < ROWS; r++) {
+                __m256i a, b = _mm256_setzero_si256();
+                pair(w[r] + at, c, h, &a, &b);
+                s[r] = dot_2(f, a, b, xa, xb2);
+            }
+            dot = add_up(s);
+            if (f.offset)
+                dot = _mm256_add_epi32(
+                    dot, _mm256_castps_si256(each_4(_mm_castsi128_ps(sum), h)));
+            acc[h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot),
+                                     _mm256_mul_ps(d[c][h], each_4(dx, h)), acc[h]);
+            if (f.has_min)
+                acc[h] = _mm256_fmadd_ps(m[c][h], each_4(xm, h), acc[h]);
         }
     }
 }
 
 /* The last 1 to 3 blocks of rows whose length is not a multiple of 128: the same step on copies
  * that are filled up with zeros, because nothing may be read past the end of a row. */
-WEIR_INLINE void rest32(const struct form f, decode32_fn *decode, const int R, const int T,
-                        const uint8_t *w, size_t row_bytes, const int8_t *xq, const float *xd,
-                        const float *xs, size_t k, size_t n, __m256 acc[][WEIR_TILE_TOKS])
+WEIR_INLINE void rest(const struct form f, scales_fn *scales, pair_fn *pair,
+                      const uint8_t *const *w, size_t at, const int8_t *xq, const float *xd,
+                      const float *xs, const int16_t *xb, size_t n, __m256 *acc)
 {
-    uint8_t wz[WEIR_TILE_ROWS][144] = { { 0 } };
-    int8_t qz[WEIR_TILE_TOKS][128] = { { 0 } };
-    float dz[WEIR_TILE_TOKS * 4] = { 0 }, sz[WEIR_TILE_TOKS * 4] = { 0 };
+    uint8_t wz[ROWS][144] = { { 0 } };
+    const uint8_t *wp[ROWS] = { wz[0], wz[1], wz[2], wz[3] };
+    int8_t qz[128] = { 0 };
+    float dz[4] = { 0 }, sz[4] = { 0 };
+    int16_t bz[8] = { 0 };
     size_t nb = n / WEIR_ACT_BLOCK;
 
-    for (int r = 0; r < R; r++)
-        memcpy(wz[r], w + r * row_bytes, nb * (size_t)f.bytes / 4);
-    for (int t = 0; t < T; t++) {
-        memcpy(qz[t], xq + t * k, n);
-        memcpy(dz + 4 * t, xd + t * (k / WEIR_ACT_BLOCK), nb * sizeof *dz);
-        if (f.min)
-            memcpy(sz + 4 * t, xs + t * (k / WEIR_ACT_BLOCK), nb * sizeof *sz);
-    }
-    step32(f, decode, R, T, wz[0], sizeof wz[0], qz[0], dz, sz, 128, acc);
+    for (int r = 0; r < ROWS; r++)
+        memcpy(wz[r], w[r] + at, nb * (size_t)f.bytes / 4);
+    memcpy(qz, xq, n);
+    memcpy(dz, xd, nb * sizeof *dz);
+    memcpy(sz, xs, nb * sizeof *sz);
+    memcpy(bz, xb, 2 * nb * sizeof *bz);
+    step(f, scales, pair, wp, 0, qz, dz, sz, bz, acc);
 }
 
-WEIR_INLINE void tile32(const struct form f, decode32_fn *decode, const int R, const int T,
-                        const uint8_t *w, size_t row_bytes, const struct weir_act *x, uint32_t t0,
-                        float *y, size_t y_stride)
+/* N rows, 1 to 4, of one token.  Rows that are not there repeat the last one. */
+WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, pair_fn *pair,
+                           const uint8_t *w0, size_t row_bytes, uint32_t n,
+                           const struct weir_act *x, uint32_t t, float *y)
 {
-    __m256 acc[WEIR_TILE_ROWS][WEIR_TILE_TOKS];
-    uintptr_t next = (uintptr_t)w + R * row_bytes;
-    int near = R * row_bytes <= WEIR_NEAR_BYTES;
-    size_t k = x->k, i = 0, step = 128 * (size_t)f.units;
-    const int8_t *xq = x->q + t0 * k;
-    const float *xd = x->d + t0 * (k / WEIR_ACT_BLOCK), *xs = x->s + t0 * (k / WEIR_ACT_BLOCK);
+    const uint8_t *w[ROWS] = { w0, w0 + (n > 1 ? 1 : 0) * row_bytes,
+                               w0 + (n > 2 ? 2 : n - 1) * row_bytes,
+                               w0 + (n - 1) * row_bytes };
+    uintptr_t next = (uintptr_t)w0 + ROWS * row_bytes;
+    int near = ROWS * row_bytes <= WEIR_NEAR_BYTES;
+    size_t k = x->k, i = 0, at = 0, elems = 4 * (size_t)(f.quads * f.per_scale);
+    const int8_t *xq = x->q + t * k;
+    const float *xd = x->d + t * (k / WEIR_ACT_BLOCK), *xs = x->s + t * (k / WEIR_ACT_BLOCK);
+    const int16_t *xb = x->b + t * (k / WEIR_ACT_SUM);
+    __m256 acc[2] = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+    float v[ROWS];
 
-    WEIR_UNROLL
-    for (int r = 0; r < R; r++) {
-        WEIR_UNROLL
-        for (int t = 0; t < T; t++)
-            acc[r][t] = _mm256_setzero_ps();
+    for (; i + elems <= k; i += elems, at += (size_t)f.bytes) {
+        next = weir_fetch_ahead(next, ROWS * f.bytes, near);
+        step(f, scales, pair, w, at, xq + i, xd + i / WEIR_ACT_BLOCK, xs + i / WEIR_ACT_BLOCK,
+             xb + i / WEIR_ACT_SUM, acc);
     }
-    for (; i + step <= k; i += step, w += f.bytes) {
-        if (T == 1)
-            next = weir_fetch_ahead(next, R * f.bytes, near);
-        step32(f, decode, R, T, w, row_bytes, xq + i, xd + i / WEIR_ACT_BLOCK,
-               xs + i / WEIR_ACT_BLOCK, k, acc);
-    }
-    if (f.units == 1 && i < k)
-        rest32(f, decode, R, T, w, row_bytes, xq + i, xd + i / WEIR_ACT_BLOCK,
-               xs + i / WEIR_ACT_BLOCK, k, k - i, acc);
-    WEIR_UNROLL
-    for (int r = 0; r < R; r++) {
-        WEIR_UNROLL
-        for (int t = 0; t < T; t++)
-            y[t * y_stride + r] = weir_sum_ps(acc[r][t]);
-    }
+    if (elems == 128 && i < k)
+        rest(f, scales, pair, w, at, xq + i, xd + i / WEIR_ACT_BLOCK, xs + i / WEIR_ACT_BLOCK,
+             xb + i / WEIR_ACT_SUM, k - i, acc);
+    _mm_storeu_ps(v, _mm_add_ps(_mm_add_ps(_mm256_castps256_ps128(acc[0]),
+                                           _mm256_extractf128_ps(acc[0], 1)),
+                                _mm_add_ps(_mm256_castps256_ps128(acc[1]),
+                                           _mm256_extractf128_ps(acc[1], 1))));
+    memcpy(y, v, n * sizeof *y);
 }
 
-/* Eight sums of 4 products of bytes: weights are at most 63, 2 * 63 * 127 = 16002. */
-WEIR_INLINE __m256i dot_32(__m256i w, __m256i x)
-{
-    return _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1));
-}
-
-WEIR_INLINE void tile16(const struct form f, decode16_fn *decode, const int R, const int T,
-                        const uint8_t *w, size_t row_bytes, const struct weir_act *x, uint32_t t0,
-                        float *y, size_t y_stride)
-{
-    const __m256i pairs = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
-    __m256 acc[WEIR_TILE_ROWS][WEIR_TILE_TOKS];
-    uintptr_t next = (uintptr_t)w + R * row_bytes;
-    int near = R * row_bytes <= WEIR_NEAR_BYTES;
-    size_t k = x->k;
-
-    WEIR_UNROLL
-    for (int r = 0; r < R; r++) {
-        WEIR_UNROLL
-        for (int t = 0; t < T; t++)
-            acc[r][t] = _mm256_setzero_ps();
-    }
-    for (size_t i = 0; i < k; i += 256, w += f.bytes) {
-        struct part16 p[WEIR_TILE_ROWS];
-
-        if (T == 1)
-            next = weir_fetch_ahead(next, R * f.bytes, near);
-        WEIR_UNROLL
-        for (int r = 0; r < R; r++)
-            decode(w + r * row_bytes, &p[r]);
-        WEIR_UNROLL
-        for (int h = 0; h < 2; h++) {
-            WEIR_UNROLL
-            for (int t = 0; t < T; t++) {
-                size_t at = (t0 + t) * k + i + 128 * h;
-                const __m256i *q = (const __m256i *)(x->q + at);
-                __m256 dx = _mm256_zextps128_ps256(_mm_loadu_ps(x->d + at / WEIR_ACT_BLOCK));
-
-                dx = _mm256_permutevar8x32_ps(dx, pairs);
-                WEIR_UNROLL
-                for (int c = 0; c < 4; c++) {
-                    __m256i xc = _mm256_loadu_si256(q + c), o = _mm256_setzero_si256(), ones = o;
-
-                    if (f.offset)
-                        o = dot_32(_mm256_set1_epi8((char)f.offset), xc);
-                    if (f.min)
-                        ones = dot_32(_mm256_set1_epi8(1), xc);
-                    WEIR_UNROLL
-                    for (int r = 0; r < R; r++) {
-                        __m256i s = dot_32(p[r].w[4 * h + c], xc);
-                        __m256 d = spread2(_mm256_mul_ps(p[r].d[h], dx), c);
-
-                        if (f.offset)
-                            s = _mm256_sub_epi32(s, o);
-                        acc[r][t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(s), d, acc[r][t]);
-                        if (f.min) {
-                            d = spread2(_mm256_mul_ps(p[r].m[h], dx), c);
-                            acc[r][t] = _mm256_fnmadd_ps(_mm256_cvtepi32_ps(ones), d, acc[r][t]);
-                        }
-                    }
-                }
-            }
-        }
-    }
-    WEIR_UNROLL
-    for (int r = 0; r < R; r++) {
-        WEIR_UNROLL
-        for (int t = 0; t < T; t++)
-            y[t * y_stride + r] = weir_sum_ps(acc[r][t]);
-    }
-}
-
-/* Define mul_NAME from decode_NAME and a struct form. */
-#define WEIR_MUL_QUANT(name, tile, ALONE, R, T, ...)                                              \
-    WEIR_INLINE void tile_##name(const int r, const int t, const uint8_t *w, size_t row_bytes,    \
-                                 const struct weir_act *x, uint32_t t0, float *y,                 \
-                                 size_t y_stride)                                                 \
-    {                                                                                             \
-        const struct form f = { __VA_ARGS__ };                                                    \
-        tile(f, decode_##name, r, t, w, row_bytes, x, t0, y, y_stride);                           \
-    }                                                                                             \
+/* Define mul_NAME from scales_NAME, pair_NAME and a struct form. */
+#define WEIR_MUL_QUANT(ID, name, ...)                                                             \
     static void mul_##name(WEIR_MUL_ARGS)                                                         \
     {                                                                                             \
-        WEIR_TILES(tile_##name, ALONE, R, T);                                                     \
+        const struct form f = { __VA_ARGS__ };                                                    \
+                                                                                                  \
+        if (x->n_tok >= MANY && n_row > ROWS) {                                                   \
+            weir_avx2_panel(WEIR_DTYPE_##ID, w, row_bytes, n_row, x, y, y_stride);                \
+            return;                                                                               \
+        }                                                                                         \
+        for (uint32_t t = 0; t < x->n_tok; t++)                                                   \
+            for (uint32_t r = 0; r < n_row; r += ROWS)                                            \
+                four_rows(f, scales_##name, pair_##name, (const uint8_t *)w + r * row_bytes,      \
+                          row_bytes, n_row - r < ROWS ? n_row - r : ROWS, x, t,                   \
+                          y + t * y_stride + r);                                                  \
     }
 
 #endif
