@@ -30,7 +30,7 @@ enum weir_isa { WEIR_ISA_SCALAR, WEIR_ISA_AVX2, WEIR_ISA_AVX512, WEIR_ISA_COUNT 
  * for 16.  q, d, s and b are NULL when kind is WEIR_ACT_F32; f32 is always there.
  * No pointer is assumed to be aligned beyond its own element. */
 #define WEIR_ACT_BLOCK 32
-#define WEIR_ACT_SUM 16
+#define WEIR_ACT_SUM   16
 enum weir_act_kind { WEIR_ACT_F32, WEIR_ACT_Q8 };
 
 struct weir_act {
@@ -72,7 +72,7 @@ struct weir_kernels {
     float (*dot_f16)(const uint16_t *a, const float *b, size_t n);    /* a (IEEE half) . b */
     void (*axpy_f32)(float *y, float a, const float *x, size_t n);    /* y += a * x */
     void (*axpy_f16)(float *y, float a, const uint16_t *x, size_t n); /* y += a * x (half) */
-    void (*f32_to_f16)(const float *x, uint16_t *y, size_t n); /* round to nearest even */
+    void (*f32_to_f16)(const float *x, uint16_t *y, size_t n);        /* round to nearest even */
 
     /* y[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]; y may be x.  (RMSNorm, arXiv:1910.07467) */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
@@ -87,7 +87,8 @@ struct weir_kernels {
  * variable WEIR_CPU=scalar|avx2|avx512.  Set once at the first call; any thread; never NULL. */
 const struct weir_kernels *weir_kernels(void);
 
-/* The table of one instruction set, or NULL when it is not built or the CPU lacks it.  For tests. */
+/* The table of one instruction set, or NULL when it is not built or the CPU lacks it.  For tests.
+ */
 const struct weir_kernels *weir_kernels_get(enum weir_isa isa);
 
 /* Can rows of DTYPE be multiplied?  (Weights of any other type are refused when a model opens.) */
@@ -101,10 +102,13 @@ void weir_kernels_init_avx512(struct weir_kernels *t);
 /* IEEE half and bfloat16 to float, one value.  Static inline in every file that wants them. */
 static inline float weir_bf16_to_f32(uint16_t h)
 {
-    union { uint32_t u; float f; } v = { .u = (uint32_t)h << 16 };
+    union {
+        uint32_t u;
+        float f;
+    } v = { .u = (uint32_t)h << 16 };
     return v.f;
 }
-float weir_f16_to_f32(uint16_t h);    /* exact, denormals and infinities too */
-uint16_t weir_f32_to_f16(float f);    /* nearest even; overflow becomes infinity */
+float weir_f16_to_f32(uint16_t h); /* exact, denormals and infinities too */
+uint16_t weir_f32_to_f16(float f); /* nearest even; overflow becomes infinity */
 
 #endif

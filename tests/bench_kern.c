@@ -4,9 +4,9 @@
  *
  * Column "cold": one token, weights in a buffer far larger than the caches (BENCH_MIB, 128), GB/s
  * of weight bytes, and the ratio to a plain read of the same buffer.  Runs of the two alternate and
- * medians are shown, because machines are shared.  Columns n=1, 8, 64, 256: weights that fit in L2, as
- * tokens * bytes / time: how many GB/s of weights one token at a time would have to stream to be as
- * fast. */
+ * medians are shown, because machines are shared.  Columns n=1, 8, 64, 256: weights that fit in L2,
+ * as tokens * bytes / time: how many GB/s of weights one token at a time would have to stream to be
+ * as fast. */
 #include "config.h"
 #include "kernels/kernels.h"
 
@@ -17,9 +17,9 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#define K 4096
+#define K       4096
 #define MAX_TOK 256
-#define RUNS 7
+#define RUNS    7
 
 static double now(void)
 {
@@ -117,7 +117,8 @@ static void bench(const char *isa, enum weir_dtype dtype, weir_mul_fn *mul, cons
         cold[i] = time_mul(mul, w, row_bytes, n_row, 1);
         ratio[i] = read[i] / cold[i];
     }
-    printf("%-7s %-5s  read %5.1f  cold %5.1f  ratio %.2f   n=1 %6.1f  n=8 %6.1f  n=64 %6.1f  n=256 %6.1f\n",
+    printf("%-7s %-5s  read %5.1f  cold %5.1f  ratio %.2f   n=1 %6.1f  n=8 %6.1f  n=64 %6.1f  "
+           "n=256 %6.1f\n",
            isa, weir_dtype_info(dtype)->name, gb / median(read, RUNS), gb / median(cold, RUNS),
            median(ratio, RUNS), warm(mul, w, row_bytes, 1), warm(mul, w, row_bytes, 8),
            warm(mul, w, row_bytes, 64), warm(mul, w, row_bytes, 256));

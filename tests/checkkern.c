@@ -29,11 +29,11 @@
 /* Most checks are of a few rows and tokens; the law is also held over enough of both to fill panels
  * (kernels/panel.h) and leave something over. */
 #define FEW_ROWS 5
-#define FEW_TOK 9
+#define FEW_TOK  9
 #define MAX_ROWS 33
-#define MAX_TOK 65
-#define MAX_K 4096
-#define GUARD 12345.0f
+#define MAX_TOK  65
+#define MAX_K    4096
+#define GUARD    12345.0f
 
 static uint64_t seed = 88172645463325252u;
 
@@ -43,10 +43,7 @@ static uint32_t rnd(void)
     return (uint32_t)(seed >> 16);
 }
 
-static float rnd_float(void)
-{
-    return (float)(rnd() & 0xffff) / 32768.0f - 1.0f;
-}
+static float rnd_float(void) { return (float)(rnd() & 0xffff) / 32768.0f - 1.0f; }
 
 /* ---- memory that ends at an unreadable page ---- */
 
@@ -59,8 +56,8 @@ static struct edge edge_new(size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     struct edge e = { NULL, (bytes + page - 1) / page * page };
-    void *p = mmap(NULL, e.bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                   0);
+    void *p =
+        mmap(NULL, e.bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (p == MAP_FAILED || mprotect((uint8_t *)p + e.bytes, page, PROT_NONE)) {
         perror("mmap");
@@ -71,10 +68,7 @@ static struct edge edge_new(size_t bytes)
 }
 
 /* The last BYTES before the page. */
-static void *edge_end(const struct edge *e, size_t bytes)
-{
-    return e->base + e->bytes - bytes;
-}
+static void *edge_end(const struct edge *e, size_t bytes) { return e->base + e->bytes - bytes; }
 
 static struct edge edge_w, edge_x, edge_q, edge_d, edge_s, edge_b, edge_tmp, edge_tmp2;
 
@@ -85,12 +79,14 @@ static const char *const fill_name[] = { "random", "all bits set", "all zero", "
                                          "denormal scales" };
 
 /* Halves at these offsets of a block are scales. */
-static const struct { int dtype, n, at[2]; } scale_at[] = {
-    { WEIR_DTYPE_Q4_0, 1, { 0 } },       { WEIR_DTYPE_Q4_1, 2, { 0, 2 } },
-    { WEIR_DTYPE_Q5_0, 1, { 0 } },       { WEIR_DTYPE_Q5_1, 2, { 0, 2 } },
-    { WEIR_DTYPE_Q8_0, 1, { 0 } },       { WEIR_DTYPE_Q2_K, 2, { 80, 82 } },
-    { WEIR_DTYPE_Q3_K, 1, { 108 } },     { WEIR_DTYPE_Q4_K, 2, { 0, 2 } },
-    { WEIR_DTYPE_Q5_K, 2, { 0, 2 } },    { WEIR_DTYPE_Q6_K, 1, { 208 } },
+static const struct {
+    int dtype, n, at[2];
+} scale_at[] = {
+    { WEIR_DTYPE_Q4_0, 1, { 0 } },    { WEIR_DTYPE_Q4_1, 2, { 0, 2 } },
+    { WEIR_DTYPE_Q5_0, 1, { 0 } },    { WEIR_DTYPE_Q5_1, 2, { 0, 2 } },
+    { WEIR_DTYPE_Q8_0, 1, { 0 } },    { WEIR_DTYPE_Q2_K, 2, { 80, 82 } },
+    { WEIR_DTYPE_Q3_K, 1, { 108 } },  { WEIR_DTYPE_Q4_K, 2, { 0, 2 } },
+    { WEIR_DTYPE_Q5_K, 2, { 0, 2 } }, { WEIR_DTYPE_Q6_K, 1, { 208 } },
 };
 
 /* A half for FILL; ALL_ONES would be NaN, so it gets an ordinary one. */
@@ -203,8 +199,13 @@ static void job_make(struct job *j, enum weir_dtype dtype, size_t k, enum fill f
         x[i] = extreme_x ? (extreme_x == 2 && rnd() & 1 ? -1.0f : 1.0f) : rnd_float();
     if (quant)
         s->act_q8(x, n, q, d, xs, xb);
-    j->x = (struct weir_act){ n_tok, (uint32_t)k, x, quant ? q : NULL, quant ? d : NULL,
-                              quant ? xs : NULL, quant ? xb : NULL };
+    j->x = (struct weir_act){ n_tok,
+                              (uint32_t)k,
+                              x,
+                              quant ? q : NULL,
+                              quant ? d : NULL,
+                              quant ? xs : NULL,
+                              quant ? xb : NULL };
     for (uint32_t r = 0; r < n_row; r++) {
         s->type[dtype].dequant(w + (size_t)r * j->row_bytes, v, k);
         magnitudes(dtype, w + (size_t)r * j->row_bytes, k, mag);
@@ -387,7 +388,10 @@ static size_t slurp(const char *dir, const char *name, const char *ext, void *bu
 
 static void check_golden(const struct weir_kernels *kn)
 {
-    static const struct { const char *file; enum weir_dtype dtype; } v[] = {
+    static const struct {
+        const char *file;
+        enum weir_dtype dtype;
+    } v[] = {
         { "f16", WEIR_DTYPE_F16 },   { "bf16", WEIR_DTYPE_BF16 }, { "q4_0", WEIR_DTYPE_Q4_0 },
         { "q4_1", WEIR_DTYPE_Q4_1 }, { "q5_0", WEIR_DTYPE_Q5_0 }, { "q5_1", WEIR_DTYPE_Q5_1 },
         { "q8_0", WEIR_DTYPE_Q8_0 }, { "q2_K", WEIR_DTYPE_Q2_K }, { "q3_K", WEIR_DTYPE_Q3_K },
@@ -473,8 +477,8 @@ static void check_act_q8(const struct weir_kernels *kn)
                 sums &= want16[i] == 0;
             for (size_t b = 0; b < k / 32; b++) {
                 int bad = isnan(d[0][b]);
-                same &= bad ? isnan(d[1][b]) && isnan(sum[1][b]) :
-                              d[0][b] == d[1][b] && sum[0][b] == sum[1][b];
+                same &= bad ? isnan(d[1][b]) && isnan(sum[1][b])
+                            : d[0][b] == d[1][b] && sum[0][b] == sum[1][b];
                 for (size_t i = 32 * b; !bad && i < 32 * b + 32; i++)
                     close &= fabs((double)x[i] - (double)d[1][b] * q[i]) <=
                              0.50001 * (double)d[1][b] + 0x1p-100;
@@ -519,8 +523,8 @@ static void check_dots(const struct weir_kernels *kn)
         memcpy(y, b, 4 * n);
         kn->axpy_f16(y, 0.7f, h, n);
         for (size_t j = 0; j < n; j++)
-            axpyh &= fabs((double)y[j] - ((double)b[j] +
-                          (double)0.7f * (double)weir_f16_to_f32(h[j]))) <= 2e-7;
+            axpyh &= fabs((double)y[j] -
+                          ((double)b[j] + (double)0.7f * (double)weir_f16_to_f32(h[j]))) <= 2e-7;
         memcpy(y, b, 4 * n);
         kn->add(y, a, n);
         for (size_t j = 0; j < n; j++)
@@ -564,8 +568,10 @@ static void check_nonlinear(const struct weir_kernels *kn)
             y[n] = GUARD;
             kn->rms_norm(y, x, w, n, 1e-5f);
             for (size_t j = 0; j < n; j++)
-                worst_norm = fmax(worst_norm, ulps((double)x[j] / sqrt(sum / (double)n +
-                                  (double)1e-5f) * (double)w[j], y[j]));
+                worst_norm =
+                    fmax(worst_norm,
+                         ulps((double)x[j] / sqrt(sum / (double)n + (double)1e-5f) * (double)w[j],
+                              y[j]));
             memcpy(y, x, 4 * n);
             kn->softmax(y, n);
             for (size_t j = 0; j < n; j++) {
@@ -577,8 +583,9 @@ static void check_nonlinear(const struct weir_kernels *kn)
             memcpy(y, x, 4 * n);
             kn->silu_mul(y, w, n);
             for (size_t j = 0; j < n; j++)
-                worst_silu = fmax(worst_silu, ulps((double)x[j] / (1 + exp(-(double)x[j])) *
-                                                   (double)w[j], y[j]));
+                worst_silu =
+                    fmax(worst_silu,
+                         ulps((double)x[j] / (1 + exp(-(double)x[j])) * (double)w[j], y[j]));
             guard &= y[n] == GUARD;
         }
     ok(worst_norm < 8, "%s rms_norm: %.2f ulp", kn->name, worst_norm);

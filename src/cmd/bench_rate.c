@@ -73,13 +73,14 @@ int weir_bench_mem_init(struct weir_bench_mem *m, struct weir_pool *pool, struct
     m->q = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS, sizeof(*m->q));
     m->d = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS / WEIR_ACT_BLOCK, sizeof(*m->d));
     m->s = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS / WEIR_ACT_BLOCK, sizeof(*m->s));
-    if (!m->x || !m->q || !m->d || !m->s) {
+    m->b = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS / WEIR_ACT_SUM, sizeof(*m->b));
+    if (!m->x || !m->q || !m->d || !m->s || !m->b) {
         weir_bench_mem_done(m);
         return weir_fail(err, -ENOMEM, "no memory for the activations to measure with");
     }
     for (uint32_t i = 0; i < WEIR_BENCH_TOK * COLS; i++)
         m->x[i] = (float)(i * 2654435761u % 1000) * 1e-3f - 0.5f;
-    weir_kernels()->act_q8(m->x, (size_t)WEIR_BENCH_TOK * COLS, m->q, m->d, m->s);
+    weir_kernels()->act_q8(m->x, (size_t)WEIR_BENCH_TOK * COLS, m->q, m->d, m->s, m->b);
     fill_tile(m->weights.base);
     weir_pool_for(pool, (uint32_t)(m->weights.bytes / TILE_BYTES - 1), copy_tile, m->weights.base);
     return 0;
@@ -92,6 +93,7 @@ void weir_bench_mem_done(struct weir_bench_mem *m)
     weir_free(m->q);
     weir_free(m->d);
     weir_free(m->s);
+    weir_free(m->b);
     *m = (struct weir_bench_mem){ 0 };
 }
 
@@ -158,7 +160,13 @@ double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool,
     struct sweep s = {
         .what = what,
         .type = &what->kern->type[what->dtype],
-        .act = { .n_tok = what->n_tok, .k = COLS, .f32 = m->x, .q = m->q, .d = m->d, .s = m->s },
+        .act = { .n_tok = what->n_tok,
+                 .k = COLS,
+                 .f32 = m->x,
+                 .q = m->q,
+                 .d = m->d,
+                 .s = m->s,
+                 .b = m->b },
         .row_bytes = weir_dtype_row_bytes(weir_dtype_info(what->dtype), COLS),
     };
     uint64_t rows = MUL_BYTES / s.row_bytes;

@@ -20,6 +20,7 @@ struct weir_bench_mem {
     float *x; /* [WEIR_BENCH_TOK][4096], and the same rounded to int8: */
     int8_t *q;
     float *d, *s; /* [WEIR_BENCH_TOK][4096 / 32] */
+    int16_t *b;   /* [WEIR_BENCH_TOK][4096 / 16] */
     uint64_t at;  /* byte where the next measurement goes on: always where it is coldest */
 };
 

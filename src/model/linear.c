@@ -5,8 +5,8 @@
  * The rows of all products of a call are cut into units, numbered in schedule order; threads claim
  * units from a counter.  Only the engine thread touches the ring: between its own units it acquires
  * the steps that have arrived (publishing how many units are ready), and releases those whose units
- * are all done.  Workers that claim a unit which has not arrived wait for the published number.  So a
- * product needs one barrier, at its end, however many steps it has.
+ * are all done.  Workers that claim a unit which has not arrived wait for the published number.  So
+ * a product needs one barrier, at its end, however many steps it has.
  *
  * Which thread computes a unit, and when, does not change a bit of it: see kernels/kernels.h. */
 #include "config.h"
@@ -25,11 +25,11 @@
 struct weir_part { /* one step of the schedule */
     const struct weir_linear *l;
     float *y;
-    const uint8_t *view;     /* engine writes before publishing */
+    const uint8_t *view; /* engine writes before publishing */
     uint32_t step, row, n_row, unit_rows;
-    uint32_t unit_end;       /* units of the call up to the end of this part */
+    uint32_t unit_end; /* units of the call up to the end of this part */
     uint32_t unit_start;
-    _Atomic uint32_t left;   /* units not yet done */
+    _Atomic uint32_t left; /* units not yet done */
 };
 
 size_t weir_part_bytes(void) { return sizeof(struct weir_part); }
@@ -39,11 +39,11 @@ struct job {
     struct weir_part *parts;
     uint32_t n_part, n_unit;
     struct weir_act act;
-    _Atomic uint32_t next;   /* unit to claim */
-    struct weir_word ready;  /* units published; UINT32_MAX after a failure.  Engine writes */
+    _Atomic uint32_t next;       /* unit to claim */
+    struct weir_word ready;      /* units published; UINT32_MAX after a failure.  Engine writes */
     uint32_t acquired, released; /* parts.  Engine only */
-    int bad;                 /* engine only */
-    uint64_t t_end;          /* when the engine ran out of units.  Engine only */
+    int bad;                     /* engine only */
+    uint64_t t_end;              /* when the engine ran out of units.  Engine only */
     struct weir_err *err;
 };
 
@@ -54,7 +54,8 @@ static void run_unit(const struct job *j, const struct weir_part *part, uint32_t
     const uint64_t n_out = weir_tensor_rows(w);
     const size_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(w->dtype), j->act.k);
     const uint32_t first = (unit - part->unit_start) * part->unit_rows;
-    const uint32_t n = part->n_row - first < part->unit_rows ? part->n_row - first : part->unit_rows;
+    const uint32_t n =
+        part->n_row - first < part->unit_rows ? part->n_row - first : part->unit_rows;
     const uint32_t row = part->row + first;
     weir_mul_fn *mul = j->p->act_f32 ? kt->mul_f32 : kt->mul;
     mul(part->view + first * row_bytes, row_bytes, n, &j->act, part->y + row, n_out);
@@ -63,8 +64,8 @@ static void run_unit(const struct job *j, const struct weir_part *part, uint32_t
             j->p->kern->add(part->y + t * n_out + row, part->l->bias + row, n);
 }
 
-/* Release what is done, acquire what has come.  WAIT: do not return before one more part was acquired
- * (or all were, or reading failed).  Engine thread. */
+/* Release what is done, acquire what has come.  WAIT: do not return before one more part was
+ * acquired (or all were, or reading failed).  Engine thread. */
 static void advance(struct job *j, bool wait)
 {
     const uint32_t before = j->acquired;
@@ -173,10 +174,13 @@ static void quantize_row(void *arg, uint32_t t, unsigned thread)
                        s->act_s + t * (k / WEIR_ACT_BLOCK), s->act_b + t * (k / WEIR_ACT_SUM));
 }
 
-static void prepare_act(struct job *j, const struct weir_product *list, uint32_t n, const float *x, uint32_t n_tok)
+static void prepare_act(struct job *j, const struct weir_product *list, uint32_t n, const float *x,
+                        uint32_t n_tok)
 {
     struct weir_pass *p = j->p;
-    j->act = (struct weir_act){ .n_tok = n_tok, .k = (uint32_t)weir_tensor_cols(list[0].l->w), .f32 = x };
+    j->act = (struct weir_act){ .n_tok = n_tok,
+                                .k = (uint32_t)weir_tensor_cols(list[0].l->w),
+                                .f32 = x };
     bool q8 = false;
     for (uint32_t i = 0; i < n; i++)
         q8 |= !p->act_f32 && p->kern->type[list[i].l->w->dtype].act == WEIR_ACT_Q8;
@@ -202,10 +206,13 @@ static int lay_out(struct job *j, const struct weir_product *list, uint32_t n, u
         const struct weir_tensor *w = list[i].l->w;
         const uint64_t rows = weir_tensor_rows(w);
         for (uint64_t row = 0; row < rows;) {
-            const struct weir_step *st = p->step < p->sched->n_step ? &p->sched->steps[p->step] : NULL;
+            const struct weir_step *st =
+                p->step < p->sched->n_step ? &p->sched->steps[p->step] : NULL;
             if (!st || st->tensor != w || st->row != row || j->n_part == p->max_parts)
-                return weir_fail(err, -EINVAL, "step %u of the schedule is not row %llu of '%s': this is a bug in weir",
-                                 p->step, (unsigned long long)row, w->name);
+                return weir_fail(
+                    err, -EINVAL,
+                    "step %u of the schedule is not row %llu of '%s': this is a bug in weir",
+                    p->step, (unsigned long long)row, w->name);
             const uint64_t row_bytes = st->bytes / st->n_row;
             uint32_t unit_rows = (uint32_t)weir_max_u64(UNIT_BYTES / row_bytes, 1);
             /* kernels like rows by WEIR_MUL_ROWS, for one token by four */
@@ -227,7 +234,8 @@ static int lay_out(struct job *j, const struct weir_product *list, uint32_t n, u
     return 0;
 }
 
-static int record(struct weir_pass *p, const struct weir_product *list, uint32_t n, struct weir_err *err)
+static int record(struct weir_pass *p, const struct weir_product *list, uint32_t n,
+                  struct weir_err *err)
 {
     const uint32_t before = p->record->n_step;
     for (uint32_t i = 0; i < n; i++) {
@@ -240,8 +248,8 @@ static int record(struct weir_pass *p, const struct weir_product *list, uint32_t
     return 0;
 }
 
-int weir_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n, const float *x, uint32_t n_tok,
-                struct weir_err *err)
+int weir_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n, const float *x,
+                uint32_t n_tok, struct weir_err *err)
 {
     if (p->record)
         return record(p, list, n, err);

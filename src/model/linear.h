@@ -11,10 +11,10 @@ struct weir_product {
     float *y; /* [n_tok][rows of l->w], overwritten */
 };
 
-/* y = l->w x + l->bias for each of N products of the same input x[n_tok][cols].  The weights are the
- * next steps of the schedule, in the order of the list.  When recording only the order is noted.
- * 0, or what weir_ring_acquire answered.  Engine thread. */
-int weir_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n, const float *x, uint32_t n_tok,
-                struct weir_err *err);
+/* y = l->w x + l->bias for each of N products of the same input x[n_tok][cols].  The weights are
+ * the next steps of the schedule, in the order of the list.  When recording only the order is
+ * noted. 0, or what weir_ring_acquire answered.  Engine thread. */
+int weir_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n, const float *x,
+                uint32_t n_tok, struct weir_err *err);
 
 #endif

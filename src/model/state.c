@@ -16,8 +16,8 @@
 
 #define ALIGN 64 /* a cache line, and the widest vector */
 
-/* Give out the next N * SIZE bytes.  With base NULL only the sum is made: that is how sizes are known
- * before anything is allocated. */
+/* Give out the next N * SIZE bytes.  With base NULL only the sum is made: that is how sizes are
+ * known before anything is allocated. */
 static void *carve(uint8_t *base, uint64_t *at, uint64_t n, uint64_t size, uint64_t align)
 {
     *at = weir_align_up(*at, align);
@@ -26,11 +26,12 @@ static void *carve(uint8_t *base, uint64_t *at, uint64_t n, uint64_t size, uint6
     return p;
 }
 
-static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir_model *m, uint32_t chunk,
-                        uint32_t ctx, uint32_t n_thread, uint32_t n_logit)
+static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir_model *m,
+                        uint32_t chunk, uint32_t ctx, uint32_t n_thread, uint32_t n_logit)
 {
     const struct weir_config *c = &m->cfg;
-    const uint64_t n = chunk, n_q = (uint64_t)c->n_head * c->head_dim, n_kv = (uint64_t)c->n_head_kv * c->head_dim;
+    const uint64_t n = chunk, n_q = (uint64_t)c->n_head * c->head_dim,
+                   n_kv = (uint64_t)c->n_head_kv * c->head_dim;
     const uint64_t k_max = weir_max_u64(weir_max_u64(c->n_embd, n_q), c->n_ff);
     const uint64_t row = weir_tensor_cols(m->embd) / weir_dtype_info(m->embd->dtype)->block_elems *
                          weir_dtype_info(m->embd->dtype)->block_bytes;
@@ -54,17 +55,19 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
     return at;
 }
 
-uint64_t weir_scratch_bytes(const struct weir_model *m, uint32_t chunk, uint32_t ctx, uint32_t n_thread,
-                            uint32_t n_logit)
+uint64_t weir_scratch_bytes(const struct weir_model *m, uint32_t chunk, uint32_t ctx,
+                            uint32_t n_thread, uint32_t n_logit)
 {
     struct weir_scratch s;
     return lay_out(&s, NULL, m, chunk, ctx, n_thread, n_logit);
 }
 
-int weir_scratch_init(struct weir_scratch *s, const struct weir_model *m, uint32_t chunk, uint32_t ctx,
-                      uint32_t n_thread, uint32_t n_logit, struct weir_err *err)
+int weir_scratch_init(struct weir_scratch *s, const struct weir_model *m, uint32_t chunk,
+                      uint32_t ctx, uint32_t n_thread, uint32_t n_logit, struct weir_err *err)
 {
-    *s = (struct weir_scratch){ .chunk = chunk, .ctx = ctx, .n_thread = n_thread, .n_logit = n_logit };
+    *s = (struct weir_scratch){
+        .chunk = chunk, .ctx = ctx, .n_thread = n_thread, .n_logit = n_logit
+    };
     const int r = weir_region_init(&s->mem, WEIR_MEM_SCRATCH,
                                    weir_scratch_bytes(m, chunk, ctx, n_thread, n_logit), err);
     if (r == 0)
@@ -86,7 +89,8 @@ int weir_pass_record(const struct weir_model *m, struct weir_sched *sched, uint3
 }
 
 /* Rows of the embedding table, read one by one: the table itself never enters memory.  The disk is
- * busy with reads of megabytes, so a row waits its turn; all rows of a chunk are asked for at once. */
+ * busy with reads of megabytes, so a row waits its turn; all rows of a chunk are asked for at once.
+ */
 static int embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, struct weir_err *err)
 {
     const struct weir_model *m = p->model;
@@ -95,7 +99,8 @@ static int embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, st
     const uint8_t *base = p->files[t->file].base; /* set when the file is mapped */
     for (uint32_t i = 0; i < n_tok; i++) {
         if (tokens[i] >= m->cfg.n_vocab)
-            return weir_fail(err, -EINVAL, "token %u is outside the vocabulary of %u", tokens[i], m->cfg.n_vocab);
+            return weir_fail(err, -EINVAL, "token %u is outside the vocabulary of %u", tokens[i],
+                             m->cfg.n_vocab);
         if (n_tok > 1 && !base)
             weir_map_want(m->map, t->file, t->offset + tokens[i] * row_bytes, row_bytes);
     }
@@ -109,15 +114,16 @@ static int embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, st
             if (r < 0)
                 return r;
         }
-        p->kern->type[t->dtype].dequant(row, p->scratch->x + (uint64_t)i * m->cfg.n_embd, m->cfg.n_embd);
+        p->kern->type[t->dtype].dequant(row, p->scratch->x + (uint64_t)i * m->cfg.n_embd,
+                                        m->cfg.n_embd);
     }
     for (uint32_t i = 0; i < n_tok && !base; i++)
         weir_map_drop(m->map, t->file, t->offset + tokens[i] * row_bytes, row_bytes);
     return 0;
 }
 
-int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos, uint32_t n_logit,
-                  struct weir_err *err)
+int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos,
+                  uint32_t n_logit, struct weir_err *err)
 {
     const struct weir_model *m = p->model;
     struct weir_scratch *s = p->scratch;
@@ -132,11 +138,13 @@ int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, u
     r = m->arch->layers(p, err);
     if (r < 0)
         return r;
-    /* The product below reads the output matrix even when nobody wants logits: one pass is one pass of
-     * the schedule, and the prefetcher is already there. */
+    /* The product below reads the output matrix even when nobody wants logits: one pass is one pass
+     * of the schedule, and the prefetcher is already there. */
     const uint32_t rows = n_logit ? n_logit : 1;
-    weir_block_norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, m->out_norm, rows, m->cfg.n_embd);
+    weir_block_norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, m->out_norm, rows,
+                    m->cfg.n_embd);
     r = weir_linear(p, &(struct weir_product){ &m->out, s->logits }, 1, s->xb, rows, err);
-    weir_trace_span(p->trace, WEIR_LANE_TOKEN, n_tok == 1 ? "token" : "prefill", t0, weir_now_ns(), n_tok);
+    weir_trace_span(p->trace, WEIR_LANE_TOKEN, n_tok == 1 ? "token" : "prefill", t0, weir_now_ns(),
+                    n_tok);
     return r;
 }

@@ -23,29 +23,29 @@
 struct weir_scratch {
     struct weir_region mem;
     uint32_t chunk, ctx, n_thread;
-    float *x;        /* [chunk][n_embd] the residual stream */
-    float *xb;       /* [chunk][n_embd] normalised input, or what is added to x */
-    float *q;        /* [chunk][n_head * head_dim] */
-    float *k, *v;    /* [chunk][n_head_kv * head_dim] */
-    float *att;      /* [chunk][n_head * head_dim] */
-    float *gate;     /* [chunk][n_ff] */
-    float *up;       /* [chunk][n_ff] */
-    float *logits;   /* [n_logit][n_vocab] */
+    float *x;      /* [chunk][n_embd] the residual stream */
+    float *xb;     /* [chunk][n_embd] normalised input, or what is added to x */
+    float *q;      /* [chunk][n_head * head_dim] */
+    float *k, *v;  /* [chunk][n_head_kv * head_dim] */
+    float *att;    /* [chunk][n_head * head_dim] */
+    float *gate;   /* [chunk][n_ff] */
+    float *up;     /* [chunk][n_ff] */
+    float *logits; /* [n_logit][n_vocab] */
     uint32_t n_logit;
-    float *angles;   /* [chunk][rot_dim] */
-    float *scores;   /* [n_thread][n_head / n_head_kv][ctx] */
-    int8_t *act_q;   /* [chunk][k_max] int8 activations of the current product */
-    float *act_d;    /* [chunk][k_max / 32] */
-    float *act_s;    /* [chunk][k_max / 32] */
-    int16_t *act_b;  /* [chunk][k_max / 16] */
-    uint8_t *row;    /* an embedding row as it is in the file */
+    float *angles;  /* [chunk][rot_dim] */
+    float *scores;  /* [n_thread][n_head / n_head_kv][ctx] */
+    int8_t *act_q;  /* [chunk][k_max] int8 activations of the current product */
+    float *act_d;   /* [chunk][k_max / 32] */
+    float *act_s;   /* [chunk][k_max / 32] */
+    int16_t *act_b; /* [chunk][k_max / 16] */
+    uint8_t *row;   /* an embedding row as it is in the file */
 };
 
 /* Bytes weir_scratch_init takes.  N_LOGIT: rows whose logits are wanted in one pass. */
-uint64_t weir_scratch_bytes(const struct weir_model *m, uint32_t chunk, uint32_t ctx, uint32_t n_thread,
-                            uint32_t n_logit);
-int weir_scratch_init(struct weir_scratch *s, const struct weir_model *m, uint32_t chunk, uint32_t ctx,
-                      uint32_t n_thread, uint32_t n_logit, struct weir_err *err);
+uint64_t weir_scratch_bytes(const struct weir_model *m, uint32_t chunk, uint32_t ctx,
+                            uint32_t n_thread, uint32_t n_logit);
+int weir_scratch_init(struct weir_scratch *s, const struct weir_model *m, uint32_t chunk,
+                      uint32_t ctx, uint32_t n_thread, uint32_t n_logit, struct weir_err *err);
 void weir_scratch_done(struct weir_scratch *s);
 
 /* Clocks of the engine thread, each measured on its own, in nanoseconds. */
@@ -58,41 +58,42 @@ struct weir_part; /* src/model/linear.c */
 
 struct weir_pass {
     const struct weir_model *model;
-    struct weir_sched *record;       /* set: note the weights, compute nothing */
-    uint32_t max_parts;              /* most steps of one call of weir_linear; found when recording */
+    struct weir_sched *record; /* set: note the weights, compute nothing */
+    uint32_t max_parts;        /* most steps of one call of weir_linear; found when recording */
 
     /* Set when computing. */
     const struct weir_sched *sched;
     const struct weir_kernels *kern;
     struct weir_pool *pool;
     struct weir_ring *ring;
-    const struct weir_io_file *files; /* by tensor->file: embedding rows are lent where files are mapped */
+    const struct weir_io_file
+        *files; /* by tensor->file: embedding rows are lent where files are mapped */
     struct weir_kv *kv;
     struct weir_scratch *scratch;
-    struct weir_part *parts;         /* [max_parts] */
+    struct weir_part *parts; /* [max_parts] */
     struct weir_trace *trace;
-    bool act_f32;                    /* multiply by float activations, exactly */
-    uint32_t layer;                  /* the one being computed, for messages */
-    uint32_t step;                   /* next step of the schedule */
-    uint32_t pos;                    /* position of row 0 */
-    uint32_t n_tok;                  /* rows */
+    bool act_f32;   /* multiply by float activations, exactly */
+    uint32_t layer; /* the one being computed, for messages */
+    uint32_t step;  /* next step of the schedule */
+    uint32_t pos;   /* position of row 0 */
+    uint32_t n_tok; /* rows */
     struct weir_clocks clocks;
-    void (*on_layer)(void *arg);     /* called before each layer, for progress; or NULL */
+    void (*on_layer)(void *arg); /* called before each layer, for progress; or NULL */
     void *on_layer_arg;
 };
 
-/* Record the schedule of M into *SCHED (initialised by the caller).  *ret_max_parts: for the pass. */
+/* Record the schedule of M into *SCHED (initialised by the caller).  *ret_max_parts: for the pass.
+ */
 int weir_pass_record(const struct weir_model *m, struct weir_sched *sched, uint32_t *ret_max_parts,
                      struct weir_err *err);
 /* Bytes of the parts array. */
 size_t weir_part_bytes(void);
 
-/* Compute rows for TOKENS[n_tok] at positions pos.. (pos + n_tok <= ctx, n_tok <= chunk).  Logits of the
- * last N_LOGIT rows (0..n_tok, at most scratch->n_logit) are left in scratch->logits.
- * Once through the schedule: one pass of disk.
- * 0; -EIO and the like when a read failed (the pass and its ring are then dead); -EINVAL: a token is
- * outside the vocabulary.  Engine thread. */
-int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos, uint32_t n_logit,
-                  struct weir_err *err);
+/* Compute rows for TOKENS[n_tok] at positions pos.. (pos + n_tok <= ctx, n_tok <= chunk).  Logits
+ * of the last N_LOGIT rows (0..n_tok, at most scratch->n_logit) are left in scratch->logits. Once
+ * through the schedule: one pass of disk. 0; -EIO and the like when a read failed (the pass and its
+ * ring are then dead); -EINVAL: a token is outside the vocabulary.  Engine thread. */
+int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos,
+                  uint32_t n_logit, struct weir_err *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the cache of measured rates.  The file is only a cache: whatever is wrong with it, we measure
- * again and write a new one.  One thread. */
+ * Owns the cache of measured rates.  The file is only a cache: whatever is wrong with it, we
+ * measure again and write a new one.  One thread. */
 #include "config.h"
 
 #include "src/run/rates.h"
@@ -92,17 +92,19 @@ static void remember(const char *key, double value)
     weir_json_free(new);
 }
 
-static bool disk_key(char *buf, size_t n, const struct weir_io_ops *io, const struct weir_io_file *f)
+static bool disk_key(char *buf, size_t n, const struct weir_io_ops *io,
+                     const struct weir_io_file *f)
 {
     struct stat st;
     if (fstat(f->fd, &st))
         return false;
-    snprintf(buf, n, "disk %u:%u %s%s", major(st.st_dev), minor(st.st_dev), io->name, f->direct ? " direct" : "");
+    snprintf(buf, n, "disk %u:%u %s%s", major(st.st_dev), minor(st.st_dev), io->name,
+             f->direct ? " direct" : "");
     return true;
 }
 
-void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io, const struct weir_io_file *f, bool force,
-                     bool *ret_cached)
+void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io,
+                     const struct weir_io_file *f, bool force, bool *ret_cached)
 {
     char key[128];
     double rate = 0;
@@ -120,7 +122,8 @@ void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io, const
     }
 }
 
-void weir_rates_disk_learn(const struct weir_io_ops *io, const struct weir_io_file *f, double bytes_per_s)
+void weir_rates_disk_learn(const struct weir_io_ops *io, const struct weir_io_file *f,
+                           double bytes_per_s)
 {
     char key[128];
     if (disk_key(key, sizeof(key), io, f))
@@ -142,20 +145,20 @@ static void bench_thread(void *arg, unsigned thread)
     float y[64];
     (void)thread;
     for (uint32_t u; (u = atomic_fetch_add(&b->next, 1)) < b->n_unit;)
-        b->type->mul(b->w + (uint64_t)u * b->unit_rows * b->row_bytes, b->row_bytes, b->unit_rows, &b->act, y, 64);
+        b->type->mul(b->w + (uint64_t)u * b->unit_rows * b->row_bytes, b->row_bytes, b->unit_rows,
+                     &b->act, y, 64);
 }
 
 /* The best of a few passes over one buffer: other programs only ever make it slower. */
-static double measure_mul(enum weir_dtype d, struct weir_pool *pool, const struct weir_region *mem, const float *x,
-                          const int8_t *q, const float *scale, const int16_t *sum)
+static double measure_mul(enum weir_dtype d, struct weir_pool *pool, const struct weir_region *mem,
+                          const float *x, const int8_t *q, const float *scale, const int16_t *sum)
 {
     struct bench b = {
         .type = &weir_kernels()->type[d],
         .w = mem->base,
         .row_bytes = weir_dtype_row_bytes(weir_dtype_info(d), MUL_COLS),
         .unit_rows = 16,
-        .act = { .n_tok = 1, .k = MUL_COLS, .f32 = x, .q = q, .d = scale, .s = scale,
-                 .b = sum },
+        .act = { .n_tok = 1, .k = MUL_COLS, .f32 = x, .q = q, .d = scale, .s = scale, .b = sum },
     };
     b.n_unit = (uint32_t)(mem->bytes / b.row_bytes / b.unit_rows);
     uint64_t best = UINT64_MAX;
@@ -165,7 +168,8 @@ static double measure_mul(enum weir_dtype d, struct weir_pool *pool, const struc
         weir_pool_run(pool, bench_thread, &b);
         best = weir_min_u64(best, weir_now_ns() - t0);
     }
-    return (double)b.n_unit * b.unit_rows * (double)b.row_bytes * 1e9 / (double)weir_max_u64(best, 1);
+    return (double)b.n_unit * b.unit_rows * (double)b.row_bytes * 1e9 /
+           (double)weir_max_u64(best, 1);
 }
 
 static void fill_part(void *arg, uint32_t i, unsigned thread)
@@ -177,7 +181,8 @@ static void fill_part(void *arg, uint32_t i, unsigned thread)
 
 static void mul_key(char *buf, size_t n, enum weir_dtype d, const struct weir_pool *pool)
 {
-    snprintf(buf, n, "mul %s %s %u threads", weir_dtype_info(d)->name, weir_kernels()->name, weir_pool_size(pool));
+    snprintf(buf, n, "mul %s %s %u threads", weir_dtype_info(d)->name, weir_kernels()->name,
+             weir_pool_size(pool));
 }
 
 static void wanted(const struct weir_sched *s, bool want[WEIR_DTYPE_COUNT])
@@ -186,8 +191,8 @@ static void wanted(const struct weir_sched *s, bool want[WEIR_DTYPE_COUNT])
         want[s->steps[i].tensor->dtype] = true;
 }
 
-void weir_rates_mul_learn(const struct weir_machine *m, const struct weir_sched *s, const struct weir_pool *pool,
-                          double factor)
+void weir_rates_mul_learn(const struct weir_machine *m, const struct weir_sched *s,
+                          const struct weir_pool *pool, double factor)
 {
     bool want[WEIR_DTYPE_COUNT] = { false };
     char key[128];
@@ -201,8 +206,8 @@ void weir_rates_mul_learn(const struct weir_machine *m, const struct weir_sched 
         }
 }
 
-void weir_rates_mul(struct weir_machine *m, const struct weir_sched *s, struct weir_pool *pool, uint64_t mem_bytes,
-                    bool force)
+void weir_rates_mul(struct weir_machine *m, const struct weir_sched *s, struct weir_pool *pool,
+                    uint64_t mem_bytes, bool force)
 {
     static float x[MUL_COLS], scale[MUL_COLS / WEIR_ACT_BLOCK];
     static int8_t q[MUL_COLS];
