@@ -129,7 +129,7 @@ static void panel_q8_0(const uint8_t *const *row, size_t at, lanes_u *w, lanes_f
 
 /* ---- blocks of 256, 32 to a scale ---- */
 
-/* d, dmin and the 12 bytes of Q4_K and Q5_K; compare weir_k_scales. */
+/* d, dmin and the 12 bytes of Q4_K and Q5_K; the rule of unpack_k_scales. */
 WEIR_INLINE void k_head(const uint8_t *const *row, size_t at, lanes_f *d, lanes_f *m)
 {
     lanes_u v[4], s[2], n[2];
@@ -218,7 +218,7 @@ static void panel_q3_k(const uint8_t *const *row, size_t at, lanes_u *w, lanes_f
     lanes_f dd;
 
     (void)m;
-    /* the last 16 bytes of the block: 2 of qs, 12 of scales, d.  Compare weir_q3_k_scales. */
+    /* the last 16 bytes of the block: 2 of qs, 12 of scales, d.  See unpack_q3_k_scale. */
     quads(row, at + OFFSET(q3_k, sc) - 2, v);
     a = v[0] >> 16 | v[1] << 16;
     b = v[1] >> 16 | v[2] << 16;

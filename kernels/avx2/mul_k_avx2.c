@@ -24,8 +24,7 @@ WEIR_INLINE __m256 minus(__m256 v)
 
 /* ---- 32 elements to a scale ---- */
 
-/* Scales and minima of Q4_K and Q5_K: two times 4 of 6 bits in a word of each row, and the high
- * bits of the second four in the first two words; see weir_k4 in scalar/unpack.h. */
+/* Scales and minima of Q4_K and Q5_K: unpack_k_scales, a word of four rows at a time. */
 WEIR_INLINE void scales_k(const uint8_t *const *w, size_t at, __m256 (*d)[2], __m256 (*m)[2])
 {
     __m128i v[4];
@@ -100,7 +99,7 @@ WEIR_INLINE void pair_q2_k(const uint8_t *w, const int c, const int h, __m256i *
     *a = two_bits(w + offsetof(struct weir_q2_k, qs), 2 * c + h);
 }
 
-/* The rule of unpack_q3_k, a word of four rows at a time; the value is 32 less. */
+/* The rule of unpack_q3_k_scale, a word of four rows at a time; the value is 32 less. */
 WEIR_INLINE void scales_q3_k(const uint8_t *const *w, size_t at, __m256 (*d)[2], __m256 (*m)[2])
 {
     __m128i v[4], low[4], c;

@@ -29,7 +29,7 @@ WEIR_INLINE __m128i mask_bytes(__m128i v, const int mask)
 
 /* ---- 32 elements to a scale ---- */
 
-/* Scales and minima of Q4_K and Q5_K: the rule of weir_k_scales, a word of four rows at a time. */
+/* Scales and minima of Q4_K and Q5_K: unpack_k_scales, a word of four rows at a time. */
 WEIR_INLINE void scales_k(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
 {
     __m128i v[4];
@@ -127,7 +127,7 @@ WEIR_INLINE void quad_q2_k(const uint8_t *const *w, size_t at, const int c, __m5
         a[r] = two_bits(w[r] + at + offsetof(struct weir_q2_k, qs), c);
 }
 
-/* The rule of weir_q3_k_scales; the value is 32 less. */
+/* The rule of unpack_q3_k_scale, a word of four rows at a time; the value is 32 less. */
 WEIR_INLINE void scales_q3_k(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
 {
     __m128i v[4], low[4], c;

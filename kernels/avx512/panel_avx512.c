@@ -3,8 +3,8 @@
  * AVX-512 products of quantized weights with many tokens.
  *
  * A slab of 16 rows is decoded once (kernels/panel.h) into L1 and then meets every token: four
- * weights of 16 rows times four activations of a token, repeated through the lanes, is one vpdpbusd;
- * one conversion, one product of scales and one fma follow for each block of a scale.
+ * weights of 16 rows times four activations of a token, repeated through the lanes, is one
+ * vpdpbusd; one conversion, one product of scales and one fma follow for each block of a scale.
  *
  * The order of float operations of one (row, token) is that of quant.h: block b of a scale feeds
  * sum b % 4, dot product before minimum, and the result is (s0 + s1) + (s2 + s3). */
@@ -19,7 +19,8 @@ typedef uint32_t lanes_u __attribute__((vector_size(64)));
 typedef int32_t lanes_i __attribute__((vector_size(64)));
 typedef float lanes_f __attribute__((vector_size(64)));
 
-/* Register i takes rows i, 4 + i, 8 + i, 12 + i; then 4 by 4 words change places in each quarter. */
+/* Register i takes rows i, 4 + i, 8 + i, 12 + i; then 4 by 4 words change places in each
+ * quarter. */
 static inline void quads(const uint8_t *const *row, size_t at, lanes_u *v)
 {
     __m512i z[4], a, b, c, d;
