@@ -29,21 +29,12 @@ typedef void panel_fn(const uint8_t *const *row, size_t at, lanes_u *w, lanes_f 
 
 #define OFFSET(type, member) offsetof(struct weir_##type, member)
 
-WEIR_INLINE lanes_f to_float(lanes_i v)
-{
-    return __builtin_convertvector(v, lanes_f);
-}
+WEIR_INLINE lanes_f to_float(lanes_i v) { return __builtin_convertvector(v, lanes_f); }
 
 /* Byte I of each lane. */
-WEIR_INLINE lanes_f ubyte(lanes_u v, int i)
-{
-    return to_float((lanes_i)(v >> 8 * i & 255));
-}
+WEIR_INLINE lanes_f ubyte(lanes_u v, int i) { return to_float((lanes_i)(v >> 8 * i & 255)); }
 
-WEIR_INLINE lanes_f sbyte(lanes_u v, int i)
-{
-    return to_float((lanes_i)(v << (24 - 8 * i)) >> 24);
-}
+WEIR_INLINE lanes_f sbyte(lanes_u v, int i) { return to_float((lanes_i)(v << (24 - 8 * i)) >> 24); }
 
 /* N times 16 bytes; low nibbles to LO, high ones to HI. */
 WEIR_INLINE void nibbles(const uint8_t *const *row, size_t at, const int n, lanes_u *lo,
@@ -274,12 +265,13 @@ struct panel_form {
 };
 
 static const struct panel_form panel_forms[WEIR_DTYPE_COUNT] = {
-#define FORM(ID, name, per_scale, offset, has_min)                                                \
-    [WEIR_DTYPE_##ID] = { panel_##name, WEIR_BLOCK_ELEMS_##ID, WEIR_BLOCK_BYTES_##ID, per_scale,  \
-                          offset, has_min }
-    FORM(Q4_0, q4_0, 32, 8, 0),  FORM(Q4_1, q4_1, 32, 0, 1), FORM(Q5_0, q5_0, 32, 16, 0),
+#define FORM(ID, name, per_scale, offset, has_min)                                                 \
+    [WEIR_DTYPE_##                                                                                 \
+        ID] = { panel_##name, WEIR_BLOCK_ELEMS_##ID, WEIR_BLOCK_BYTES_##ID, per_scale, offset,     \
+                has_min }
+    FORM(Q4_0, q4_0, 32, 8, 0),  FORM(Q4_1, q4_1, 32, 0, 1),   FORM(Q5_0, q5_0, 32, 16, 0),
     FORM(Q5_1, q5_1, 32, 0, 1),  FORM(Q8_0, q8_0, 32, 128, 0), FORM(Q2_K, q2_k, 16, 0, 1),
-    FORM(Q3_K, q3_k, 16, 4, 0),  FORM(Q4_K, q4_k, 32, 0, 1), FORM(Q5_K, q5_k, 32, 0, 1),
+    FORM(Q3_K, q3_k, 16, 4, 0),  FORM(Q4_K, q4_k, 32, 0, 1),   FORM(Q5_K, q5_k, 32, 0, 1),
     FORM(Q6_K, q6_k, 16, 32, 0),
 #undef FORM
 };
@@ -312,8 +304,8 @@ struct side {
     size_t q_stride, d_stride, s_stride, start_stride;
 };
 
-/* N blocks of a scale of a slab against as many tokens as the function says.  Block b feeds sum[t][b % 4] with
- *     fma(dot product, d * dx, sum), then fma(m, s, sum) if there are minima.
+/* N blocks of a scale of a slab against as many tokens as the function says.  Block b feeds
+ * sum[t][b % 4] with fma(dot product, d * dx, sum), then fma(m, s, sum) if there are minima.
  * One-token kernels fill rows up to a multiple of four blocks with zeros, which add +0 to sums that
  * are never -0: so here those blocks are left out. */
 typedef void multiply_fn(const struct slab *p, const struct side *x, size_t n, lanes_f (*sum)[4]);

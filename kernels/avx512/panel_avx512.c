@@ -59,8 +59,8 @@ WEIR_INLINE __m512i repeat_4(const int8_t *q)
 }
 
 /* Blocks b % 4 = 0, then 1, 2, 3: so one sum of each token is enough. */
-WEIR_INLINE void multiply(const int per_scale, const int has_min, const int T,
-                          const struct slab *p, const struct side *x, size_t n, lanes_f (*sum)[4])
+WEIR_INLINE void multiply(const int per_scale, const int has_min, const int T, const struct slab *p,
+                          const struct side *x, size_t n, lanes_f (*sum)[4])
 {
     const int step = per_scale / 4;
 
@@ -78,8 +78,8 @@ WEIR_INLINE void multiply(const int per_scale, const int has_min, const int T,
 
             WEIR_UNROLL
             for (int t = 0; t < T; t++)
-                dot[t] = has_min ? _mm512_setzero_si512() :
-                                   _mm512_set1_epi32(x->start[t * x->start_stride + b]);
+                dot[t] = has_min ? _mm512_setzero_si512()
+                                 : _mm512_set1_epi32(x->start[t * x->start_stride + b]);
             WEIR_UNROLL
             for (int j = 0; j < step; j++) {
                 WEIR_UNROLL
@@ -89,13 +89,11 @@ WEIR_INLINE void multiply(const int per_scale, const int has_min, const int T,
             }
             WEIR_UNROLL
             for (int t = 0; t < T; t++) {
-                __m512 dx = _mm512_set1_ps(
-                    x->d[t * x->d_stride + b * (size_t)per_scale / WEIR_ACT_BLOCK]);
-                acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t]), _mm512_mul_ps(d, dx),
-                                         acc[t]);
+                __m512 dx =
+                    _mm512_set1_ps(x->d[t * x->d_stride + b * (size_t)per_scale / WEIR_ACT_BLOCK]);
+                acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot[t]), _mm512_mul_ps(d, dx), acc[t]);
                 if (has_min)
-                    acc[t] = _mm512_fmadd_ps(m, _mm512_set1_ps(x->s[t * x->s_stride + b]),
-                                             acc[t]);
+                    acc[t] = _mm512_fmadd_ps(m, _mm512_set1_ps(x->s[t * x->s_stride + b]), acc[t]);
             }
         }
         WEIR_UNROLL
@@ -104,20 +102,19 @@ WEIR_INLINE void multiply(const int per_scale, const int has_min, const int T,
     }
 }
 
-#define MULTIPLY(name, per_scale, has_min, T)                                                     \
-    static void name##_##T(const struct slab *p, const struct side *x, size_t n,                  \
-                           lanes_f (*sum)[4])                                                     \
-    {                                                                                             \
-        multiply(per_scale, has_min, T, p, x, n, sum);                                            \
+#define MULTIPLY(name, per_scale, has_min, T)                                                      \
+    static void name##_##T(const struct slab *p, const struct side *x, size_t n, lanes_f(*sum)[4]) \
+    {                                                                                              \
+        multiply(per_scale, has_min, T, p, x, n, sum);                                             \
     }
-#define MULTIPLY_ALL(name, per_scale, has_min)                                                    \
-    MULTIPLY(name, per_scale, has_min, 1)                                                         \
-    MULTIPLY(name, per_scale, has_min, 2)                                                         \
-    MULTIPLY(name, per_scale, has_min, 3)                                                         \
-    MULTIPLY(name, per_scale, has_min, 4)                                                         \
-    MULTIPLY(name, per_scale, has_min, 5)                                                         \
-    MULTIPLY(name, per_scale, has_min, 6)                                                         \
-    static multiply_fn *const name[TOKS] = { name##_1, name##_2, name##_3,                        \
+#define MULTIPLY_ALL(name, per_scale, has_min)                                                     \
+    MULTIPLY(name, per_scale, has_min, 1)                                                          \
+    MULTIPLY(name, per_scale, has_min, 2)                                                          \
+    MULTIPLY(name, per_scale, has_min, 3)                                                          \
+    MULTIPLY(name, per_scale, has_min, 4)                                                          \
+    MULTIPLY(name, per_scale, has_min, 5)                                                          \
+    MULTIPLY(name, per_scale, has_min, 6)                                                          \
+    static multiply_fn *const name[TOKS] = { name##_1, name##_2, name##_3,                         \
                                              name##_4, name##_5, name##_6 };
 MULTIPLY_ALL(offset_32, 32, 0)
 MULTIPLY_ALL(min_32, 32, 1)
@@ -134,8 +131,7 @@ static void starts(const struct panel_form *f, const int16_t *b, size_t n, int32
                                 _mm512_madd_epi16(v, _mm512_set1_epi16((short)-f->offset)));
         } else { /* n is a multiple of 16 */
             __m512i v = _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(b + i)));
-            _mm512_storeu_si512(start + i,
-                                _mm512_mullo_epi32(v, _mm512_set1_epi32(-f->offset)));
+            _mm512_storeu_si512(start + i, _mm512_mullo_epi32(v, _mm512_set1_epi32(-f->offset)));
         }
     }
 }
@@ -143,8 +139,8 @@ static void starts(const struct panel_form *f, const int16_t *b, size_t n, int32
 void weir_avx512_panel(enum weir_dtype dtype, WEIR_MUL_ARGS)
 {
     const struct panel_form *f = &panel_forms[dtype];
-    multiply_fn *const *fn = f->per_scale == 32 ? (f->has_min ? min_32 : offset_32) :
-                                                  (f->has_min ? min_16 : offset_16);
+    multiply_fn *const *fn =
+        f->per_scale == 32 ? (f->has_min ? min_32 : offset_32) : (f->has_min ? min_16 : offset_16);
 
     panel_mul(f, fn, starts, w, row_bytes, n_row, x, y, y_stride);
 }
