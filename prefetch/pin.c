@@ -10,9 +10,9 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+/* Linux 5.14; an older kernel refuses, and the first reads do the clearing. */
 #ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE                                                                        \
-    23 /* Linux 5.14; an older kernel refuses, and the first reads do the clearing */
+#define MADV_POPULATE_WRITE 23
 #endif
 #define TOUCH_MIN   (UINT64_C(64) << 20) /* below this there is nothing to gain */
 #define TOUCH_CHUNK (UINT64_C(16) << 20) /* between two looks at `quit` */

@@ -402,6 +402,7 @@ int weir_ring_new(const struct weir_ring_config *c, struct weir_ring **ret, cons
         .depth = c->depth,
         .ring_base = r->slots.base,
         .ring_bytes = r->slots.bytes,
+        .stays = r->n_streamed == 0,
     };
     e = c->io->open(&ioc, &r->io, ret_note, err);
     if (e < 0)
