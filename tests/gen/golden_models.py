@@ -441,7 +441,7 @@ ROWS = [0, 4, 16, 31, 47, 71, 95, 117] # rows whose logits are kept: after token
 
 
 def make_stories(log):
-    folder = os.path.join(os.environ.get("WEIR_DATA", "/work/shared/data"), "stories260K", "derived")
+    folder = os.path.join(os.environ["WEIR_DATA"], "stories260K", "derived")
     given = json.load(open(os.path.join(folder, "greedy.json")))["ids"]
     known = np.fromfile(os.path.join(folder, "greedy-logits-32x512.f32"), "<f4").reshape(32, 512)
     for t in ("f32", "f16", "q8_0", "q4_0"):
