@@ -72,6 +72,18 @@ void weir_word_wait(struct weir_word *w, uint32_t old)
     atomic_fetch_sub(&w->sleepers, 1);
 }
 
+int weir_thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* a new thread inherits the mask */
+    const int e = pthread_create(ret, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return -e;
+}
+
 struct worker {
     struct weir_pool *pool;
     unsigned index;
@@ -113,23 +125,16 @@ int weir_pool_new(unsigned n, struct weir_pool **ret, struct weir_err *err)
     }
     p->workers = workers;
     p->n = 1;
-    /* Signals belong to the main thread: a worker must not be interrupted in the middle. */
-    sigset_t all, old;
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGSEGV);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     int e = 0;
     for (unsigned i = 1; i < n && !e; i++) {
         workers[i - 1] = (struct worker){ .pool = p, .index = i };
-        e = pthread_create(&workers[i - 1].thread, NULL, work, &workers[i - 1]);
+        e = weir_thread_start(&workers[i - 1].thread, work, &workers[i - 1]);
         if (!e)
             p->n++;
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (e) {
+    if (e < 0) {
         weir_pool_free(p);
-        return weir_fail(err, -e, "cannot start %u threads: %s", n, strerror(e));
+        return weir_fail(err, e, "cannot start %u threads: %s", n, strerror(-e));
     }
     *ret = p;
     return 0;

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -28,6 +29,11 @@ void weir_word_set(struct weir_word *w, uint32_t value);
 uint32_t weir_word_add(struct weir_word *w, uint32_t n);
 /* Return when the value is no longer OLD. */
 void weir_word_wait(struct weir_word *w, uint32_t old);
+
+/* pthread_create for threads of ours: signals go to the main thread, which must not miss a Ctrl-C
+ * because another thread was interrupted; but for SIGBUS and SIGSEGV, which belong to whoever
+ * caused them.  0 or -errno. */
+int weir_thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg);
 
 /* A persistent pool: thread 0 is whoever calls weir_pool_run, threads 1..n-1 are workers. */
 struct weir_pool;

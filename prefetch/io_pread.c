@@ -9,11 +9,11 @@
 #include "prefetch/io.h"
 
 #include "base/mem.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -111,17 +111,13 @@ static int preads_open(const struct weir_io_config *c, void **ret, const char **
         preads_close(p);
         return weir_fail(err, -ENOMEM, "no memory for the readers");
     }
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     const unsigned n = c->depth < READERS_MAX ? c->depth : READERS_MAX;
     int e = 0;
-    while (p->n_thread < n && !(e = pthread_create(&p->threads[p->n_thread], NULL, reader, p)))
+    while (p->n_thread < n && !(e = weir_thread_start(&p->threads[p->n_thread], reader, p)))
         p->n_thread++;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (!p->n_thread) { /* one is enough to go on */
         preads_close(p);
-        return weir_fail(err, -e, "cannot start a reader thread: %s", strerror(e));
+        return weir_fail(err, e, "cannot start a reader thread: %s", strerror(-e));
     }
     *ret = p;
     return 0;

@@ -5,9 +5,9 @@
 #include "prefetch/pin.h"
 
 #include "base/num.h"
+#include "base/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/mman.h>
 
 /* Linux 5.14; an older kernel refuses, and the first reads do the clearing. */
@@ -66,11 +66,6 @@ static void *touch(void *arg)
 
 void weir_pins_touch(struct weir_pins *p)
 {
-    sigset_t all, old;
-    if (p->mem.bytes < TOUCH_MIN)
-        return;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    p->touching = !pthread_create(&p->thread, NULL, touch, p);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (p->mem.bytes >= TOUCH_MIN)
+        p->touching = !weir_thread_start(&p->thread, touch, p);
 }

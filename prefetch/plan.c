@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "prefetch/pin.h"
 #include "prefetch/ring.h"
 
 #include <errno.h>
@@ -26,10 +27,10 @@ uint32_t weir_plan_step_target(uint64_t model_bytes)
     return (uint32_t)weir_min_u64(weir_max_u64(t, 16384), WEIR_STEP_TARGET);
 }
 
-/* Memory of a step that stays: whole aligned blocks around it. */
+/* Memory of a step that stays. */
 static uint64_t step_mem(const struct weir_step *st, uint32_t align)
 {
-    return weir_align_up(st->offset + st->bytes, align) - weir_align_down(st->offset, align);
+    return weir_span_of(st, align).bytes;
 }
 
 /* Choose the pinned set by error diffusion: after every step, the memory pinned so far is as near

@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 
 enum { FREE, BUSY, READY };
@@ -407,12 +406,7 @@ int weir_ring_new(const struct weir_ring_config *c, struct weir_ring **ret, cons
     e = c->io->open(&ioc, &r->io, ret_note, err);
     if (e < 0)
         goto out;
-    sigset_t all, old;
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    e = -pthread_create(&r->thread, NULL, io_thread, r);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    e = weir_thread_start(&r->thread, io_thread, r);
     if (e < 0) {
         weir_fail(err, e, "cannot start the I/O thread: %s", strerror(-e));
         goto out;

@@ -44,7 +44,6 @@ struct weir_engine {
     struct weir_plan plan;
     const struct weir_io_ops *io;
     struct weir_io_file *files; /* [map files] */
-    bool guarded;               /* the files are mapped and registered with the guard */
     bool disk_rate_cached;
     bool ctx_known;   /* the context was sized for this run's known length */
     const char *note; /* something worth telling once, a literal, or NULL */
