@@ -3,10 +3,11 @@
  * Owns the sharing out of matrix products among threads while weights arrive from the ring.
  *
  * The rows of all products of a call are cut into units, numbered in schedule order; threads claim
- * units from a counter.  Only the engine thread touches the ring: between its own units it acquires
- * the steps that have arrived (publishing how many units are ready), and releases those whose units
- * are all done.  Workers that claim a unit which has not arrived wait for the published number.  So
- * a product needs one barrier, at its end, however many steps it has.
+ * runs of units from a counter, long ones first (see claim).  Only the engine thread touches the
+ * ring: between its own units it acquires the steps that have arrived (publishing how many units
+ * are ready), and releases those whose units are all done.  Workers that claim a unit which has not
+ * arrived wait for the published number.  So a product needs one barrier, at its end, however many
+ * steps it has.
  *
  * Which thread computes a unit, and when, does not change a bit of it: see kernels/kernels.h. */
 #include "config.h"
@@ -20,7 +21,7 @@
 #include <sched.h>
 #include <string.h>
 
-#define UNIT_BYTES (64u << 10) /* weights of a unit: some microseconds of work for one row */
+#define UNIT_BYTES (64u << 10) /* weights of the shortest claim: some microseconds for one row */
 
 struct weir_part { /* one step of the schedule */
     const struct weir_linear *l;
@@ -39,6 +40,7 @@ struct job {
     struct weir_part *parts;
     uint32_t n_part, n_unit;
     struct weir_act act;
+    uint32_t share;              /* a claim is at most 1/share of what is left */
     _Atomic uint32_t next;       /* unit to claim */
     struct weir_word ready;      /* units published; UINT32_MAX after a failure.  Engine writes */
     uint32_t acquired, released; /* parts.  Engine only */
@@ -47,21 +49,53 @@ struct job {
     struct weir_err *err;
 };
 
-static void run_unit(const struct job *j, const struct weir_part *part, uint32_t unit)
+/* Units [first, first + n) of one part, for whoever claimed them. */
+struct claim {
+    struct weir_part *part;
+    uint32_t first, n;
+};
+
+/* Take the next units for this thread; *AT is the part its last claim was in, 0 at first.  False:
+ * none are left.  A claim is long, so that a thread reads long stretches of memory: what it fetches
+ * ahead past the end of a claim goes into the wrong core's cache (claims of 64 KiB cost a third of
+ * the memory's rate).  It shrinks towards the end, so that all threads end together, and what has
+ * not arrived is shared out evenly, so that nobody waits with the work of two. */
+static bool claim(struct job *j, uint32_t *at, struct claim *ret)
 {
+    uint32_t unit = atomic_load_explicit(&j->next, memory_order_relaxed), n;
+    do {
+        if (unit >= j->n_unit)
+            return false;
+        while (unit >= j->parts[*at].unit_end)
+            ++*at;
+        const struct weir_part *part = &j->parts[*at];
+        n = (j->n_unit - unit) / j->share;
+        if (unit >= weir_word_get(&j->ready))
+            n = (uint32_t)weir_min_u64(n, (part->unit_end - part->unit_start) / (j->share / 2));
+        n = (uint32_t)weir_min_u64(weir_max_u64(n, 1), part->unit_end - unit);
+    } while (!atomic_compare_exchange_weak_explicit(&j->next, &unit, unit + n, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    *ret = (struct claim){ &j->parts[*at], unit, n };
+    return true;
+}
+
+static void run_claim(const struct job *j, const struct claim *c)
+{
+    struct weir_part *part = c->part;
     const struct weir_tensor *w = part->l->w;
     const struct weir_kern_type *kt = &j->p->kern->type[w->dtype];
     const uint64_t n_out = weir_tensor_rows(w);
     const size_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(w->dtype), j->act.k);
-    const uint32_t first = (unit - part->unit_start) * part->unit_rows;
+    const uint32_t first = (c->first - part->unit_start) * part->unit_rows;
     const uint32_t n =
-        part->n_row - first < part->unit_rows ? part->n_row - first : part->unit_rows;
+        (uint32_t)weir_min_u64(part->n_row - first, (uint64_t)c->n * part->unit_rows);
     const uint32_t row = part->row + first;
     weir_mul_fn *mul = j->p->act_f32 ? kt->mul_f32 : kt->mul;
     mul(part->view + first * row_bytes, row_bytes, n, &j->act, part->y + row, n_out);
     if (part->l->bias)
         for (uint32_t t = 0; t < j->act.n_tok; t++)
             j->p->kern->add(part->y + t * n_out + row, part->l->bias + row, n);
+    atomic_fetch_sub_explicit(&part->left, c->n, memory_order_release);
 }
 
 /* Release what is done, acquire what has come.  WAIT: do not return before one more part was
@@ -112,23 +146,20 @@ static void engine_wait(struct job *j)
 static void engine_thread(struct job *j)
 {
     uint32_t at = 0;
+    struct claim c;
     for (;;) {
         advance(j, false);
         if (j->bad)
             return;
-        const uint32_t unit = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
-        if (unit >= j->n_unit)
+        if (!claim(j, &at, &c))
             break;
-        while (unit >= weir_word_get(&j->ready) && !j->bad)
+        while (c.first >= weir_word_get(&j->ready) && !j->bad)
             engine_wait(j);
         if (j->bad)
             return;
-        while (unit >= j->parts[at].unit_end)
-            at++;
         const uint64_t t0 = weir_now_ns();
-        run_unit(j, &j->parts[at], unit);
+        run_claim(j, &c);
         j->p->clocks.compute += weir_now_ns() - t0;
-        atomic_fetch_sub_explicit(&j->parts[at].left, 1, memory_order_release);
     }
     /* The workers have the last units; they may still need steps. */
     while (j->acquired < j->n_part && !j->bad)
@@ -138,18 +169,13 @@ static void engine_thread(struct job *j)
 static void worker_thread(struct job *j)
 {
     uint32_t at = 0;
-    for (;;) {
-        const uint32_t unit = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
-        if (unit >= j->n_unit)
-            return;
-        for (uint32_t ready; unit >= (ready = weir_word_get(&j->ready));)
+    struct claim c;
+    while (claim(j, &at, &c)) {
+        for (uint32_t ready; c.first >= (ready = weir_word_get(&j->ready));)
             weir_word_wait(&j->ready, ready);
         if (weir_word_get(&j->ready) == UINT32_MAX)
             return;
-        while (unit >= j->parts[at].unit_end)
-            at++;
-        run_unit(j, &j->parts[at], unit);
-        atomic_fetch_sub_explicit(&j->parts[at].left, 1, memory_order_release);
+        run_claim(j, &c);
     }
 }
 
@@ -253,7 +279,7 @@ int weir_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n
 {
     if (p->record)
         return record(p, list, n, err);
-    struct job j = { .p = p, .parts = p->parts, .err = err };
+    struct job j = { .p = p, .parts = p->parts, .share = 2 * weir_pool_size(p->pool), .err = err };
     const uint64_t t0 = weir_now_ns();
     int r = lay_out(&j, list, n, n_tok, err);
     if (r < 0)

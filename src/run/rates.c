@@ -23,6 +23,8 @@
 #define PROBE_BYTES (UINT64_C(512) << 20)
 #define MUL_BYTES   (UINT64_C(96) << 20) /* beyond the last-level cache of most */
 #define MUL_COLS    4096u
+#define MUL_UNIT    (UINT64_C(512) << 10) /* claims of src/model/linear.c are long */
+#define MUL_ROWS    512u
 
 /* $XDG_CACHE_HOME/weir/rates.json; false when there is no home. */
 static bool cache_path(char *buf, size_t n, bool make)
@@ -142,11 +144,11 @@ struct bench {
 static void bench_thread(void *arg, unsigned thread)
 {
     struct bench *b = arg;
-    float y[64];
+    float y[MUL_ROWS];
     (void)thread;
     for (uint32_t u; (u = atomic_fetch_add(&b->next, 1)) < b->n_unit;)
         b->type->mul(b->w + (uint64_t)u * b->unit_rows * b->row_bytes, b->row_bytes, b->unit_rows,
-                     &b->act, y, 64);
+                     &b->act, y, MUL_ROWS);
 }
 
 /* The best of a few passes over one buffer: other programs only ever make it slower. */
@@ -157,9 +159,9 @@ static double measure_mul(enum weir_dtype d, struct weir_pool *pool, const struc
         .type = &weir_kernels()->type[d],
         .w = mem->base,
         .row_bytes = weir_dtype_row_bytes(weir_dtype_info(d), MUL_COLS),
-        .unit_rows = 16,
         .act = { .n_tok = 1, .k = MUL_COLS, .f32 = x, .q = q, .d = scale, .s = scale, .b = sum },
     };
+    b.unit_rows = (uint32_t)weir_min_u64(MUL_UNIT / b.row_bytes, MUL_ROWS);
     b.n_unit = (uint32_t)(mem->bytes / b.row_bytes / b.unit_rows);
     uint64_t best = UINT64_MAX;
     for (int i = 0; i < 3; i++) {
