@@ -27,7 +27,9 @@ enum weir_isa { WEIR_ISA_SCALAR, WEIR_ISA_AVX2, WEIR_ISA_AVX512, WEIR_ISA_COUNT 
  * Quantized weights are multiplied by int8 activations: each run of 32 elements of a token is held
  * as q[i] = round(x[i] / d), d = max|x| / 127, so x ~ d * q.  s = d * sum(q) serves the types that
  * have a minimum, and b, the exact sums of q over 16 elements, those that have an offset or scales
- * for 16.  q, d, s and b are NULL when kind is WEIR_ACT_F32; f32 is always there.
+ * for 16.  q, d, s and b are NULL when kind is WEIR_ACT_F32; f32 is always there.  u is q + 128,
+ * which some kernels for many tokens are faster with; NULL is allowed at any number of tokens and
+ * changes no bit.
  * No pointer is assumed to be aligned beyond its own element. */
 #define WEIR_ACT_BLOCK 32
 #define WEIR_ACT_SUM   16
@@ -38,10 +40,18 @@ struct weir_act {
     uint32_t k;       /* elements of a row; a multiple of 32 when q is used */
     const float *f32; /* [n_tok][k] */
     const int8_t *q;  /* [n_tok][k], in -127..127 */
+    const uint8_t *u; /* [n_tok][k], q + 128, or NULL */
     const float *d;   /* [n_tok][k/32] */
     const float *s;   /* [n_tok][k/32] */
     const int16_t *b; /* [n_tok][k/16] */
 };
+
+/* u[0..n) = q[0..n) + 128 */
+static inline void weir_act_unsigned(const int8_t *q, uint8_t *u, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        u[i] = (uint8_t)q[i] ^ 0x80;
+}
 
 /* y[t * y_stride + r] = w[r] . x[t]   for r in [0, n_row), t in [0, x->n_tok)
  * w         [n_row][row_bytes], row_bytes = weir_dtype_row_bytes(dtype, x->k), any alignment

@@ -13,7 +13,10 @@
  * An includer defines before: WEIR_LANES; vector types lanes_u, lanes_i and lanes_f of uint32_t,
  * int32_t and float; TOKS, how many tokens a product takes at once; and
  *     quads(row, at, v)   v[j] = bytes at + 4 j .. + 3 of each row, j < 4
- *     halves(v)           the half in the low 16 bits of each lane, as floats */
+ *     halves(v)           the half in the low 16 bits of each lane, as floats
+ * An instruction set whose product takes signed weights and unsigned activations (weir_act.u)
+ * defines PANEL_SIGNED too, and
+ *     signed_block(w, n, o)   takes O from every byte of w[0..n) and returns -128 * their sum */
 #ifndef WEIR_KERNELS_PANEL_H
 #define WEIR_KERNELS_PANEL_H
 
@@ -281,6 +284,9 @@ static const struct panel_form panel_forms[WEIR_DTYPE_COUNT] = {
 struct slab {
     lanes_u w[SLAB / 4];
     lanes_f d[SLAB / 16], m[SLAB / 16];
+#ifdef PANEL_SIGNED
+    lanes_i start[SLAB / 16]; /* where integer sums begin, for every token alike */
+#endif
 };
 
 static void decode_slab(const struct panel_form *f, const uint8_t *const *row, size_t k0, size_t n,
@@ -291,17 +297,27 @@ static void decode_slab(const struct panel_form *f, const uint8_t *const *row, s
     for (size_t i = 0; i < n; i += f->elems)
         f->decode(row, (k0 + i) / f->elems * f->bytes, p->w + i / 4, p->d + i / per,
                   p->m + i / per);
+#ifdef PANEL_SIGNED
+    for (size_t i = 0; i < n / per; i++)
+        p->start[i] = per == 32 ? signed_block(p->w + i * 8, 8, f->offset)
+                                : signed_block(p->w + i * 4, 4, f->offset);
+#endif
 }
 
 /* ---- the product ---- */
 
 /* Some tokens, from the first element of a slab on.  Strides are from token to token. */
 struct side {
+#ifdef PANEL_SIGNED
+    const uint8_t *q;
+#else
     const int8_t *q;
-    const float *d;
-    const float *s;       /* what minima are multiplied by, for each block of a scale */
     const int32_t *start; /* where integer sums begin: -O * sum(q) of each block of a scale */
-    size_t q_stride, d_stride, s_stride, start_stride;
+    size_t start_stride;
+#endif
+    const float *d;
+    const float *s; /* what minima are multiplied by, for each block of a scale */
+    size_t q_stride, d_stride, s_stride;
 };
 
 /* N blocks of a scale of a slab against as many tokens as the function says.  Block b feeds
@@ -309,7 +325,7 @@ struct side {
  * One-token kernels fill rows up to a multiple of four blocks with zeros, which add +0 to sums that
  * are never -0: so here those blocks are left out. */
 typedef void multiply_fn(const struct slab *p, const struct side *x, size_t n, lanes_f (*sum)[4]);
-/* start[0..n), and up to 15 more, from the sums of 16. */
+/* start[0..n), and up to 15 more, from the sums of 16.  NULL where weights are signed. */
 typedef void starts_fn(const struct panel_form *f, const int16_t *b, size_t n, int32_t *start);
 
 #define PANEL_TOKS 256 /* tokens whose sums are kept while the slabs of a panel pass */
@@ -320,27 +336,34 @@ WEIR_INLINE void panel_tokens(const struct panel_form *f, multiply_fn *fn, start
                               uint32_t nt, size_t k0, size_t n, lanes_f (*sum)[4])
 {
     size_t k = x->k, nb = n / (size_t)f->per_scale, at = t0 * k + k0;
-    int32_t start[TOKS][SLAB / 16];
     float s[TOKS][SLAB / 16];
     struct side side = {
+#ifdef PANEL_SIGNED
+        .q = x->u + at,
+#else
         .q = x->q + at,
+#endif
         .d = x->d + at / WEIR_ACT_BLOCK,
         .s = x->s + at / WEIR_ACT_BLOCK,
-        .start = start[0],
         .q_stride = k,
         .d_stride = k / WEIR_ACT_BLOCK,
         .s_stride = k / WEIR_ACT_BLOCK,
-        .start_stride = SLAB / 16,
     };
 
-    for (uint32_t t = 0; t < nt; t++) {
-        const int16_t *b = x->b + (at + t * k) / WEIR_ACT_SUM;
-        if (!f->has_min)
-            starts(f, b, nb, start[t]);
-        else if (f->per_scale == 16)
-            for (size_t i = 0; i < nb; i++)
-                s[t][i] = (float)b[i] * side.d[t * side.d_stride + i / 2];
-    }
+#ifdef PANEL_SIGNED
+    (void)starts;
+#else
+    int32_t start[TOKS][SLAB / 16];
+
+    side.start = start[0];
+    side.start_stride = SLAB / 16;
+    for (uint32_t t = 0; t < nt && !f->has_min; t++)
+        starts(f, x->b + (at + t * k) / WEIR_ACT_SUM, nb, start[t]);
+#endif
+    for (uint32_t t = 0; t < nt && f->has_min && f->per_scale == 16; t++)
+        for (size_t i = 0; i < nb; i++)
+            s[t][i] =
+                (float)x->b[(at + t * k) / WEIR_ACT_SUM + i] * side.d[t * side.d_stride + i / 2];
     if (f->has_min && f->per_scale == 16) {
         side.s = s[0];
         side.s_stride = SLAB / 16;

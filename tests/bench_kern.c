@@ -132,18 +132,20 @@ int main(int argc, char **argv)
     float *x = malloc(sizeof *x * K * MAX_TOK), *d = malloc(sizeof *d * K / 32 * MAX_TOK);
     float *s = malloc(sizeof *s * K / 32 * MAX_TOK);
     int8_t *q = malloc(K * MAX_TOK);
+    uint8_t *u = malloc(K * MAX_TOK);
     int16_t *b = malloc(sizeof *b * K / 16 * MAX_TOK);
     uint8_t *w = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     y = malloc(bytes);
-    if (w == MAP_FAILED || !x || !d || !s || !q || !b || !y)
+    if (w == MAP_FAILED || !x || !d || !s || !q || !u || !b || !y)
         return 1;
     madvise(w, bytes, MADV_HUGEPAGE);
     fill_weights(w, bytes);
     for (size_t i = 0; i < (size_t)K * MAX_TOK; i++)
         x[i] = (float)(i * 2654435761u % 1000) * 1e-3f - 0.5f;
     weir_kernels()->act_q8(x, (size_t)K * MAX_TOK, q, d, s, b);
-    act = (struct weir_act){ .k = K, .f32 = x, .q = q, .d = d, .s = s, .b = b };
+    weir_act_unsigned(q, u, (size_t)K * MAX_TOK);
+    act = (struct weir_act){ .k = K, .f32 = x, .q = q, .u = u, .d = d, .s = s, .b = b };
 
     printf("GB/s, one thread, rows of %d, buffer of %zu MiB\n", K, bytes >> 20);
     for (int isa = WEIR_ISA_COUNT - 1; isa >= 0; isa--) {

@@ -70,7 +70,7 @@ static struct edge edge_new(size_t bytes)
 /* The last BYTES before the page. */
 static void *edge_end(const struct edge *e, size_t bytes) { return e->base + e->bytes - bytes; }
 
-static struct edge edge_w, edge_x, edge_q, edge_d, edge_s, edge_b, edge_tmp, edge_tmp2;
+static struct edge edge_w, edge_x, edge_q, edge_u, edge_d, edge_s, edge_b, edge_tmp, edge_tmp2;
 
 /* ---- making weights ---- */
 
@@ -183,6 +183,7 @@ static void job_make(struct job *j, enum weir_dtype dtype, size_t k, enum fill f
     size_t n = n_tok * k, nb = n_tok * (k / WEIR_ACT_BLOCK);
     float *x = (float *)((uintptr_t)edge_end(&edge_x, 4 * n + 4 * shift));
     int8_t *q = edge_end(&edge_q, n + shift);
+    uint8_t *u = edge_end(&edge_u, n + shift);
     float *d = edge_end(&edge_d, 4 * nb + 4 * shift), *xs = edge_end(&edge_s, 4 * nb + 4 * shift);
     int16_t *xb = edge_end(&edge_b, 4 * nb + 2 * shift);
     int quant = s->type[dtype].act == WEIR_ACT_Q8;
@@ -199,10 +200,13 @@ static void job_make(struct job *j, enum weir_dtype dtype, size_t k, enum fill f
         x[i] = extreme_x ? (extreme_x == 2 && rnd() & 1 ? -1.0f : 1.0f) : rnd_float();
     if (quant)
         s->act_q8(x, n, q, d, xs, xb);
+    if (quant)
+        weir_act_unsigned(q, u, n);
     j->x = (struct weir_act){ n_tok,
                               (uint32_t)k,
                               x,
                               quant ? q : NULL,
+                              quant ? u : NULL,
                               quant ? d : NULL,
                               quant ? xs : NULL,
                               quant ? xb : NULL };
@@ -239,6 +243,7 @@ static int part_equal(const struct job *j, weir_mul_fn *mul, uint32_t r0, uint32
     x.f32 += t0 * j->k;
     if (x.q) {
         x.q += t0 * j->k;
+        x.u += t0 * j->k;
         x.d += t0 * (j->k / WEIR_ACT_BLOCK);
         x.s += t0 * (j->k / WEIR_ACT_BLOCK);
         x.b += t0 * (j->k / WEIR_ACT_SUM);
@@ -621,6 +626,7 @@ int main(void)
     edge_w = edge_new(MAX_ROWS * row);
     edge_x = edge_new(MAX_TOK * row);
     edge_q = edge_new(MAX_TOK * row);
+    edge_u = edge_new(MAX_TOK * row);
     edge_d = edge_new(MAX_TOK * row);
     edge_s = edge_new(MAX_TOK * row);
     edge_b = edge_new(MAX_TOK * row);

@@ -47,11 +47,28 @@ static inline lanes_f halves(lanes_u v)
     return (lanes_f)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)v));
 }
 
+/* Unsigned activations against signed weights: the 128 that makes an activation unsigned is taken
+ * off for all tokens at once, while the offset of a weight would be for each token anew. */
+#define PANEL_SIGNED
+static inline lanes_i signed_block(lanes_u *w, const int n, int offset)
+{
+    const __m512i o = _mm512_set1_epi8((char)offset), top = _mm512_set1_epi8((char)128);
+    __m512i sum = _mm512_setzero_si512();
+
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) {
+        __m512i v = _mm512_sub_epi8((__m512i)w[i], o);
+        w[i] = (lanes_u)v;
+        sum = _mm512_dpbusd_epi32(sum, top, v);
+    }
+    return -(lanes_i)sum;
+}
+
 #define TOKS 6 /* at once: enough that no chain of sums waits, and registers for them */
 
 #include "kernels/panel.h"
 
-WEIR_INLINE __m512i repeat_4(const int8_t *q)
+WEIR_INLINE __m512i repeat_4(const uint8_t *q)
 {
     int32_t v;
     memcpy(&v, q, sizeof v);
@@ -66,7 +83,7 @@ WEIR_INLINE void multiply(const int per_scale, const int has_min, const int T, c
 
     for (size_t i = 0; i < 4; i++) {
         const lanes_u *w = p->w + i * (size_t)step;
-        const int8_t *q = x->q + i * (size_t)per_scale;
+        const uint8_t *q = x->q + i * (size_t)per_scale;
         __m512 acc[TOKS];
 
         WEIR_UNROLL
@@ -78,14 +95,13 @@ WEIR_INLINE void multiply(const int per_scale, const int has_min, const int T, c
 
             WEIR_UNROLL
             for (int t = 0; t < T; t++)
-                dot[t] = has_min ? _mm512_setzero_si512()
-                                 : _mm512_set1_epi32(x->start[t * x->start_stride + b]);
+                dot[t] = (__m512i)p->start[b];
             WEIR_UNROLL
             for (int j = 0; j < step; j++) {
                 WEIR_UNROLL
                 for (int t = 0; t < T; t++)
-                    dot[t] = _mm512_dpbusd_epi32(dot[t], (__m512i)w[j],
-                                                 repeat_4(q + t * x->q_stride + 4 * j));
+                    dot[t] = _mm512_dpbusd_epi32(dot[t], repeat_4(q + t * x->q_stride + 4 * j),
+                                                 (__m512i)w[j]);
             }
             WEIR_UNROLL
             for (int t = 0; t < T; t++) {
@@ -121,26 +137,11 @@ MULTIPLY_ALL(min_32, 32, 1)
 MULTIPLY_ALL(offset_16, 16, 0)
 MULTIPLY_ALL(min_16, 16, 1)
 
-static void starts(const struct panel_form *f, const int16_t *b, size_t n, int32_t *start)
-{
-    for (size_t i = 0; i < n; i += 16) {
-        if (f->per_scale == 32) {
-            __mmask32 some = n - i < 16 ? (1u << 2 * (n - i)) - 1 : 0xffffffff;
-            __m512i v = _mm512_maskz_loadu_epi16(some, b + 2 * i);
-            _mm512_storeu_si512(start + i,
-                                _mm512_madd_epi16(v, _mm512_set1_epi16((short)-f->offset)));
-        } else { /* n is a multiple of 16 */
-            __m512i v = _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(b + i)));
-            _mm512_storeu_si512(start + i, _mm512_mullo_epi32(v, _mm512_set1_epi32(-f->offset)));
-        }
-    }
-}
-
 void weir_avx512_panel(enum weir_dtype dtype, WEIR_MUL_ARGS)
 {
     const struct panel_form *f = &panel_forms[dtype];
     multiply_fn *const *fn =
         f->per_scale == 32 ? (f->has_min ? min_32 : offset_32) : (f->has_min ? min_16 : offset_16);
 
-    panel_mul(f, fn, starts, w, row_bytes, n_row, x, y, y_stride);
+    panel_mul(f, fn, NULL, w, row_bytes, n_row, x, y, y_stride);
 }

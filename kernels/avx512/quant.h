@@ -225,7 +225,7 @@ WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, quad_fn *quad
     {                                                                                             \
         const struct form f = { __VA_ARGS__ };                                                    \
                                                                                                   \
-        if (x->n_tok >= MANY && n_row > ROWS) {                                                   \
+        if (x->n_tok >= MANY && n_row > ROWS && x->u) {                                                  \
             weir_avx512_panel(WEIR_DTYPE_##ID, w, row_bytes, n_row, x, y, y_stride);              \
             return;                                                                               \
         }                                                                                         \

@@ -75,16 +75,18 @@ int weir_bench_mem_init(struct weir_bench_mem *m, struct weir_pool *pool, struct
         return r;
     m->x = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS, sizeof(*m->x));
     m->q = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS, sizeof(*m->q));
+    m->u = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS, sizeof(*m->u));
     m->d = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS / WEIR_ACT_BLOCK, sizeof(*m->d));
     m->s = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS / WEIR_ACT_BLOCK, sizeof(*m->s));
     m->b = weir_alloc(WEIR_MEM_MISC, WEIR_BENCH_TOK * COLS / WEIR_ACT_SUM, sizeof(*m->b));
-    if (!m->x || !m->q || !m->d || !m->s || !m->b) {
+    if (!m->x || !m->q || !m->u || !m->d || !m->s || !m->b) {
         weir_bench_mem_done(m);
         return weir_fail(err, -ENOMEM, "no memory for the activations to measure with");
     }
     for (uint32_t i = 0; i < WEIR_BENCH_TOK * COLS; i++)
         m->x[i] = (float)(i * 2654435761u % 1000) * 1e-3f - 0.5f;
     weir_kernels()->act_q8(m->x, (size_t)WEIR_BENCH_TOK * COLS, m->q, m->d, m->s, m->b);
+    weir_act_unsigned(m->q, m->u, (size_t)WEIR_BENCH_TOK * COLS);
     fill_tile(m->weights.base);
     weir_pool_for(pool, (uint32_t)(m->weights.bytes / TILE_BYTES - 1), copy_tile, m->weights.base);
     return 0;
@@ -95,6 +97,7 @@ void weir_bench_mem_done(struct weir_bench_mem *m)
     weir_region_done(&m->weights);
     weir_free(m->x);
     weir_free(m->q);
+    weir_free(m->u);
     weir_free(m->d);
     weir_free(m->s);
     weir_free(m->b);
@@ -171,6 +174,7 @@ double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool,
                  .k = COLS,
                  .f32 = m->x,
                  .q = m->q,
+                 .u = m->u,
                  .d = m->d,
                  .s = m->s,
                  .b = m->b },

@@ -19,6 +19,7 @@ struct weir_bench_mem {
     struct weir_region weights;
     float *x; /* [WEIR_BENCH_TOK][4096], and the same rounded to int8: */
     int8_t *q;
+    uint8_t *u;
     float *d, *s; /* [WEIR_BENCH_TOK][4096 / 32] */
     int16_t *b;   /* [WEIR_BENCH_TOK][4096 / 16] */
     uint64_t at;  /* byte where the next measurement goes on: always where it is coldest */

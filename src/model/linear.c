@@ -198,6 +198,8 @@ static void quantize_row(void *arg, uint32_t t, unsigned thread)
     (void)thread;
     j->p->kern->act_q8(j->act.f32 + t * k, k, s->act_q + t * k, s->act_d + t * (k / WEIR_ACT_BLOCK),
                        s->act_s + t * (k / WEIR_ACT_BLOCK), s->act_b + t * (k / WEIR_ACT_SUM));
+    if (j->act.n_tok > 1)
+        weir_act_unsigned(s->act_q + t * k, s->act_u + t * k, k);
 }
 
 static void prepare_act(struct job *j, const struct weir_product *list, uint32_t n, const float *x,
@@ -218,6 +220,7 @@ static void prepare_act(struct job *j, const struct weir_product *list, uint32_t
     else
         weir_pool_for(p->pool, n_tok, quantize_row, j);
     j->act.q = p->scratch->act_q;
+    j->act.u = n_tok > 1 ? p->scratch->act_u : NULL;
     j->act.d = p->scratch->act_d;
     j->act.s = p->scratch->act_s;
     j->act.b = p->scratch->act_b;

@@ -49,6 +49,7 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
     s->angles = carve(base, &at, n * c->rot_dim, 4, ALIGN);
     s->scores = carve(base, &at, (uint64_t)n_thread * (c->n_head / c->n_head_kv) * ctx, 4, ALIGN);
     s->act_q = carve(base, &at, n * k_max, 1, ALIGN);
+    s->act_u = carve(base, &at, n * k_max, 1, ALIGN);
     s->act_d = carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
     s->act_s = carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
     s->act_b = carve(base, &at, n * k_max / WEIR_ACT_SUM, 2, ALIGN);

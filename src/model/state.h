@@ -35,6 +35,7 @@ struct weir_scratch {
     float *angles;  /* [chunk][rot_dim] */
     float *scores;  /* [n_thread][n_head / n_head_kv][ctx] */
     int8_t *act_q;  /* [chunk][k_max] int8 activations of the current product */
+    uint8_t *act_u; /* [chunk][k_max] the same plus 128 */
     float *act_d;   /* [chunk][k_max / 32] */
     float *act_s;   /* [chunk][k_max / 32] */
     int16_t *act_b; /* [chunk][k_max / 16] */
