@@ -69,6 +69,11 @@ struct weir_kern_type {
     weir_mul_fn *mul_f32; /* the exact product: decoded weights times float activations */
 };
 
+typedef void weir_attn_scores_fn(const void *k, size_t n, size_t hd, const float *const *q,
+                                 size_t nq, float scale, float *const *s);
+typedef void weir_attn_mix_fn(const void *v, size_t n, size_t hd, const float *const *s, size_t nq,
+                              float *const *out);
+
 /* Every entry of the table is filled for every supported dtype; type[d].mul is NULL for the
  * dtypes this build cannot multiply (weir_kernels_supports tells). */
 struct weir_kernels {
@@ -78,16 +83,20 @@ struct weir_kernels {
     /* q[0..k), d[0..k/32), s[0..k/32), b[0..k/16) from x[0..k); k is a multiple of 32. */
     void (*act_q8)(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *b);
 
-    float (*dot_f32)(const float *a, const float *b, size_t n);       /* a . b */
-    float (*dot_f16)(const uint16_t *a, const float *b, size_t n);    /* a (IEEE half) . b */
-    void (*axpy_f32)(float *y, float a, const float *x, size_t n);    /* y += a * x */
-    void (*axpy_f16)(float *y, float a, const uint16_t *x, size_t n); /* y += a * x (half) */
-    void (*f32_to_f16)(const float *x, uint16_t *y, size_t n);        /* round to nearest even */
+    /* Attention of NQ queries that look at the same N positions of a key/value head of HD elements;
+     * halves or floats, [n][hd].
+     * scores: s[i][t] = scale * (k[t] . q[i])    mix: out[i][0..hd) += sum over t of s[i][t] * v[t]
+     * Results of a query do not depend on the others, nor on where a range of positions is cut. */
+    weir_attn_scores_fn *attn_scores_f32, *attn_scores_f16;
+    weir_attn_mix_fn *attn_mix_f32, *attn_mix_f16;
+    /* x = exp(x - max), in place; n >= 1.  Returns the maximum; *ret_sum: the sum of what is left.
+     */
+    float (*exp_max)(float *x, size_t n, float *ret_sum);
+
+    void (*f32_to_f16)(const float *x, uint16_t *y, size_t n); /* round to nearest even */
 
     /* y[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]; y may be x.  (RMSNorm, arXiv:1910.07467) */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
-    /* x = exp(x - max) / sum(exp(x - max)), in place; n >= 1. */
-    void (*softmax)(float *x, size_t n);
     /* gate[i] = silu(gate[i]) * up[i], silu(v) = v / (1 + exp(-v)).  (SwiGLU, arXiv:2002.05202) */
     void (*silu_mul)(float *gate, const float *up, size_t n);
     void (*add)(float *y, const float *x, size_t n); /* y += x */

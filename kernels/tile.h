@@ -15,6 +15,7 @@
 /* Loops over rows and tokens of a tile have constant bounds; without this gcc -O2 would keep the
  * accumulators in memory. */
 #define WEIR_UNROLL _Pragma("GCC unroll 8")
+#define WEIR_UNROLL16 _Pragma("GCC unroll 16")
 
 /* Largest tile, for declaring accumulators. */
 #define WEIR_TILE_ROWS 4

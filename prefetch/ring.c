@@ -254,6 +254,11 @@ static const uint8_t *view_of(const struct weir_ring *r, uint32_t step)
     return r->slots.base + r->n_used % r->c.n_slot * r->c.slot_bytes + lead;
 }
 
+const uint8_t *weir_ring_pinned_view(const struct weir_ring *r, uint32_t step)
+{
+    return r->c.pinned[step] ? view_of(r, step) : NULL;
+}
+
 static bool is_ready(struct weir_ring *r, uint32_t step)
 {
     const _Atomic uint8_t *flag =

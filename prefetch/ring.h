@@ -84,6 +84,9 @@ void weir_ring_set_last_pass(struct weir_ring *r, uint64_t n);
  */
 uint64_t weir_ring_first_pass_bytes(const struct weir_ring *r);
 void weir_ring_stats(const struct weir_ring *r, struct weir_ring_stats *ret); /* any thread */
+/* The bytes of STEP, which is pinned and was acquired before, so that something else than a pass
+ * may look at them; NULL when it is not pinned.  Engine thread. */
+const uint8_t *weir_ring_pinned_view(const struct weir_ring *r, uint32_t step);
 /* Bytes of pinned set and ring that huge pages back. */
 uint64_t weir_ring_huge_bytes(const struct weir_ring *r);
 

@@ -499,49 +499,143 @@ static void check_act_q8(const struct weir_kernels *kn)
     ok(special, "%s act_q8: zeros give 0, NaN and infinity give NaN", kn->name);
 }
 
-static void check_dots(const struct weir_kernels *kn)
+/* What is not a product of weights and not a function: element by element, and exact. */
+static void check_plain(const struct weir_kernels *kn)
 {
-    int dot = 1, doth = 1, axpy = 1, axpyh = 1, half = 1, add = 1;
+    int half = 1, add = 1;
 
     for (size_t i = 0; i < VEC_COUNT; i++) {
         size_t n = vec_n[i];
         float *a = edge_end(&edge_x, 4 * n), *b = edge_end(&edge_d, 4 * n), y[1001];
-        uint16_t *h = edge_end(&edge_tmp, 2 * n), *to = edge_end(&edge_tmp2, 2 * n);
-        double s = 0, sh = 0, m = 0;
+        uint16_t *to = edge_end(&edge_tmp2, 2 * n);
         for (size_t j = 0; j < n; j++) {
             a[j] = rnd_float();
             b[j] = rnd_float();
-            h[j] = weir_f32_to_f16(a[j]);
-            s += (double)a[j] * (double)b[j];
-            sh += (double)weir_f16_to_f32(h[j]) * (double)b[j];
-            m += fabs((double)a[j] * (double)b[j]);
         }
-        dot &= fabs((double)kn->dot_f32(a, b, n) - s) <= 1e-6 * m;
-        doth &= fabs((double)kn->dot_f16(h, b, n) - sh) <= 2e-6 * m;
         kn->f32_to_f16(a, to, n);
-        half &= !memcmp(h, to, 2 * n);
+        for (size_t j = 0; j < n; j++)
+            half &= to[j] == weir_f32_to_f16(a[j]);
         memcpy(y, b, 4 * n);
         y[n] = GUARD;
-        kn->axpy_f32(y, 0.7f, a, n);
-        for (size_t j = 0; j < n; j++)
-            axpy &= fabs((double)y[j] - ((double)b[j] + (double)0.7f * (double)a[j])) <= 2e-7;
-        memcpy(y, b, 4 * n);
-        kn->axpy_f16(y, 0.7f, h, n);
-        for (size_t j = 0; j < n; j++)
-            axpyh &= fabs((double)y[j] -
-                          ((double)b[j] + (double)0.7f * (double)weir_f16_to_f32(h[j]))) <= 2e-7;
-        memcpy(y, b, 4 * n);
         kn->add(y, a, n);
         for (size_t j = 0; j < n; j++)
             add &= y[j] == a[j] + b[j];
         add &= y[n] == GUARD;
     }
-    ok(dot, "%s dot_f32", kn->name);
-    ok(doth, "%s dot_f16", kn->name);
-    ok(axpy, "%s axpy_f32", kn->name);
-    ok(axpyh, "%s axpy_f16", kn->name);
     ok(half, "%s f32_to_f16: the bits of weir_f32_to_f16", kn->name);
     ok(add, "%s add", kn->name);
+}
+
+#define ATTN_NQ  7
+#define ATTN_N   37
+#define ATTN_HD  256
+#define ATTN_ROW (ATTN_N + 1)
+
+/* NQ queries from Q0 on and N positions from T0 on give the bits of FULL: scores, then mixes. */
+static int attn_equal(const struct weir_kernels *kn, int f16, const uint8_t *kv, size_t hd,
+                      const float *q, size_t q0, size_t nq, size_t t0, size_t n,
+                      float full[ATTN_NQ][ATTN_ROW])
+{
+    float s[ATTN_NQ][ATTN_ROW], one[ATTN_NQ][ATTN_HD + 1], two[ATTN_NQ][ATTN_HD + 1];
+    const float *qp[ATTN_NQ], *sp[ATTN_NQ], *sp2[ATTN_NQ];
+    float *to[ATTN_NQ], *o1[ATTN_NQ], *o2[ATTN_NQ];
+    const uint8_t *at = kv + t0 * hd * (f16 ? 2 : 4);
+    size_t half = n / 2;
+    int same = 1;
+
+    for (size_t i = 0; i < nq; i++) {
+        qp[i] = q + (q0 + i) * hd;
+        to[i] = s[i];
+        s[i][n] = one[i][hd] = two[i][hd] = GUARD;
+        o1[i] = one[i], o2[i] = two[i];
+        for (size_t e = 0; e < hd; e++)
+            one[i][e] = two[i][e] = (float)e;
+        sp[i] = full[q0 + i] + t0;
+        sp2[i] = sp[i] + half;
+    }
+    (f16 ? kn->attn_scores_f16 : kn->attn_scores_f32)(at, n, hd, qp, nq, 0.25f, to);
+    (f16 ? kn->attn_mix_f16 : kn->attn_mix_f32)(at, n, hd, sp, nq, o1);
+    /* the same in two calls, every query alone */
+    for (size_t i = 0; i < nq; i++) {
+        (f16 ? kn->attn_mix_f16 : kn->attn_mix_f32)(at, half, hd, sp + i, 1, o2 + i);
+        (f16 ? kn->attn_mix_f16 : kn->attn_mix_f32)(at + half * hd * (f16 ? 2 : 4), n - half, hd,
+                                                    sp2 + i, 1, o2 + i);
+        same &= !memcmp(s[i], full[q0 + i] + t0, 4 * n) && s[i][n] == GUARD;
+        same &= !memcmp(one[i], two[i], 4 * (hd + 1)) && one[i][hd] == GUARD;
+    }
+    return same;
+}
+
+static void check_attention(const struct weir_kernels *kn)
+{
+    static const size_t hds[] = { 8, 64, 100, 128, 256 };
+    static float full[ATTN_NQ][ATTN_ROW], q[ATTN_NQ * ATTN_HD];
+
+    for (int f16 = 0; f16 < 2; f16++) {
+        double worst_s = 0, worst_m = 0;
+        int law = 1;
+        for (size_t h = 0; h < sizeof hds / sizeof *hds; h++) {
+            size_t hd = hds[h], elem = f16 ? 2 : 4;
+            uint8_t *kv = edge_end(&edge_x, ATTN_N * hd * elem);
+            const float *qp[ATTN_NQ], *sp[ATTN_NQ];
+            float *to[ATTN_NQ], out[ATTN_NQ][ATTN_HD], *o[ATTN_NQ];
+            double v[ATTN_N][ATTN_HD];
+            for (size_t i = 0; i < ATTN_N * hd; i++) {
+                float x = rnd_float();
+                uint16_t x16 = weir_f32_to_f16(x);
+                memcpy(kv + i * elem, f16 ? (void *)&x16 : (void *)&x, elem);
+                v[i / hd][i % hd] = f16 ? (double)weir_f16_to_f32(x16) : (double)x;
+            }
+            for (size_t i = 0; i < ATTN_NQ * hd; i++)
+                q[i] = rnd_float();
+            for (size_t i = 0; i < ATTN_NQ; i++) {
+                qp[i] = q + i * hd;
+                sp[i] = to[i] = full[i];
+                o[i] = out[i];
+                memset(out[i], 0, sizeof out[i]);
+            }
+            (f16 ? kn->attn_scores_f16 : kn->attn_scores_f32)(kv, ATTN_N, hd, qp, ATTN_NQ, 0.25f,
+                                                              to);
+            (f16 ? kn->attn_mix_f16 : kn->attn_mix_f32)(kv, ATTN_N, hd, sp, ATTN_NQ, o);
+            for (size_t i = 0; i < ATTN_NQ; i++) {
+                for (size_t t = 0; t < ATTN_N; t++) {
+                    double sum = 0, m = 0;
+                    for (size_t e = 0; e < hd; e++) {
+                        sum += v[t][e] * (double)qp[i][e];
+                        m += fabs(v[t][e] * (double)qp[i][e]);
+                    }
+                    worst_s = fmax(worst_s, fabs(0.25 * sum - (double)full[i][t]) / m);
+                }
+                for (size_t e = 0; e < hd; e++) {
+                    double sum = 0, m = 1e-30;
+                    for (size_t t = 0; t < ATTN_N; t++) {
+                        sum += v[t][e] * (double)full[i][t];
+                        m += fabs(v[t][e] * (double)full[i][t]);
+                    }
+                    worst_m = fmax(worst_m, fabs(sum - (double)out[i][e]) / m);
+                }
+            }
+            for (size_t nq = 1; nq <= ATTN_NQ; nq++)
+                for (size_t n = 1; n <= ATTN_N; n += n < 18 ? 1 : 5)
+                    law &= attn_equal(kn, f16, kv, hd, q, ATTN_NQ - nq, nq, ATTN_N - n, n, full);
+        }
+        ok(worst_s < 3e-7, "%s attention scores, %s (worst %.1e)", kn->name, f16 ? "f16" : "f32",
+           worst_s);
+        ok(worst_m < 1e-6, "%s attention mix, %s (worst %.1e)", kn->name, f16 ? "f16" : "f32",
+           worst_m);
+        ok(law, "%s attention, %s: same bits for any queries and positions beside them", kn->name,
+           f16 ? "f16" : "f32");
+    }
+}
+
+/* softmax as attention does it. */
+static void softmax(const struct weir_kernels *kn, float *x, size_t n)
+{
+    float sum;
+
+    kn->exp_max(x, n, &sum);
+    for (size_t i = 0; i < n; i++)
+        x[i] /= sum;
 }
 
 /* Floats between B and the double A, in units of the last place of A. */
@@ -578,7 +672,7 @@ static void check_nonlinear(const struct weir_kernels *kn)
                          ulps((double)x[j] / sqrt(sum / (double)n + (double)1e-5f) * (double)w[j],
                               y[j]));
             memcpy(y, x, 4 * n);
-            kn->softmax(y, n);
+            softmax(kn, y, n);
             for (size_t j = 0; j < n; j++) {
                 /* x - max is rounded before exp: its error grows with its size */
                 double want = exp((double)x[j] - max) / ex;
@@ -608,11 +702,11 @@ static void check_exp(const struct weir_kernels *kn)
 
     for (float v = -20.0f; v > -87.0f; v -= 0.0137f) {
         float x[2] = { 0, v };
-        kn->softmax(x, 2);
+        softmax(kn, x, 2);
         worst = fmax(worst, ulps(exp((double)v), x[1]));
     }
     ok(worst < 2, "%s exp: %.2f ulp", kn->name, worst);
-    kn->softmax(edge, 4);
+    softmax(kn, edge, 4);
     ok(edge[0] == 1 && edge[1] == 0 && edge[2] >= 0 && edge[2] < 1e-44f && edge[3] == 0,
        "%s softmax: far below the maximum is 0", kn->name);
     kn->silu_mul(big, up, 3);
@@ -647,7 +741,8 @@ int main(void)
                 check_type(kn, (enum weir_dtype)d);
         check_hostile(kn);
         check_act_q8(kn);
-        check_dots(kn);
+        check_plain(kn);
+        check_attention(kn);
         check_nonlinear(kn);
         check_exp(kn);
     }

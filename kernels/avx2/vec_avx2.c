@@ -29,15 +29,18 @@ static inline void store(float *p, size_t n, __m256 v)
         _mm256_maskstore_ps(p, first(n), v);
 }
 
-static inline __m256 load_half(const uint16_t *p, size_t n)
+#define ATTN_LANES 8
+typedef float attn_f __attribute__((vector_size(32)));
+static inline attn_f attn_load_f32(const void *p) { return (attn_f)_mm256_loadu_ps(p); }
+static inline attn_f attn_load_f16(const void *p)
 {
-    uint16_t t[8] = { 0 };
-
-    if (n >= 8)
-        return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
-    memcpy(t, p, n * sizeof *p); /* AVX2 cannot mask 16-bit loads */
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)t));
+    return (attn_f)_mm256_cvtph_ps(_mm_loadu_si128(p));
 }
+static inline attn_f attn_fma(attn_f a, attn_f b, attn_f c)
+{
+    return (attn_f)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+#include "kernels/attn.h"
 
 /* exp(v), within 1 ulp: v = n ln 2 + r with |r| < 0.35, and the Taylor series to r^7 leaves 5e-9.
  * ln 2 is taken off in two parts, the first exact; 2^n is multiplied in two parts, because n passes
@@ -95,8 +98,8 @@ static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int1
         __m256 inv;
 
         for (int i = 0; i < 4; i++)
-            top = _mm256_max_epi32(
-                top, _mm256_castps_si256(_mm256_and_ps(_mm256_loadu_ps(x + 8 * i), no_sign)));
+            top = _mm256_max_epi32(top, _mm256_castps_si256(
+                                            _mm256_and_ps(_mm256_loadu_ps(x + 8 * i), no_sign)));
         top_bits = max_epi32(top);
         memcpy(&max, &top_bits, sizeof max);
         if (top_bits >= 0x7f800000 || max < 0x1p-100f) { /* as in scalar/vec_scalar.c */
@@ -110,8 +113,7 @@ static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int1
             v[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), inv));
         sum0 = sum_epi32(_mm256_add_epi32(v[0], v[1]));
         sum1 = sum_epi32(_mm256_add_epi32(v[2], v[3]));
-        v[0] = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]),
-                                  _mm256_packs_epi32(v[2], v[3]));
+        v[0] = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
         _mm256_storeu_si256((__m256i *)q, _mm256_permutevar8x32_epi32(v[0], order));
         d[b] = max / 127.0f;
         s[b] = d[b] * (float)(sum0 + sum1);
@@ -128,42 +130,11 @@ static float dot_f32(const float *a, const float *b, size_t n)
 
     for (; i + 32 <= n; i += 32)
         for (int j = 0; j < 4; j++)
-            s[j] = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8 * j),
-                                   _mm256_loadu_ps(b + i + 8 * j), s[j]);
+            s[j] = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8 * j), _mm256_loadu_ps(b + i + 8 * j),
+                                   s[j]);
     for (; i < n; i += 8)
         s[0] = _mm256_fmadd_ps(load(a + i, n - i), load(b + i, n - i), s[0]);
     return weir_sum_ps(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3])));
-}
-
-static float dot_f16(const uint16_t *a, const float *b, size_t n)
-{
-    __m256 s[4] = { _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                    _mm256_setzero_ps() };
-    size_t i = 0;
-
-    for (; i + 32 <= n; i += 32)
-        for (int j = 0; j < 4; j++)
-            s[j] = _mm256_fmadd_ps(load_half(a + i + 8 * j, 8), _mm256_loadu_ps(b + i + 8 * j),
-                                   s[j]);
-    for (; i < n; i += 8)
-        s[0] = _mm256_fmadd_ps(load_half(a + i, n - i), load(b + i, n - i), s[0]);
-    return weir_sum_ps(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3])));
-}
-
-static void axpy_f32(float *y, float a, const float *x, size_t n)
-{
-    const __m256 va = _mm256_set1_ps(a);
-
-    for (size_t i = 0; i < n; i += 8)
-        store(y + i, n - i, _mm256_fmadd_ps(va, load(x + i, n - i), load(y + i, n - i)));
-}
-
-static void axpy_f16(float *y, float a, const uint16_t *x, size_t n)
-{
-    const __m256 va = _mm256_set1_ps(a);
-
-    for (size_t i = 0; i < n; i += 8)
-        store(y + i, n - i, _mm256_fmadd_ps(va, load_half(x + i, n - i), load(y + i, n - i)));
 }
 
 static void f32_to_f16(const float *x, uint16_t *y, size_t n)
@@ -187,9 +158,9 @@ static void rms_norm(float *y, const float *x, const float *w, size_t n, float e
               _mm256_mul_ps(_mm256_mul_ps(load(x + i, n - i), vs), load(w + i, n - i)));
 }
 
-static void softmax(float *x, size_t n)
+static float exp_max(float *x, size_t n, float *ret_sum)
 {
-    __m256 max = _mm256_set1_ps(x[0]), sum = _mm256_setzero_ps(), inv;
+    __m256 max = _mm256_set1_ps(x[0]), sum = _mm256_setzero_ps();
     __m128 m;
     size_t i = 0;
 
@@ -209,9 +180,8 @@ static void softmax(float *x, size_t n)
         sum = _mm256_add_ps(sum, v);
         store(x + i, n - i, v);
     }
-    inv = _mm256_set1_ps(1.0f / weir_sum_ps(sum));
-    for (i = 0; i < n; i += 8)
-        store(x + i, n - i, _mm256_mul_ps(load(x + i, n - i), inv));
+    *ret_sum = weir_sum_ps(sum);
+    return _mm_cvtss_f32(m);
 }
 
 static void silu_mul(float *gate, const float *up, size_t n)
@@ -233,13 +203,13 @@ static void add(float *y, const float *x, size_t n)
 void weir_avx2_vec(struct weir_kernels *t)
 {
     t->act_q8 = act_q8;
-    t->dot_f32 = dot_f32;
-    t->dot_f16 = dot_f16;
-    t->axpy_f32 = axpy_f32;
-    t->axpy_f16 = axpy_f16;
+    t->attn_scores_f32 = weir_attn_scores_f32;
+    t->attn_scores_f16 = weir_attn_scores_f16;
+    t->attn_mix_f32 = weir_attn_mix_f32;
+    t->attn_mix_f16 = weir_attn_mix_f16;
+    t->exp_max = exp_max;
     t->f32_to_f16 = f32_to_f16;
     t->rms_norm = rms_norm;
-    t->softmax = softmax;
     t->silu_mul = silu_mul;
     t->add = add;
 }

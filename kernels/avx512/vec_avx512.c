@@ -10,15 +10,20 @@
 #include <string.h>
 
 /* The first N of 16 lanes. */
-static inline __mmask16 first(size_t n)
-{
-    return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
-}
+static inline __mmask16 first(size_t n) { return n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1); }
 
-static inline __m512 load_half(__mmask16 k, const uint16_t *p)
+#define ATTN_LANES 16
+typedef float attn_f __attribute__((vector_size(64)));
+static inline attn_f attn_load_f32(const void *p) { return (attn_f)_mm512_loadu_ps(p); }
+static inline attn_f attn_load_f16(const void *p)
 {
-    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(k, p));
+    return (attn_f)_mm512_cvtph_ps(_mm256_loadu_si256(p));
 }
+static inline attn_f attn_fma(attn_f a, attn_f b, attn_f c)
+{
+    return (attn_f)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+#include "kernels/attn.h"
 
 /* exp(v), within 1 ulp: v = n ln 2 + r with |r| < 0.35, and the Taylor series to r^7 leaves 5e-9.
  * ln 2 is taken off in two parts, the first exact.  NaN stays NaN: min and max return their second
@@ -86,53 +91,13 @@ static float dot_f32(const float *a, const float *b, size_t n)
 
     for (; i + 64 <= n; i += 64)
         for (int j = 0; j < 4; j++)
-            s[j] = _mm512_fmadd_ps(_mm512_loadu_ps(a + i + 16 * j),
-                                   _mm512_loadu_ps(b + i + 16 * j), s[j]);
+            s[j] = _mm512_fmadd_ps(_mm512_loadu_ps(a + i + 16 * j), _mm512_loadu_ps(b + i + 16 * j),
+                                   s[j]);
     for (; i < n; i += 16)
         s[0] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(first(n - i), a + i),
                                _mm512_maskz_loadu_ps(first(n - i), b + i), s[0]);
     return _mm512_reduce_add_ps(
         _mm512_add_ps(_mm512_add_ps(s[0], s[1]), _mm512_add_ps(s[2], s[3])));
-}
-
-static float dot_f16(const uint16_t *a, const float *b, size_t n)
-{
-    __m512 s[4] = { _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(),
-                    _mm512_setzero_ps() };
-    size_t i = 0;
-
-    for (; i + 64 <= n; i += 64)
-        for (int j = 0; j < 4; j++)
-            s[j] = _mm512_fmadd_ps(load_half(0xffff, a + i + 16 * j),
-                                   _mm512_loadu_ps(b + i + 16 * j), s[j]);
-    for (; i < n; i += 16)
-        s[0] = _mm512_fmadd_ps(load_half(first(n - i), a + i),
-                               _mm512_maskz_loadu_ps(first(n - i), b + i), s[0]);
-    return _mm512_reduce_add_ps(
-        _mm512_add_ps(_mm512_add_ps(s[0], s[1]), _mm512_add_ps(s[2], s[3])));
-}
-
-static void axpy_f32(float *y, float a, const float *x, size_t n)
-{
-    const __m512 va = _mm512_set1_ps(a);
-
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 k = first(n - i);
-        __m512 v = _mm512_fmadd_ps(va, _mm512_maskz_loadu_ps(k, x + i),
-                                   _mm512_maskz_loadu_ps(k, y + i));
-        _mm512_mask_storeu_ps(y + i, k, v);
-    }
-}
-
-static void axpy_f16(float *y, float a, const uint16_t *x, size_t n)
-{
-    const __m512 va = _mm512_set1_ps(a);
-
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 k = first(n - i);
-        __m512 v = _mm512_fmadd_ps(va, load_half(k, x + i), _mm512_maskz_loadu_ps(k, y + i));
-        _mm512_mask_storeu_ps(y + i, k, v);
-    }
 }
 
 static void f32_to_f16(const float *x, uint16_t *y, size_t n)
@@ -157,26 +122,25 @@ static void rms_norm(float *y, const float *x, const float *w, size_t n, float e
     }
 }
 
-static void softmax(float *x, size_t n)
+static float exp_max(float *x, size_t n, float *ret_sum)
 {
-    __m512 max = _mm512_set1_ps(x[0]), sum = _mm512_setzero_ps(), inv;
+    __m512 max = _mm512_set1_ps(x[0]), sum = _mm512_setzero_ps();
+    float top;
 
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 k = first(n - i);
         max = _mm512_mask_max_ps(max, k, max, _mm512_maskz_loadu_ps(k, x + i));
     }
-    max = _mm512_set1_ps(_mm512_reduce_max_ps(max));
+    top = _mm512_reduce_max_ps(max);
+    max = _mm512_set1_ps(top);
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 k = first(n - i);
         __m512 v = exp_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(k, x + i), max));
         sum = _mm512_mask_add_ps(sum, k, sum, v);
         _mm512_mask_storeu_ps(x + i, k, v);
     }
-    inv = _mm512_set1_ps(1.0f / _mm512_reduce_add_ps(sum));
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 k = first(n - i);
-        _mm512_mask_storeu_ps(x + i, k, _mm512_mul_ps(_mm512_maskz_loadu_ps(k, x + i), inv));
-    }
+    *ret_sum = _mm512_reduce_add_ps(sum);
+    return top;
 }
 
 static void silu_mul(float *gate, const float *up, size_t n)
@@ -194,22 +158,22 @@ static void add(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += 16) {
         __mmask16 k = first(n - i);
-        _mm512_mask_storeu_ps(
-            y + i, k,
-            _mm512_add_ps(_mm512_maskz_loadu_ps(k, y + i), _mm512_maskz_loadu_ps(k, x + i)));
+        _mm512_mask_storeu_ps(y + i, k,
+                              _mm512_add_ps(_mm512_maskz_loadu_ps(k, y + i),
+                                            _mm512_maskz_loadu_ps(k, x + i)));
     }
 }
 
 void weir_avx512_vec(struct weir_kernels *t)
 {
     t->act_q8 = act_q8;
-    t->dot_f32 = dot_f32;
-    t->dot_f16 = dot_f16;
-    t->axpy_f32 = axpy_f32;
-    t->axpy_f16 = axpy_f16;
+    t->attn_scores_f32 = weir_attn_scores_f32;
+    t->attn_scores_f16 = weir_attn_scores_f16;
+    t->attn_mix_f32 = weir_attn_mix_f32;
+    t->attn_mix_f16 = weir_attn_mix_f16;
+    t->exp_max = exp_max;
     t->f32_to_f16 = f32_to_f16;
     t->rms_norm = rms_norm;
-    t->softmax = softmax;
     t->silu_mul = silu_mul;
     t->add = add;
 }

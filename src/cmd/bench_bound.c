@@ -115,7 +115,7 @@ static double compute_seconds(const struct weir_bench_model *m, const struct wei
 }
 
 void weir_bench_limits(const struct weir_bench *b, const struct weir_bench_combo *c,
-                       struct weir_bench_row *r)
+                       struct weir_bench_row *r, double memory)
 {
     const struct weir_bench_threads *t = b->threads;
     while (t < b->threads + b->n_threads - 1 && t->n != c->threads)
@@ -125,11 +125,13 @@ void weir_bench_limits(const struct weir_bench *b, const struct weir_bench_combo
     if (!r->fits && b->disk.n)
         weir_series_add(&r->limit[WEIR_BOUND_DISK],
                         n / ((double)r->streamed_bytes * passes / b->disk.v[b->disk.n - 1]));
-    if (t->memory.n) {
+    if (!(memory > 0) && t->memory.n)
+        memory = t->memory.v[t->memory.n - 1];
+    if (memory > 0) {
         /* Weights once a pass; of the keys and values what generation looks back at. */
         const double kv = r->prefill ? 0 : (double)b->model.kv_bytes_per_tok * r->depth;
-        weir_series_add(&r->limit[WEIR_BOUND_MEMORY], n / (((double)b->model.matmul_bytes + kv) *
-                                                           passes / t->memory.v[t->memory.n - 1]));
+        weir_series_add(&r->limit[WEIR_BOUND_MEMORY],
+                        n / (((double)b->model.matmul_bytes + kv) * passes / memory));
     }
     const double s = compute_seconds(&b->model, t, n, passes);
     if (s > 0)

@@ -11,9 +11,10 @@
  * 0; -ENOMEM; -EAGAIN when there are no more threads. */
 int weir_bench_bounds(struct weir_bench *b, struct weir_err *err);
 
-/* What the hardware would allow for ROW of C, by the last weir_bench_bounds, added to row->limit.
+/* What the hardware would allow for ROW of C, added to row->limit: by the last weir_bench_bounds,
+ * and by MEMORY, bytes/s that were read while the row was measured; 0: take that of the bounds too.
  */
 void weir_bench_limits(const struct weir_bench *b, const struct weir_bench_combo *c,
-                       struct weir_bench_row *row);
+                       struct weir_bench_row *row, double memory);
 
 #endif

@@ -8,10 +8,12 @@
  * the baseline at the end: whatever drifts hits all alike.  Engine thread only. */
 #include "config.h"
 
+#include "base/clock.h"
 #include "base/num.h"
 #include "src/cmd/bench_baseline.h"
 #include "src/cmd/bench_bound.h"
 #include "src/cmd/bench_kernels.h"
+#include "src/cmd/bench_rate.h"
 #include "src/cmd/bench_report.h"
 #include "src/cmd/cmd.h"
 #include "src/cmd/interrupt.h"
@@ -27,15 +29,19 @@
 #endif
 
 #define CTX_LEAST 256u
-#define KV_BYTE   0x21 /* a byte whose halves and floats are small and normal */
+#define READ_NS   UINT64_C(10000000) /* of a look at the memory between two tokens */
+#define KV_BYTE   0x21               /* a byte whose halves and floats are small and normal */
 
 struct bench {
     struct weir_bench b;
     struct weir_progress progress;
     uint64_t n_test, n_done; /* tests of all repetitions; of them, those that are over */
     char label[96];
-    uint32_t *tokens; /* [longest prompt] */
-    uint32_t ctx;     /* positions the longest row needs */
+    uint32_t *tokens;                /* [longest prompt] */
+    struct weir_bench_piece *pinned; /* [n_pinned] the weights of the engine at work, if all stay */
+    uint32_t n_pinned;
+    uint64_t at;  /* the piece that memory is asked with next */
+    uint32_t ctx; /* positions the longest row needs */
 };
 
 static void show_progress(void *arg)
@@ -104,6 +110,29 @@ static int eval(struct bench *b, struct weir_session *s, uint32_t pos, uint32_t 
     return r;
 }
 
+/* N tokens one by one from position POS on.  Between any two, the same threads read the same
+ * weights and do nothing else: the memory of a shared machine changes its rate within seconds, so
+ * its bound is only worth something when it is measured in those seconds.  *ret_ns: of the tokens
+ * alone; *ret_rate: bytes/s, the mean over the looks. */
+static int eval_beside_memory(struct bench *b, struct weir_session *s, uint32_t pos, uint32_t n,
+                              uint64_t *ret_ns, double *ret_rate, struct weir_err *err)
+{
+    uint64_t ns = 0;
+    double inverse = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const uint64_t t0 = weir_now_ns();
+        const int r = eval(b, s, pos + i, 1, true, err);
+        if (r < 0)
+            return r;
+        ns += weir_now_ns() - t0;
+        inverse +=
+            1 / weir_bench_read_pieces(b->pinned, b->n_pinned, &b->at, s->engine->pool, READ_NS);
+    }
+    *ret_ns = ns;
+    *ret_rate = n / inverse; /* harmonic: as times add up, not rates */
+    return 0;
+}
+
 /* Measure ROW once, on a session that has room for it. */
 static int measure_row(struct bench *b, struct weir_session *s, struct weir_bench_combo *c,
                        struct weir_bench_row *row, struct weir_err *err)
@@ -117,20 +146,26 @@ static int measure_row(struct bench *b, struct weir_session *s, struct weir_benc
              c->threads == 1 ? "" : "s", row->io);
     /* A pass that is not counted: what the row before left in ring and caches is gone after it. */
     int r = eval(b, s, row->depth ? row->depth - 1 : 0, 1, true, err);
+    double memory = 0; /* not measured */
+    uint64_t ns = 0;
     weir_engine_meter(s->engine, &before);
-    if (r == 0)
+    if (r == 0 && b->n_pinned && !row->prefill)
+        r = eval_beside_memory(b, s, row->depth, n, &ns, &memory, err);
+    else if (r == 0)
         r = eval(b, s, row->depth, n, !row->prefill, err);
     weir_engine_meter(s->engine, &after);
     if (r < 0)
         return r;
-    const struct weir_meter m = weir_meter_diff(&before, &after);
+    struct weir_meter m = weir_meter_diff(&before, &after);
+    if (ns)
+        m.wall_ns = ns;
     weir_series_add(&row->seconds, (double)m.wall_ns / 1e9);
     weir_series_add(&row->rate, n * 1e9 / (double)weir_max_u64(m.wall_ns, 1));
     if (!row->fits) {
         weir_series_add(&row->hidden, weir_meter_hidden(&m));
         weir_series_add(&row->duty, weir_meter_duty(&m));
     }
-    weir_bench_limits(&b->b, c, row);
+    weir_bench_limits(&b->b, c, row, memory);
     return 0;
 }
 
@@ -143,11 +178,29 @@ static uint32_t row_ctx(const struct bench *b, const struct weir_bench_row *r)
     return (uint32_t)(asked ? asked : weir_max_u64(CTX_LEAST, weir_align_up(need, 64)));
 }
 
-static void close_session(struct weir_session *s)
+static void close_session(struct bench *b, struct weir_session *s)
 {
     weir_session_done(s);
     weir_engine_free(s->engine);
     *s = (struct weir_session){ 0 };
+    weir_free(b->pinned);
+    b->pinned = NULL;
+    b->n_pinned = 0;
+}
+
+/* Where the weights lie, when they all stay in memory. */
+static int find_pinned(struct bench *b, const struct weir_engine *e, struct weir_err *err)
+{
+    if (!e->plan.fits)
+        return 0;
+    b->pinned = weir_alloc(WEIR_MEM_MISC, e->sched.n_step, sizeof(*b->pinned));
+    if (!b->pinned)
+        return weir_fail(err, -ENOMEM, "no memory for a list of %u steps", e->sched.n_step);
+    for (uint32_t i = 0; i < e->sched.n_step; i++)
+        b->pinned[i] =
+            (struct weir_bench_piece){ weir_ring_pinned_view(e->ring, i), e->sched.steps[i].bytes };
+    b->n_pinned = e->sched.n_step;
+    return 0;
 }
 
 /* An engine for setting C with a context of CTX, its pinned weights in memory, ready to be
@@ -184,7 +237,8 @@ static int open_session(struct bench *b, struct weir_bench_combo *c, struct weir
     e->pass.on_layer_arg = b;
     /* How long attention takes does not depend on what the cache holds, only on how much. */
     memset(s->kv.mem.base, KV_BYTE, s->kv.mem.bytes);
-    return eval(b, s, 0, 1, true, err);
+    r = find_pinned(b, e, err);
+    return r < 0 ? r : eval(b, s, 0, 1, true, err);
 }
 
 static void note_plan(struct weir_bench_row *row, const struct weir_engine *e)
@@ -222,7 +276,7 @@ static void measure_combo(struct bench *b, struct weir_bench_combo *c)
         if (row->failure)
             continue;
         if (s.engine && s.engine->plan.ctx != row_ctx(b, row))
-            close_session(&s);
+            close_session(b, &s);
         if (!s.engine)
             r = open_session(b, c, row, &s, &err);
         if (r == 0) {
@@ -230,12 +284,12 @@ static void measure_combo(struct bench *b, struct weir_bench_combo *c)
             r = measure_row(b, &s, c, row, &err);
         }
         if (r < 0) {
-            close_session(&s);
+            close_session(b, &s);
             if (!atomic_load(&weir_interrupted))
                 note_failure(row, r, &err);
         }
     }
-    close_session(&s);
+    close_session(b, &s);
 }
 
 static void run_baseline(struct weir_bench *b)

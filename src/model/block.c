@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns attention and feed-forward of the pre-norm transformer (arXiv:2302.13971, llama).  The law
- * of kernels/kernels.h holds here too: what a row becomes depends on that row and on the cache, not
- * on how many rows the pass has. */
+ * Owns the two halves, attention and feed-forward, of a layer of the pre-norm transformer
+ * (arXiv:2302.13971, llama).  The law of kernels/kernels.h holds here too: what a row becomes
+ * depends on that row and on the cache, not on how many rows the pass has. */
 #include "config.h"
 
 #include "src/model/block.h"
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "src/model/attention.h"
 #include "src/model/linear.h"
 #include "src/model/rope.h"
-
-#include <math.h>
 
 #define FEW_ROWS 4 /* below this the workers are not worth waking for a row operation */
 
@@ -106,44 +105,6 @@ static void place_row(struct weir_pass *p, void *arg, uint32_t row)
     }
 }
 
-/* softmax(q k / sqrt(head_dim)) v for one row and one key/value head, for all its query heads.  The
- * cache is walked once for the whole group: a position's key, or value, is in the nearest cache
- * when the second head of the group asks for it. */
-static void attend(void *arg, uint32_t i, unsigned thread)
-{
-    struct weir_pass *p = arg;
-    const struct weir_config *c = &p->model->cfg;
-    const struct weir_kernels *kern = p->kern;
-    const bool f16 = p->kv->type == WEIR_KV_F16;
-    const uint32_t hd = c->head_dim, kvh = i % c->n_head_kv, row = i / c->n_head_kv;
-    const uint32_t group = c->n_head / c->n_head_kv, end = p->pos + row + 1;
-    const uint32_t start = c->window && end > c->window ? end - c->window : 0, n = end - start;
-    const uint64_t elem = f16 ? 2 : 4, first = (uint64_t)start * hd * elem;
-    const uint8_t *k = weir_kv_at(p->kv, p->layer, 0, kvh) + first;
-    const uint8_t *v = weir_kv_at(p->kv, p->layer, 1, kvh) + first;
-    const uint64_t head0 = ((uint64_t)row * c->n_head + (uint64_t)kvh * group) * hd;
-    const float *q = p->scratch->q + head0;
-    float *out = p->scratch->att + head0;
-    const float scale = 1.0f / sqrtf((float)hd);
-    const uint64_t ctx = p->scratch->ctx;
-    float *scores = p->scratch->scores + thread * group * ctx;
-    for (uint32_t t = 0; t < n; t++, k += hd * elem)
-        for (uint32_t h = 0; h < group; h++)
-            scores[h * ctx + t] = scale * (f16 ? kern->dot_f16((const uint16_t *)k, q + h * hd, hd)
-                                               : kern->dot_f32((const float *)k, q + h * hd, hd));
-    for (uint32_t h = 0; h < group; h++)
-        kern->softmax(scores + h * ctx, n);
-    for (uint32_t e = 0; e < group * hd; e++)
-        out[e] = 0;
-    for (uint32_t t = 0; t < n; t++, v += hd * elem)
-        for (uint32_t h = 0; h < group; h++) {
-            if (f16)
-                kern->axpy_f16(out + h * hd, scores[h * ctx + t], (const uint16_t *)v, hd);
-            else
-                kern->axpy_f32(out + h * hd, scores[h * ctx + t], (const float *)v, hd);
-        }
-}
-
 struct pair {
     float *a;
     const float *b;
@@ -176,11 +137,7 @@ int weir_block_attention(struct weir_pass *p, uint32_t layer, struct weir_err *e
         return r;
     if (!p->record) {
         for_rows(p, p->n_tok, place_row, l);
-        const uint64_t t0 = weir_now_ns();
-        weir_pool_for(p->pool, p->n_tok * c->n_head_kv, attend, p);
-        const uint64_t t1 = weir_now_ns();
-        p->clocks.compute += t1 - t0;
-        weir_trace_span(p->trace, WEIR_LANE_COMPUTE, "attention", t0, t1, p->n_tok);
+        weir_attention(p);
     }
     r = weir_linear(p, &(struct weir_product){ &l->o, s->xb }, 1, s->att, p->n_tok, err);
     if (r == 0 && !p->record)

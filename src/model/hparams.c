@@ -201,6 +201,9 @@ int weir_config_load(const struct weir_map *m, struct weir_config *ret, struct w
         return weir_fail(err, -EINVAL,
                          "%s.attention.head_count is %u, not a multiple of head_count_kv, %u",
                          c.arch, c.n_head, c.n_head_kv);
+    if (c.n_head / c.n_head_kv > WEIR_GROUP_MAX)
+        return weir_fail(err, -ENOTSUP, "%s: %u query heads to a key/value head; weir computes %d",
+                         c.arch, c.n_head / c.n_head_kv, WEIR_GROUP_MAX);
     if (!c.head_dim || c.head_dim % 2 || (uint64_t)c.head_dim * c.n_head > 1u << 22)
         return weir_fail(err, -EINVAL, "heads of %u elements (%u of them) make no sense",
                          c.head_dim, c.n_head);

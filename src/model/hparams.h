@@ -23,7 +23,8 @@ enum weir_rope_scaling {
     WEIR_ROPE_LLAMA3, /* long wavelengths divided by factor, smoothly (Llama 3.1) */
 };
 
-#define WEIR_ARCH_MAX 32
+#define WEIR_ARCH_MAX  32
+#define WEIR_GROUP_MAX 256 /* query heads to a key/value head */
 
 struct weir_config {
     char arch[WEIR_ARCH_MAX];

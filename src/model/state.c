@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "src/model/attention.h"
 #include "src/model/block.h"
 #include "src/model/linear.h"
 
@@ -47,7 +48,8 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
     s->up = carve(base, &at, n * c->n_ff, 4, ALIGN);
     s->logits = carve(base, &at, (uint64_t)n_logit * c->n_vocab, 4, ALIGN);
     s->angles = carve(base, &at, n * c->rot_dim, 4, ALIGN);
-    s->scores = carve(base, &at, (uint64_t)n_thread * (c->n_head / c->n_head_kv) * ctx, 4, ALIGN);
+    s->scores = carve(base, &at, weir_attention_scores(c, n_thread), 4, ALIGN);
+    s->att_part = carve(base, &at, weir_attention_parts(c, n_thread, ctx), 4, ALIGN);
     s->act_q = carve(base, &at, n * k_max, 1, ALIGN);
     s->act_u = carve(base, &at, n * k_max, 1, ALIGN);
     s->act_d = carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);

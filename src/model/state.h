@@ -32,14 +32,15 @@ struct weir_scratch {
     float *up;     /* [chunk][n_ff] */
     float *logits; /* [n_logit][n_vocab] */
     uint32_t n_logit;
-    float *angles;  /* [chunk][rot_dim] */
-    float *scores;  /* [n_thread][n_head / n_head_kv][ctx] */
-    int8_t *act_q;  /* [chunk][k_max] int8 activations of the current product */
-    uint8_t *act_u; /* [chunk][k_max] the same plus 128 */
-    float *act_d;   /* [chunk][k_max / 32] */
-    float *act_s;   /* [chunk][k_max / 32] */
-    int16_t *act_b; /* [chunk][k_max / 16] */
-    uint8_t *row;   /* an embedding row as it is in the file */
+    float *angles;   /* [chunk][rot_dim] */
+    float *scores;   /* of each thread, a block of positions: see attention.c */
+    float *att_part; /* blocks of one row, when they are shared out */
+    int8_t *act_q;   /* [chunk][k_max] int8 activations of the current product */
+    uint8_t *act_u;  /* [chunk][k_max] the same plus 128 */
+    float *act_d;    /* [chunk][k_max / 32] */
+    float *act_s;    /* [chunk][k_max / 32] */
+    int16_t *act_b;  /* [chunk][k_max / 16] */
+    uint8_t *row;    /* an embedding row as it is in the file */
 };
 
 /* Bytes weir_scratch_init takes.  N_LOGIT: rows whose logits are wanted in one pass. */
