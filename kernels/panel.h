@@ -21,6 +21,7 @@
 #define WEIR_KERNELS_PANEL_H
 
 #include "kernels/blocks.h"
+#include "kernels/codes.h"
 #include "kernels/tile.h"
 
 #include <stddef.h>
@@ -257,6 +258,39 @@ static void panel_q6_k(const uint8_t *const *row, size_t at, lanes_u *w, lanes_f
     }
 }
 
+/* ---- types that are looked up: row by row, then turned like any other bytes ---- */
+
+WEIR_INLINE void panel_codes(codes_fn *decode, const int elems, const int per_scale,
+                             const uint8_t *const *row, size_t at, lanes_u *w, lanes_f *d)
+{
+    uint8_t q[WEIR_LANES][256];
+    float scale[WEIR_LANES][16] = { { 0 } };
+    const uint8_t *qp[WEIR_LANES], *dp[WEIR_LANES];
+
+    for (int i = 0; i < WEIR_LANES; i++) {
+        decode(row[i] + at, q[i], scale[i]);
+        qp[i] = q[i];
+        dp[i] = (const uint8_t *)scale[i];
+    }
+    for (size_t i = 0; i < (size_t)elems; i += 16)
+        quads(qp, i, w + i / 4);
+    for (size_t i = 0; i < (size_t)(elems / per_scale); i += 4) {
+        lanes_u v[4];
+        quads(dp, 4 * i, v);
+        for (size_t j = 0; j < 4 && i + j < (size_t)(elems / per_scale); j++)
+            d[i + j] = (lanes_f)v[j];
+    }
+}
+
+#define PANEL_CODES(ID, name)                                                                      \
+    static void panel_##name(const uint8_t *const *row, size_t at, lanes_u *w, lanes_f *d,         \
+                             lanes_f *m)                                                           \
+    {                                                                                              \
+        (void)m;                                                                                   \
+        panel_codes(codes_##name, WEIR_BLOCK_ELEMS_##ID, CODES_PER_##ID, row, at, w, d);           \
+    }
+WEIR_CODE_TYPES(PANEL_CODES)
+
 /* ---- what a product must know of a type, and a piece of a panel ---- */
 
 struct panel_form {
@@ -276,6 +310,9 @@ static const struct panel_form panel_forms[WEIR_DTYPE_COUNT] = {
     FORM(Q5_1, q5_1, 32, 0, 1),  FORM(Q8_0, q8_0, 32, 128, 0), FORM(Q2_K, q2_k, 16, 0, 1),
     FORM(Q3_K, q3_k, 16, 4, 0),  FORM(Q4_K, q4_k, 32, 0, 1),   FORM(Q5_K, q5_k, 32, 0, 1),
     FORM(Q6_K, q6_k, 16, 32, 0),
+#define CODES_FORM(ID, name) FORM(ID, name, CODES_PER_##ID, CODES_O_##ID, 0),
+    WEIR_CODE_TYPES(CODES_FORM)
+#undef CODES_FORM
 #undef FORM
 };
 

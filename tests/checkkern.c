@@ -10,7 +10,7 @@
  * unreadable page begins; results lie between guard values. */
 #include "config.h"
 #include "kernels/kernels.h"
-#include "kernels/scalar/unpack.h"
+#include "kernels/scalar/unpack_codes.h"
 #include "tests/tap.h"
 
 #include <math.h>
@@ -87,6 +87,11 @@ static const struct {
     { WEIR_DTYPE_Q8_0, 1, { 0 } },    { WEIR_DTYPE_Q2_K, 2, { 80, 82 } },
     { WEIR_DTYPE_Q3_K, 1, { 108 } },  { WEIR_DTYPE_Q4_K, 2, { 0, 2 } },
     { WEIR_DTYPE_Q5_K, 2, { 0, 2 } }, { WEIR_DTYPE_Q6_K, 1, { 208 } },
+    { WEIR_DTYPE_IQ4_NL, 1, { 0 } },  { WEIR_DTYPE_IQ4_XS, 1, { 0 } },
+    { WEIR_DTYPE_TQ1_0, 1, { 52 } },  { WEIR_DTYPE_TQ2_0, 1, { 64 } },
+    { WEIR_DTYPE_IQ2_XXS, 1, { 0 } }, { WEIR_DTYPE_IQ2_XS, 1, { 0 } },
+    { WEIR_DTYPE_IQ2_S, 1, { 0 } },   { WEIR_DTYPE_IQ3_XXS, 1, { 0 } },
+    { WEIR_DTYPE_IQ3_S, 1, { 0 } },   { WEIR_DTYPE_IQ1_S, 1, { 0 } },
 };
 
 /* A half for FILL; ALL_ONES would be NaN, so it gets an ordinary one. */
@@ -119,6 +124,16 @@ static void fill_row(enum weir_dtype dtype, uint8_t *w, size_t k, enum fill fill
         }
         return;
     }
+    for (size_t b = 0; b < k / info->block_elems; b++) { /* scales that are no half of two bytes */
+        uint8_t *p = w + b * info->block_bytes;
+        uint16_t h = scale_half(fill);
+        if (dtype == WEIR_DTYPE_MXFP4)
+            *p = (uint8_t)(fill == HUGE_SCALE   ? 200
+                           : fill == TINY_SCALE ? rnd() % 3
+                                                : 120 + rnd() % 8);
+        for (int i = 0; dtype == WEIR_DTYPE_IQ1_M && i < 4; i++)
+            p[48 + 2 * i + 1] = (uint8_t)((p[48 + 2 * i + 1] & 15) | (h >> 4 * i & 15) << 4);
+    }
     for (size_t i = 0; i < sizeof scale_at / sizeof *scale_at; i++)
         for (size_t b = 0; scale_at[i].dtype == (int)dtype && b < k / info->block_elems; b++)
             for (int j = 0; j < scale_at[i].n; j++) {
@@ -145,16 +160,10 @@ static void magnitudes(enum weir_dtype dtype, const uint8_t *w, size_t k, double
         const uint8_t *p = w + b * info->block_bytes;
         struct weir_unpacked u;
         switch ((int)dtype) {
-        case WEIR_DTYPE_Q4_0: unpack_q4_0(p, &u); break;
-        case WEIR_DTYPE_Q4_1: unpack_q4_1(p, &u); break;
-        case WEIR_DTYPE_Q5_0: unpack_q5_0(p, &u); break;
-        case WEIR_DTYPE_Q5_1: unpack_q5_1(p, &u); break;
-        case WEIR_DTYPE_Q8_0: unpack_q8_0(p, &u); break;
-        case WEIR_DTYPE_Q2_K: unpack_q2_k(p, &u); break;
-        case WEIR_DTYPE_Q3_K: unpack_q3_k(p, &u); break;
-        case WEIR_DTYPE_Q4_K: unpack_q4_k(p, &u); break;
-        case WEIR_DTYPE_Q5_K: unpack_q5_k(p, &u); break;
-        case WEIR_DTYPE_Q6_K: unpack_q6_k(p, &u); break;
+#define UNPACK(ID, name)                                                                           \
+    case WEIR_DTYPE_##ID: unpack_##name(p, &u); break;
+            WEIR_QUANT_TYPES(UNPACK)
+#undef UNPACK
         }
         for (size_t j = 0; j < info->block_elems; j++)
             mag[b * info->block_elems + j] =
@@ -396,11 +405,13 @@ static void check_golden(const struct weir_kernels *kn)
     static const struct {
         const char *file;
         enum weir_dtype dtype;
-    } v[] = {
-        { "f16", WEIR_DTYPE_F16 },   { "bf16", WEIR_DTYPE_BF16 }, { "q4_0", WEIR_DTYPE_Q4_0 },
-        { "q4_1", WEIR_DTYPE_Q4_1 }, { "q5_0", WEIR_DTYPE_Q5_0 }, { "q5_1", WEIR_DTYPE_Q5_1 },
-        { "q8_0", WEIR_DTYPE_Q8_0 }, { "q2_K", WEIR_DTYPE_Q2_K }, { "q3_K", WEIR_DTYPE_Q3_K },
-        { "q4_K", WEIR_DTYPE_Q4_K }, { "q5_K", WEIR_DTYPE_Q5_K }, { "q6_K", WEIR_DTYPE_Q6_K },
+    } v[] = { { "f16", WEIR_DTYPE_F16 },   { "bf16", WEIR_DTYPE_BF16 }, { "q4_0", WEIR_DTYPE_Q4_0 },
+              { "q4_1", WEIR_DTYPE_Q4_1 }, { "q5_0", WEIR_DTYPE_Q5_0 }, { "q5_1", WEIR_DTYPE_Q5_1 },
+              { "q8_0", WEIR_DTYPE_Q8_0 }, { "q2_K", WEIR_DTYPE_Q2_K }, { "q3_K", WEIR_DTYPE_Q3_K },
+              { "q4_K", WEIR_DTYPE_Q4_K }, { "q5_K", WEIR_DTYPE_Q5_K }, { "q6_K", WEIR_DTYPE_Q6_K },
+#define CODES(ID, name) { #name, WEIR_DTYPE_##ID },
+              WEIR_CODE_TYPES(CODES)
+#undef CODES
     };
     const char *dir = getenv("WEIR_DATA");
     static uint8_t q[8192];

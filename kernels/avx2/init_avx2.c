@@ -9,6 +9,7 @@ void weir_kernels_init_avx2(struct weir_kernels *t)
     t->name = "avx2";
     weir_avx2_mul_q(t);
     weir_avx2_mul_k(t);
+    weir_avx2_mul_codes(t);
     weir_avx2_mul_float(t);
     weir_avx2_vec(t);
 }

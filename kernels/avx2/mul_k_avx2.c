@@ -4,10 +4,7 @@
 #include "config.h"
 #include "kernels/avx2/quant2.h"
 
-WEIR_INLINE __m256i load_32(const uint8_t *p)
-{
-    return _mm256_loadu_si256((const __m256i *)p);
-}
+WEIR_INLINE __m256i load_32(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 
 /* VALUE in every byte of V that has BIT. */
 WEIR_INLINE __m256i where_bit(__m256i v, int bit, int value)
@@ -17,10 +14,7 @@ WEIR_INLINE __m256i where_bit(__m256i v, int bit, int value)
                             _mm256_set1_epi8((char)value));
 }
 
-WEIR_INLINE __m256 minus(__m256 v)
-{
-    return _mm256_xor_ps(v, _mm256_set1_ps(-0.0f));
-}
+WEIR_INLINE __m256 minus(__m256 v) { return _mm256_xor_ps(v, _mm256_set1_ps(-0.0f)); }
 
 /* ---- 32 elements to a scale ---- */
 

@@ -7,9 +7,8 @@
 /* 16 bytes at P and 16 bytes at Q. */
 WEIR_INLINE __m256i two_16(const uint8_t *p, const uint8_t *q)
 {
-    return _mm256_inserti128_si256(
-        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)),
-        _mm_loadu_si128((const __m128i *)q), 1);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)),
+                                   _mm_loadu_si128((const __m128i *)q), 1);
 }
 
 /* 16 in every byte whose bit of qh is set.  qh: one word for each half of the result.
@@ -18,9 +17,8 @@ WEIR_INLINE __m256i bits_16(__m256i qh, int from)
 {
     const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
     int b = from / 8;
-    __m256i spread = _mm256_set_epi64x(
-        0x0101010101010101 * (b + 1), 0x0101010101010101 * b, 0x0101010101010101 * (b + 1),
-        0x0101010101010101 * b);
+    __m256i spread = _mm256_set_epi64x(0x0101010101010101 * (b + 1), 0x0101010101010101 * b,
+                                       0x0101010101010101 * (b + 1), 0x0101010101010101 * b);
     __m256i v = _mm256_and_si256(_mm256_shuffle_epi8(qh, spread), bit);
 
     return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8(16));
@@ -37,8 +35,8 @@ WEIR_INLINE void halves_by_block(const uint8_t *const *w, size_t at, const int b
         WEIR_UNROLL
         for (int i = 0; i < 4; i++)
             memcpy(&v[i], w[r] + at + i * bytes, 2);
-        h[r] = _mm_cvtsi64_si128((long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 |
-                                             (uint64_t)v[3] << 48));
+        h[r] = _mm_cvtsi64_si128(
+            (long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 | (uint64_t)v[3] << 48));
     }
     a = _mm_unpacklo_epi16(h[0], h[1]);
     b = _mm_unpacklo_epi16(h[2], h[3]);
@@ -67,19 +65,19 @@ WEIR_INLINE void pair_nibbles(const uint8_t *w, const int h, const int bytes, co
     }
 }
 
-#define NIBBLES(name, has_min, qh, qs)                                                            \
-    WEIR_INLINE void scales_##name(const uint8_t *const *w, size_t at, __m256 (*d)[2],            \
-                                   __m256 (*m)[2])                                                \
-    {                                                                                             \
-        halves_by_block(w, at, sizeof(struct weir_##name), d[0]);                                 \
-        if (has_min)                                                                              \
-            halves_by_block(w, at + 2, sizeof(struct weir_##name), m[0]);                         \
-    }                                                                                             \
-    WEIR_INLINE void pair_##name(const uint8_t *w, const int c, const int h, __m256i *a,          \
-                                 __m256i *b)                                                      \
-    {                                                                                             \
-        (void)c;                                                                                  \
-        pair_nibbles(w, h, sizeof(struct weir_##name), qh, qs, a, b);                             \
+#define NIBBLES(name, has_min, qh, qs)                                                             \
+    WEIR_INLINE void scales_##name(const uint8_t *const *w, size_t at, __m256(*d)[2],              \
+                                   __m256(*m)[2])                                                  \
+    {                                                                                              \
+        halves_by_block(w, at, sizeof(struct weir_##name), d[0]);                                  \
+        if (has_min)                                                                               \
+            halves_by_block(w, at + 2, sizeof(struct weir_##name), m[0]);                          \
+    }                                                                                              \
+    WEIR_INLINE void pair_##name(const uint8_t *w, const int c, const int h, __m256i *a,           \
+                                 __m256i *b)                                                       \
+    {                                                                                              \
+        (void)c;                                                                                   \
+        pair_nibbles(w, h, sizeof(struct weir_##name), qh, qs, a, b);                              \
     }
 NIBBLES(q4_0, 0, 0, 2)
 NIBBLES(q4_1, 1, 0, 4)

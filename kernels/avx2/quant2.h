@@ -13,7 +13,7 @@
 #define WEIR_KERNELS_AVX2_QUANT2_H
 
 #include "kernels/avx2/avx2.h"
-#include "kernels/blocks.h"
+#include "kernels/codes.h"
 #include "kernels/tile.h"
 
 #include <stddef.h>
@@ -38,7 +38,15 @@ struct form {
     int per_scale; /* 32 or 16 elements share a scale */
     int offset;    /* O: value = d * (q - O) */
     int has_min;
-    int is_signed; /* the bytes are signed; no offset then */
+    int is_signed;    /* the bytes are signed; no offset then */
+    codes_fn *decode; /* of types that are looked up: a block; else NULL */
+    int block_elems;
+};
+
+/* A step of a row, decoded: scales_codes and pair_codes take it for the row. */
+struct codes {
+    uint8_t q[256];
+    float d[16];
 };
 
 /* Lower halves of X0 and X1, then upper halves. */
@@ -52,8 +60,8 @@ WEIR_INLINE void split_64(__m256i x0, __m256i x1, __m256i *a, __m256i *b)
 WEIR_INLINE __m256 each_4(__m128 v, const int h)
 {
     int e = 2 * h;
-    return _mm256_permutevar8x32_ps(
-        _mm256_castps128_ps256(v), _mm256_setr_epi32(e, e, e, e, e + 1, e + 1, e + 1, e + 1));
+    return _mm256_permutevar8x32_ps(_mm256_castps128_ps256(v),
+                                    _mm256_setr_epi32(e, e, e, e, e + 1, e + 1, e + 1, e + 1));
 }
 
 /* 16 bytes at AT of each row: v[j] = word j of the rows. */
@@ -77,8 +85,7 @@ WEIR_INLINE void words_4(const uint8_t *const *w, size_t at, __m128i *v)
 /* Byte i of word r, as byte 4 i + r. */
 WEIR_INLINE __m128i by_block(__m128i v)
 {
-    return _mm_shuffle_epi8(
-        v, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    return _mm_shuffle_epi8(v, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
 }
 
 /* The same bits of each byte. */
@@ -102,15 +109,13 @@ WEIR_INLINE __m256 halves_4(__m128i v, const int b)
 WEIR_INLINE void ubytes_times(__m128i v, __m256 d, __m256 *out)
 {
     out[0] = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(v)), d);
-    out[1] = _mm256_mul_ps(
-        _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(v, v))), d);
+    out[1] = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(v, v))), d);
 }
 
 WEIR_INLINE void sbytes_times(__m128i v, __m256 d, __m256 *out)
 {
     out[0] = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(v)), d);
-    out[1] = _mm256_mul_ps(
-        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(v, v))), d);
+    out[1] = _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(v, v))), d);
 }
 
 /* Eight sums of 8 products (4 when there are 16 to a scale). */
@@ -124,7 +129,7 @@ WEIR_INLINE __m256i dot_2(const struct form f, __m256i a, __m256i b, __m256i xa,
         return _mm256_add_epi32(_mm256_madd_epi16(pa, one), _mm256_madd_epi16(pb, one));
     }
     a = _mm256_maddubs_epi16(a, xa); /* weights of 6 bits: 2 * 63 * 127 = 16002 */
-    if (f.per_scale == 32) /* of 5 bits: 4 * 31 * 127 = 15748 */
+    if (f.per_scale == 32)           /* of 5 bits: 4 * 31 * 127 = 15748 */
         a = _mm256_add_epi16(a, _mm256_maddubs_epi16(b, xb));
     return _mm256_madd_epi16(a, one);
 }
@@ -132,10 +137,10 @@ WEIR_INLINE __m256i dot_2(const struct form f, __m256i a, __m256i b, __m256i xa,
 /* Four sums in each half i of s[r] become one, in lane 4 i + r. */
 WEIR_INLINE __m256i add_up(const __m256i *s)
 {
-    __m256i a = _mm256_add_epi32(_mm256_unpacklo_epi32(s[0], s[1]),
-                                 _mm256_unpackhi_epi32(s[0], s[1]));
-    __m256i b = _mm256_add_epi32(_mm256_unpacklo_epi32(s[2], s[3]),
-                                 _mm256_unpackhi_epi32(s[2], s[3]));
+    __m256i a =
+        _mm256_add_epi32(_mm256_unpacklo_epi32(s[0], s[1]), _mm256_unpackhi_epi32(s[0], s[1]));
+    __m256i b =
+        _mm256_add_epi32(_mm256_unpacklo_epi32(s[2], s[3]), _mm256_unpackhi_epi32(s[2], s[3]));
     return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
 }
 
@@ -145,7 +150,20 @@ WEIR_INLINE void step(const struct form f, scales_fn *scales, pair_fn *pair,
                       const float *xs, const int16_t *xb, __m256 *acc)
 {
     __m256 d[4][2], m[4][2];
+    struct codes codes[ROWS];
+    const uint8_t *decoded[ROWS];
 
+    if (f.decode) {
+        const int n = 4 * f.quads * f.per_scale / f.block_elems; /* blocks of a step */
+        for (int r = 0; r < ROWS; r++) {
+            decoded[r] = (const uint8_t *)&codes[r];
+            for (int i = 0; i < n; i++)
+                f.decode(w[r] + at + i * (f.bytes / n), codes[r].q + i * f.block_elems,
+                         codes[r].d + i * (f.block_elems / f.per_scale));
+        }
+        w = decoded;
+        at = 0;
+    }
     scales(w, at, d, m);
     WEIR_UNROLL
     for (int c = 0; c < f.quads; c++) {
@@ -184,10 +202,9 @@ WEIR_INLINE void step(const struct form f, scales_fn *scales, pair_fn *pair,
             }
             dot = add_up(s);
             if (f.offset)
-                dot = _mm256_add_epi32(
-                    dot, _mm256_castps_si256(each_4(_mm_castsi128_ps(sum), h)));
-            acc[h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot),
-                                     _mm256_mul_ps(d[c][h], each_4(dx, h)), acc[h]);
+                dot = _mm256_add_epi32(dot, _mm256_castps_si256(each_4(_mm_castsi128_ps(sum), h)));
+            acc[h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), _mm256_mul_ps(d[c][h], each_4(dx, h)),
+                                     acc[h]);
             if (f.has_min)
                 acc[h] = _mm256_fmadd_ps(m[c][h], each_4(xm, h), acc[h]);
         }
@@ -217,13 +234,12 @@ WEIR_INLINE void rest(const struct form f, scales_fn *scales, pair_fn *pair,
 }
 
 /* N rows, 1 to 4, of one token.  Rows that are not there repeat the last one. */
-WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, pair_fn *pair,
-                           const uint8_t *w0, size_t row_bytes, uint32_t n,
-                           const struct weir_act *x, uint32_t t, float *y)
+WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, pair_fn *pair, const uint8_t *w0,
+                           size_t row_bytes, uint32_t n, const struct weir_act *x, uint32_t t,
+                           float *y)
 {
     const uint8_t *w[ROWS] = { w0, w0 + (n > 1 ? 1 : 0) * row_bytes,
-                               w0 + (n > 2 ? 2 : n - 1) * row_bytes,
-                               w0 + (n - 1) * row_bytes };
+                               w0 + (n > 2 ? 2 : n - 1) * row_bytes, w0 + (n - 1) * row_bytes };
     uintptr_t next = (uintptr_t)w0 + ROWS * row_bytes;
     int near = ROWS * row_bytes <= WEIR_NEAR_BYTES;
     size_t k = x->k, i = 0, at = 0, elems = 4 * (size_t)(f.quads * f.per_scale);
@@ -249,20 +265,21 @@ WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, pair_fn *pair
 }
 
 /* Define mul_NAME from scales_NAME, pair_NAME and a struct form. */
-#define WEIR_MUL_QUANT(ID, name, ...)                                                             \
-    static void mul_##name(WEIR_MUL_ARGS)                                                         \
-    {                                                                                             \
-        const struct form f = { __VA_ARGS__ };                                                    \
-                                                                                                  \
-        if (x->n_tok >= MANY && n_row > ROWS) {                                                   \
-            weir_avx2_panel(WEIR_DTYPE_##ID, w, row_bytes, n_row, x, y, y_stride);                \
-            return;                                                                               \
-        }                                                                                         \
-        for (uint32_t t = 0; t < x->n_tok; t++)                                                   \
-            for (uint32_t r = 0; r < n_row; r += ROWS)                                            \
-                four_rows(f, scales_##name, pair_##name, (const uint8_t *)w + r * row_bytes,      \
-                          row_bytes, n_row - r < ROWS ? n_row - r : ROWS, x, t,                   \
-                          y + t * y_stride + r);                                                  \
+#define WEIR_MUL_QUANT(ID, name, ...) WEIR_MUL_FORM(ID, name, __VA_ARGS__, NULL, 0)
+#define WEIR_MUL_FORM(ID, name, ...)                                                               \
+    static void mul_##name(WEIR_MUL_ARGS)                                                          \
+    {                                                                                              \
+        const struct form f = { __VA_ARGS__ };                                                     \
+                                                                                                   \
+        if (x->n_tok >= MANY && n_row > ROWS) {                                                    \
+            weir_avx2_panel(WEIR_DTYPE_##ID, w, row_bytes, n_row, x, y, y_stride);                 \
+            return;                                                                                \
+        }                                                                                          \
+        for (uint32_t t = 0; t < x->n_tok; t++)                                                    \
+            for (uint32_t r = 0; r < n_row; r += ROWS)                                             \
+                four_rows(f, scales_##name, pair_##name, (const uint8_t *)w + r * row_bytes,       \
+                          row_bytes, n_row - r < ROWS ? n_row - r : ROWS, x, t,                    \
+                          y + t * y_stride + r);                                                   \
     }
 
 #endif

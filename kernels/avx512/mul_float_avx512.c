@@ -14,10 +14,7 @@
 typedef __m512 load_fn(const uint8_t *p);
 typedef __m512 load_some_fn(const uint8_t *p, __mmask16 k);
 
-WEIR_INLINE __m512 load_f32(const uint8_t *p)
-{
-    return _mm512_loadu_ps(p);
-}
+WEIR_INLINE __m512 load_f32(const uint8_t *p) { return _mm512_loadu_ps(p); }
 
 WEIR_INLINE __m512 load_some_f32(const uint8_t *p, __mmask16 k)
 {
@@ -83,8 +80,8 @@ WEIR_INLINE void tile_float(load_fn *load, load_some_fn *load_some, size_t elem_
             __m512 v = load_some(w + r * row_bytes + i * elem_bytes, some);
             WEIR_UNROLL
             for (int t = 0; t < T; t++)
-                acc[r][t] = _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(some, xt + t * k + i),
-                                            acc[r][t]);
+                acc[r][t] =
+                    _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(some, xt + t * k + i), acc[r][t]);
         }
     }
     WEIR_UNROLL
@@ -95,17 +92,13 @@ WEIR_INLINE void tile_float(load_fn *load, load_some_fn *load_some, size_t elem_
     }
 }
 
-#define FLOAT_TYPE(name, bytes)                                                                   \
-    WEIR_INLINE void tile_##name(const int r, const int t, const uint8_t *w, size_t row_bytes,    \
-                                 const struct weir_act *x, uint32_t t0, float *y,                 \
-                                 size_t y_stride)                                                 \
-    {                                                                                             \
-        tile_float(load_##name, load_some_##name, bytes, r, t, w, row_bytes, x, t0, y, y_stride); \
-    }                                                                                             \
-    static void mul_##name(WEIR_MUL_ARGS)                                                         \
-    {                                                                                             \
-        WEIR_TILES(tile_##name, 2, 4, 4);                                                         \
-    }
+#define FLOAT_TYPE(name, bytes)                                                                    \
+    WEIR_INLINE void tile_##name(const int r, const int t, const uint8_t *w, size_t row_bytes,     \
+                                 const struct weir_act *x, uint32_t t0, float *y, size_t y_stride) \
+    {                                                                                              \
+        tile_float(load_##name, load_some_##name, bytes, r, t, w, row_bytes, x, t0, y, y_stride);  \
+    }                                                                                              \
+    static void mul_##name(WEIR_MUL_ARGS) { WEIR_TILES(tile_##name, 2, 4, 4); }
 FLOAT_TYPE(f32, 4)
 FLOAT_TYPE(f16, 2)
 FLOAT_TYPE(bf16, 2)
@@ -139,46 +132,25 @@ WEIR_INLINE void tile_exact(weir_dequant_fn *dequant, size_t elems, size_t bytes
         y[t * y_stride] = _mm512_reduce_add_ps(acc[t]);
 }
 
-#define BLOCK_TYPE(ID, name)                                                                      \
-    WEIR_INLINE void exact_##name(const int r, const int t, const uint8_t *w, size_t row_bytes,   \
-                                  const struct weir_act *x, uint32_t t0, float *y,                \
-                                  size_t y_stride)                                                \
-    {                                                                                             \
-        (void)r, (void)row_bytes; /* one row */                                                   \
-        tile_exact(weir_dequant_##name, WEIR_BLOCK_ELEMS_##ID, WEIR_BLOCK_BYTES_##ID, t, w, x,    \
-                   t0, y, y_stride);                                                              \
-    }                                                                                             \
-    static void mul_f32_##name(WEIR_MUL_ARGS)                                                     \
-    {                                                                                             \
-        WEIR_TILES(exact_##name, 1, 1, 4);                                                        \
-    }
-BLOCK_TYPE(Q4_0, q4_0)
-BLOCK_TYPE(Q4_1, q4_1)
-BLOCK_TYPE(Q5_0, q5_0)
-BLOCK_TYPE(Q5_1, q5_1)
-BLOCK_TYPE(Q8_0, q8_0)
-BLOCK_TYPE(Q2_K, q2_k)
-BLOCK_TYPE(Q3_K, q3_k)
-BLOCK_TYPE(Q4_K, q4_k)
-BLOCK_TYPE(Q5_K, q5_k)
-BLOCK_TYPE(Q6_K, q6_k)
+#define BLOCK_TYPE(ID, name)                                                                       \
+    WEIR_INLINE void exact_##name(const int r, const int t, const uint8_t *w, size_t row_bytes,    \
+                                  const struct weir_act *x, uint32_t t0, float *y,                 \
+                                  size_t y_stride)                                                 \
+    {                                                                                              \
+        (void)r, (void)row_bytes; /* one row */                                                    \
+        tile_exact(weir_dequant_##name, WEIR_BLOCK_ELEMS_##ID, WEIR_BLOCK_BYTES_##ID, t, w, x, t0, \
+                   y, y_stride);                                                                   \
+    }                                                                                              \
+    static void mul_f32_##name(WEIR_MUL_ARGS) { WEIR_TILES(exact_##name, 1, 1, 4); }
+WEIR_QUANT_TYPES(BLOCK_TYPE)
 
 void weir_avx512_mul_float(struct weir_kernels *t)
 {
-#define SET_FLOAT(ID, name) \
+#define SET_FLOAT(ID, name)                                                                        \
     t->type[WEIR_DTYPE_##ID].mul = t->type[WEIR_DTYPE_##ID].mul_f32 = mul_##name
-#define SET_BLOCK(ID, name) t->type[WEIR_DTYPE_##ID].mul_f32 = mul_f32_##name
+#define SET_BLOCK(ID, name) t->type[WEIR_DTYPE_##ID].mul_f32 = mul_f32_##name;
     SET_FLOAT(F32, f32);
     SET_FLOAT(F16, f16);
     SET_FLOAT(BF16, bf16);
-    SET_BLOCK(Q4_0, q4_0);
-    SET_BLOCK(Q4_1, q4_1);
-    SET_BLOCK(Q5_0, q5_0);
-    SET_BLOCK(Q5_1, q5_1);
-    SET_BLOCK(Q8_0, q8_0);
-    SET_BLOCK(Q2_K, q2_k);
-    SET_BLOCK(Q3_K, q3_k);
-    SET_BLOCK(Q4_K, q4_k);
-    SET_BLOCK(Q5_K, q5_k);
-    SET_BLOCK(Q6_K, q6_k);
+    WEIR_QUANT_TYPES(SET_BLOCK)
 }

@@ -40,14 +40,14 @@ WEIR_INLINE void scales_k(const uint8_t *const *w, size_t at, __m512 *d, __m512 
     dm = _mm512_xor_ps(halves_4(v[0], 2), _mm512_set1_ps(-0.0f));
     d[0] = _mm512_mul_ps(ubytes_ps(by_block(mask_bytes(v[1], 0x3f))), dd);
     m[0] = _mm512_mul_ps(ubytes_ps(by_block(mask_bytes(v[2], 0x3f))), dm);
-    d[1] = _mm512_mul_ps(
-        ubytes_ps(by_block(_mm_or_si128(mask_bytes(v[3], 0x0f),
-                                        mask_bytes(_mm_srli_epi16(v[1], 2), 0x30)))),
-        dd);
-    m[1] = _mm512_mul_ps(
-        ubytes_ps(by_block(_mm_or_si128(mask_bytes(_mm_srli_epi16(v[3], 4), 0x0f),
-                                        mask_bytes(_mm_srli_epi16(v[2], 2), 0x30)))),
-        dm);
+    d[1] =
+        _mm512_mul_ps(ubytes_ps(by_block(_mm_or_si128(mask_bytes(v[3], 0x0f),
+                                                      mask_bytes(_mm_srli_epi16(v[1], 2), 0x30)))),
+                      dd);
+    m[1] =
+        _mm512_mul_ps(ubytes_ps(by_block(_mm_or_si128(mask_bytes(_mm_srli_epi16(v[3], 4), 0x0f),
+                                                      mask_bytes(_mm_srli_epi16(v[2], 2), 0x30)))),
+                      dm);
 }
 
 /* lo: blocks 0 and 2 of a quad, hi: blocks 1 and 3, 32 bytes each. */
@@ -64,8 +64,8 @@ WEIR_INLINE void quad_q4_k(const uint8_t *const *w, size_t at, const int c, __m5
     WEIR_UNROLL
     for (int r = 0; r < ROWS; r++) {
         __m512i z = _mm512_loadu_si512(w[r] + at + offsetof(struct weir_q4_k, qs) + 64 * c);
-        blocks_lohi(_mm512_and_si512(z, low), _mm512_and_si512(_mm512_srli_epi16(z, 4), low),
-                    &a[r], &b[r]);
+        blocks_lohi(_mm512_and_si512(z, low), _mm512_and_si512(_mm512_srli_epi16(z, 4), low), &a[r],
+                    &b[r]);
     }
 }
 
@@ -81,8 +81,8 @@ WEIR_INLINE void quad_q5_k(const uint8_t *const *w, size_t at, const int c, __m5
         __m512i hi = _mm512_and_si512(_mm512_srli_epi16(z, 4), low);
         __mmask64 klo = _mm512_test_epi8_mask(qh, halves_epi8(1 << 4 * c, 4 << 4 * c));
         __mmask64 khi = _mm512_test_epi8_mask(qh, halves_epi8(2 << 4 * c, 8 << 4 * c));
-        blocks_lohi(_mm512_mask_add_epi8(lo, klo, lo, bit),
-                    _mm512_mask_add_epi8(hi, khi, hi, bit), &a[r], &b[r]);
+        blocks_lohi(_mm512_mask_add_epi8(lo, klo, lo, bit), _mm512_mask_add_epi8(hi, khi, hi, bit),
+                    &a[r], &b[r]);
     }
 }
 
@@ -162,8 +162,8 @@ WEIR_INLINE void quad_q3_k(const uint8_t *const *w, size_t at, const int c, __m5
     (void)b;
     WEIR_UNROLL
     for (int r = 0; r < ROWS; r++) {
-        __mmask64 k = _mm512_test_epi8_mask(twice_32(w[r] + at),
-                                            halves_epi8(1 << 2 * c, 2 << 2 * c));
+        __mmask64 k =
+            _mm512_test_epi8_mask(twice_32(w[r] + at), halves_epi8(1 << 2 * c, 2 << 2 * c));
         a[r] = two_bits(w[r] + at + offsetof(struct weir_q3_k, qs), c);
         a[r] = _mm512_mask_add_epi8(a[r], k, a[r], four);
     }

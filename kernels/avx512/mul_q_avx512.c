@@ -10,10 +10,10 @@
 
 /* Word W of four blocks of S words: words 0..31 are in the first register, the last 32 of the 4 * S
  * in the second. */
-#define WORD(s, w) (uint16_t)((w) < 32 ? (w) : (w) - (4 * (s) - 32) + 32)
-#define WORDS8(s, w) \
-    WORD(s, w), WORD(s, (w) + 1), WORD(s, (w) + 2), WORD(s, (w) + 3), WORD(s, (w) + 4), \
-    WORD(s, (w) + 5), WORD(s, (w) + 6), WORD(s, (w) + 7)
+#define WORD(s, w) (uint16_t)((w) < 32 ? (w) : (w) - (4 * (s)-32) + 32)
+#define WORDS8(s, w)                                                                               \
+    WORD(s, w), WORD(s, (w) + 1), WORD(s, (w) + 2), WORD(s, (w) + 3), WORD(s, (w) + 4),            \
+        WORD(s, (w) + 5), WORD(s, (w) + 6), WORD(s, (w) + 7)
 #define EACH4(s, w) WORD(s, w), WORD(s, (w) + (s)), WORD(s, (w) + 2 * (s)), WORD(s, (w) + 3 * (s))
 
 /* S: words in a block, M: word of the minimum, H: first word of qh, Q: first word of qs.
@@ -22,11 +22,13 @@
 struct words {
     uint16_t nibble[32], side[32];
 };
-#define WORDS(s, m, h, q)                                                                         \
-    {                                                                                             \
-        { WORDS8(s, q), WORDS8(s, (q) + (s)), WORDS8(s, (q) + 2 * (s)),                           \
-          WORDS8(s, (q) + 3 * (s)) },                                                             \
-        { EACH4(s, 0), EACH4(s, m), EACH4(s, h), EACH4(s, (h) + 1) }                              \
+#define WORDS(s, m, h, q)                                                                          \
+    {                                                                                              \
+        { WORDS8(s, q), WORDS8(s, (q) + (s)), WORDS8(s, (q) + 2 * (s)),                            \
+          WORDS8(s, (q) + 3 * (s)) },                                                              \
+        {                                                                                          \
+            EACH4(s, 0), EACH4(s, m), EACH4(s, h), EACH4(s, (h) + 1)                               \
+        }                                                                                          \
     }
 static const struct words words_q4_0 __attribute__((aligned(64))) = WORDS(9, 0, 0, 1);
 static const struct words words_q4_1 __attribute__((aligned(64))) = WORDS(10, 1, 0, 2);
@@ -83,16 +85,16 @@ WEIR_INLINE void quad_nibbles(const uint8_t *const *w, size_t at, const struct w
     }
 }
 
-#define NIBBLES(name, has_min, has_qh)                                                            \
-    WEIR_INLINE void scales_##name(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)      \
-    {                                                                                             \
-        scales_nibbles(w, at, &words_##name, sizeof(struct weir_##name), has_min, d, m);          \
-    }                                                                                             \
-    WEIR_INLINE void quad_##name(const uint8_t *const *w, size_t at, const int c, __m512i *a,     \
-                                 __m512i *b)                                                      \
-    {                                                                                             \
-        (void)c;                                                                                  \
-        quad_nibbles(w, at, &words_##name, sizeof(struct weir_##name), has_qh, a, b);             \
+#define NIBBLES(name, has_min, has_qh)                                                             \
+    WEIR_INLINE void scales_##name(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)       \
+    {                                                                                              \
+        scales_nibbles(w, at, &words_##name, sizeof(struct weir_##name), has_min, d, m);           \
+    }                                                                                              \
+    WEIR_INLINE void quad_##name(const uint8_t *const *w, size_t at, const int c, __m512i *a,      \
+                                 __m512i *b)                                                       \
+    {                                                                                              \
+        (void)c;                                                                                   \
+        quad_nibbles(w, at, &words_##name, sizeof(struct weir_##name), has_qh, a, b);              \
     }
 NIBBLES(q4_0, 0, 0)
 NIBBLES(q4_1, 1, 0)
@@ -111,8 +113,8 @@ WEIR_INLINE void scales_q8_0(const uint8_t *const *w, size_t at, __m512 *d, __m5
         WEIR_UNROLL
         for (int i = 0; i < 4; i++)
             memcpy(&v[i], w[r] + at + 34 * i, 2);
-        h[r] = _mm_cvtsi64_si128((long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 |
-                                             (uint64_t)v[3] << 48));
+        h[r] = _mm_cvtsi64_si128(
+            (long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 | (uint64_t)v[3] << 48));
     }
     d[0] = halves_by_block(h, 0);
 }
@@ -127,12 +129,10 @@ WEIR_INLINE void quad_q8_0(const uint8_t *const *w, size_t at, const int c, __m5
     for (int r = 0; r < ROWS; r++) {
         const __m256i *p = (const void *)(w[r] + at + 2);
         __m512i lo = _mm512_castsi256_si512(_mm256_loadu_si256(p));
-        __m512i hi = _mm512_castsi256_si512(
-            _mm256_loadu_si256((const void *)(w[r] + at + 2 * 34 + 2)));
-        lo = _mm512_inserti64x4(
-            lo, _mm256_loadu_si256((const void *)(w[r] + at + 34 + 2)), 1);
-        hi = _mm512_inserti64x4(
-            hi, _mm256_loadu_si256((const void *)(w[r] + at + 3 * 34 + 2)), 1);
+        __m512i hi =
+            _mm512_castsi256_si512(_mm256_loadu_si256((const void *)(w[r] + at + 2 * 34 + 2)));
+        lo = _mm512_inserti64x4(lo, _mm256_loadu_si256((const void *)(w[r] + at + 34 + 2)), 1);
+        hi = _mm512_inserti64x4(hi, _mm256_loadu_si256((const void *)(w[r] + at + 3 * 34 + 2)), 1);
         split_128(_mm512_xor_si512(lo, top), _mm512_xor_si512(hi, top), &a[r], &b[r]);
     }
 }

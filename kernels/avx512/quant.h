@@ -14,7 +14,7 @@
 #define WEIR_KERNELS_AVX512_QUANT_H
 
 #include "kernels/avx512/avx512.h"
-#include "kernels/blocks.h"
+#include "kernels/codes.h"
 #include "kernels/tile.h"
 
 #include <immintrin.h>
@@ -39,22 +39,15 @@ struct form {
     int per_scale; /* 32 or 16 elements share a scale */
     int offset;    /* O: value = d * (q - O) */
     int has_min;
+    codes_fn *decode; /* of types that are looked up: a block; else NULL */
+    int block_elems;
 };
 
-/* Two times 64 bytes, 128 elements in order: the first halves of four blocks, and the others. */
-WEIR_INLINE void split_128(__m512i lo, __m512i hi, __m512i *a, __m512i *b)
-{
-    *a = _mm512_shuffle_i32x4(lo, hi, 0x88);
-    *b = _mm512_shuffle_i32x4(lo, hi, 0xdd);
-}
-
-/* Lane 4 i + r = element i of V. */
-WEIR_INLINE __m512 each_4(__m128 v)
-{
-    return _mm512_permutexvar_ps(
-        _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
-        _mm512_castps128_ps512(v));
-}
+/* A step of a row, decoded: scales_codes and quad_codes take it for the row. */
+struct codes {
+    uint8_t q[256];
+    float d[16];
+};
 
 /* Rows and words of 4 by 4 change places. */
 WEIR_INLINE void transpose_4(__m128i *v)
@@ -66,6 +59,20 @@ WEIR_INLINE void transpose_4(__m128i *v)
     v[1] = _mm_unpackhi_epi64(a, c);
     v[2] = _mm_unpacklo_epi64(b, d);
     v[3] = _mm_unpackhi_epi64(b, d);
+}
+
+/* Two times 64 bytes, 128 elements in order: the first halves of four blocks, and the others. */
+WEIR_INLINE void split_128(__m512i lo, __m512i hi, __m512i *a, __m512i *b)
+{
+    *a = _mm512_shuffle_i32x4(lo, hi, 0x88);
+    *b = _mm512_shuffle_i32x4(lo, hi, 0xdd);
+}
+
+/* Lane 4 i + r = element i of V. */
+WEIR_INLINE __m512 each_4(__m128 v)
+{
+    return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
+                                 _mm512_castps128_ps512(v));
 }
 
 /* 16 bytes at AT of each row: v[j] = word j of the rows. */
@@ -80,8 +87,7 @@ WEIR_INLINE void words_4(const uint8_t *const *w, size_t at, __m128i *v)
 /* Byte i of word r, as byte 4 i + r. */
 WEIR_INLINE __m128i by_block(__m128i v)
 {
-    return _mm_shuffle_epi8(
-        v, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    return _mm_shuffle_epi8(v, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
 }
 
 /* The halves in bytes B and B + 1 of each word, as floats, four times over. */
@@ -94,23 +100,17 @@ WEIR_INLINE __m512 halves_4(__m128i v, const int b)
     return _mm512_broadcast_f32x4(_mm_cvtph_ps(_mm_shuffle_epi8(v, pick)));
 }
 
-WEIR_INLINE __m512 ubytes_ps(__m128i v)
-{
-    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(v));
-}
+WEIR_INLINE __m512 ubytes_ps(__m128i v) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(v)); }
 
-WEIR_INLINE __m512 sbytes_ps(__m128i v)
-{
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(v));
-}
+WEIR_INLINE __m512 sbytes_ps(__m128i v) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(v)); }
 
 /* Four sums in each 128-bit lane i of s[r] become one, in lane 4 i + r. */
 WEIR_INLINE __m512i add_up(const __m512i *s)
 {
-    __m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(s[0], s[1]),
-                                 _mm512_unpackhi_epi32(s[0], s[1]));
-    __m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(s[2], s[3]),
-                                 _mm512_unpackhi_epi32(s[2], s[3]));
+    __m512i a =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(s[0], s[1]), _mm512_unpackhi_epi32(s[0], s[1]));
+    __m512i b =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(s[2], s[3]), _mm512_unpackhi_epi32(s[2], s[3]));
     return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
 
@@ -120,7 +120,20 @@ WEIR_INLINE __m512 step(const struct form f, scales_fn *scales, quad_fn *quad,
                         const float *xs, const int16_t *xb, __m512 acc)
 {
     __m512 d[4], m[4];
+    struct codes codes[ROWS];
+    const uint8_t *decoded[ROWS];
 
+    if (f.decode) {
+        const int n = 4 * f.quads * f.per_scale / f.block_elems; /* blocks of a step */
+        for (int r = 0; r < ROWS; r++) {
+            decoded[r] = (const uint8_t *)&codes[r];
+            for (int i = 0; i < n; i++)
+                f.decode(w[r] + at + i * (f.bytes / n), codes[r].q + i * f.block_elems,
+                         codes[r].d + i * (f.block_elems / f.per_scale));
+        }
+        w = decoded;
+        at = 0;
+    }
     scales(w, at, d, m);
     WEIR_UNROLL
     for (int c = 0; c < f.quads; c++) {
@@ -146,20 +159,20 @@ WEIR_INLINE __m512 step(const struct form f, scales_fn *scales, quad_fn *quad,
             dx = _mm_unpacklo_ps(dx, dx);
         }
         if (f.offset) /* one of the four sums of a block begins there */
-            start = _mm512_maskz_permutexvar_epi32(
-                0x1111, _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0),
-                _mm512_castsi128_si512(sum));
+            start = _mm512_maskz_permutexvar_epi32(0x1111,
+                                                   _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0,
+                                                                     0, 0, 3, 0, 0, 0),
+                                                   _mm512_castsi128_si512(sum));
         WEIR_UNROLL
         for (int r = 0; r < ROWS; r++) {
             s[r] = _mm512_dpbusd_epi32(start, a[r], xa);
             if (f.per_scale == 32)
                 s[r] = _mm512_dpbusd_epi32(s[r], b[r], xb2);
         }
-        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(add_up(s)), _mm512_mul_ps(d[c], each_4(dx)),
-                              acc);
+        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(add_up(s)), _mm512_mul_ps(d[c], each_4(dx)), acc);
         if (f.has_min) {
-            __m128 xm = f.per_scale == 32 ? _mm_loadu_ps(xs + 4 * c) :
-                                            _mm_mul_ps(_mm_cvtepi32_ps(sum), dx);
+            __m128 xm =
+                f.per_scale == 32 ? _mm_loadu_ps(xs + 4 * c) : _mm_mul_ps(_mm_cvtepi32_ps(sum), dx);
             acc = _mm512_fmadd_ps(m[c], each_4(xm), acc);
         }
     }
@@ -189,13 +202,12 @@ WEIR_INLINE __m512 rest(const struct form f, scales_fn *scales, quad_fn *quad,
 }
 
 /* N rows, 1 to 4, of one token.  Rows that are not there repeat the last one. */
-WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, quad_fn *quad,
-                           const uint8_t *w0, size_t row_bytes, uint32_t n,
-                           const struct weir_act *x, uint32_t t, float *y)
+WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, quad_fn *quad, const uint8_t *w0,
+                           size_t row_bytes, uint32_t n, const struct weir_act *x, uint32_t t,
+                           float *y)
 {
     const uint8_t *w[ROWS] = { w0, w0 + (n > 1 ? 1 : 0) * row_bytes,
-                               w0 + (n > 2 ? 2 : n - 1) * row_bytes,
-                               w0 + (n - 1) * row_bytes };
+                               w0 + (n > 2 ? 2 : n - 1) * row_bytes, w0 + (n - 1) * row_bytes };
     uintptr_t next = (uintptr_t)w0 + ROWS * row_bytes;
     int near = ROWS * row_bytes <= WEIR_NEAR_BYTES;
     size_t k = x->k, i = 0, at = 0, elems = 4 * (size_t)(f.quads * f.per_scale);
@@ -207,33 +219,33 @@ WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, quad_fn *quad
 
     for (; i + elems <= k; i += elems, at += (size_t)f.bytes) {
         next = weir_fetch_ahead(next, ROWS * f.bytes, near);
-        acc = step(f, scales, quad, w, at, xq + i, xd + i / WEIR_ACT_BLOCK,
-                   xs + i / WEIR_ACT_BLOCK, xb + i / WEIR_ACT_SUM, acc);
+        acc = step(f, scales, quad, w, at, xq + i, xd + i / WEIR_ACT_BLOCK, xs + i / WEIR_ACT_BLOCK,
+                   xb + i / WEIR_ACT_SUM, acc);
     }
     if (elems == 128 && i < k)
-        acc = rest(f, scales, quad, w, at, xq + i, xd + i / WEIR_ACT_BLOCK,
-                   xs + i / WEIR_ACT_BLOCK, xb + i / WEIR_ACT_SUM, k - i, acc);
-    s = _mm_add_ps(
-        _mm_add_ps(_mm512_castps512_ps128(acc), _mm512_extractf32x4_ps(acc, 1)),
-        _mm_add_ps(_mm512_extractf32x4_ps(acc, 2), _mm512_extractf32x4_ps(acc, 3)));
+        acc = rest(f, scales, quad, w, at, xq + i, xd + i / WEIR_ACT_BLOCK, xs + i / WEIR_ACT_BLOCK,
+                   xb + i / WEIR_ACT_SUM, k - i, acc);
+    s = _mm_add_ps(_mm_add_ps(_mm512_castps512_ps128(acc), _mm512_extractf32x4_ps(acc, 1)),
+                   _mm_add_ps(_mm512_extractf32x4_ps(acc, 2), _mm512_extractf32x4_ps(acc, 3)));
     _mm_mask_storeu_ps(y, (__mmask8)((1u << n) - 1), s);
 }
 
 /* Define mul_NAME from scales_NAME, quad_NAME and a struct form. */
-#define WEIR_MUL_QUANT(ID, name, ...)                                                             \
-    static void mul_##name(WEIR_MUL_ARGS)                                                         \
-    {                                                                                             \
-        const struct form f = { __VA_ARGS__ };                                                    \
-                                                                                                  \
-        if (x->n_tok >= MANY && n_row > ROWS && x->u) {                                                  \
-            weir_avx512_panel(WEIR_DTYPE_##ID, w, row_bytes, n_row, x, y, y_stride);              \
-            return;                                                                               \
-        }                                                                                         \
-        for (uint32_t t = 0; t < x->n_tok; t++)                                                   \
-            for (uint32_t r = 0; r < n_row; r += ROWS)                                            \
-                four_rows(f, scales_##name, quad_##name, (const uint8_t *)w + r * row_bytes,      \
-                          row_bytes, n_row - r < ROWS ? n_row - r : ROWS, x, t,                   \
-                          y + t * y_stride + r);                                                  \
+#define WEIR_MUL_QUANT(ID, name, ...) WEIR_MUL_FORM(ID, name, __VA_ARGS__, NULL, 0)
+#define WEIR_MUL_FORM(ID, name, ...)                                                               \
+    static void mul_##name(WEIR_MUL_ARGS)                                                          \
+    {                                                                                              \
+        const struct form f = { __VA_ARGS__ };                                                     \
+                                                                                                   \
+        if (x->n_tok >= MANY && n_row > ROWS && x->u) {                                            \
+            weir_avx512_panel(WEIR_DTYPE_##ID, w, row_bytes, n_row, x, y, y_stride);               \
+            return;                                                                                \
+        }                                                                                          \
+        for (uint32_t t = 0; t < x->n_tok; t++)                                                    \
+            for (uint32_t r = 0; r < n_row; r += ROWS)                                             \
+                four_rows(f, scales_##name, quad_##name, (const uint8_t *)w + r * row_bytes,       \
+                          row_bytes, n_row - r < ROWS ? n_row - r : ROWS, x, t,                    \
+                          y + t * y_stride + r);                                                   \
     }
 
 #endif

@@ -5,7 +5,10 @@
 #include "config.h"
 #include "kernels/kernels.h"
 
-union bits { uint32_t u; float f; };
+union bits {
+    uint32_t u;
+    float f;
+};
 
 float weir_f16_to_f32(uint16_t h)
 {

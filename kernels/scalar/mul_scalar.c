@@ -6,7 +6,7 @@
  * nearly so; every faster kernel is measured against it.  Nothing here is to be made faster. */
 #include "config.h"
 #include "kernels/scalar/scalar.h"
-#include "kernels/scalar/unpack.h"
+#include "kernels/scalar/unpack_codes.h"
 
 #include <string.h>
 
@@ -21,15 +21,9 @@ static float load_f32(const uint8_t *p)
     return f;
 }
 
-static float load_f16(const uint8_t *p)
-{
-    return weir_f16_to_f32((uint16_t)(p[0] | p[1] << 8));
-}
+static float load_f16(const uint8_t *p) { return weir_f16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
 
-static float load_bf16(const uint8_t *p)
-{
-    return weir_bf16_to_f32((uint16_t)(p[0] | p[1] << 8));
-}
+static float load_bf16(const uint8_t *p) { return weir_bf16_to_f32((uint16_t)(p[0] | p[1] << 8)); }
 
 static void mul_float(load_fn *load, size_t elem_bytes, const uint8_t *w, size_t row_bytes,
                       uint32_t n_row, const struct weir_act *x, float *y, size_t y_stride)
@@ -46,16 +40,16 @@ static void mul_float(load_fn *load, size_t elem_bytes, const uint8_t *w, size_t
     }
 }
 
-#define FLOAT_TYPE(name, bytes)                                                                   \
-    void weir_dequant_##name(const void *src, float *dst, size_t n)                               \
-    {                                                                                             \
-        for (size_t i = 0; i < n; i++)                                                            \
-            dst[i] = load_##name((const uint8_t *)src + i * (bytes));                             \
-    }                                                                                             \
-    static void mul_##name(const void *w, size_t row_bytes, uint32_t n_row,                       \
-                           const struct weir_act *x, float *y, size_t y_stride)                   \
-    {                                                                                             \
-        mul_float(load_##name, bytes, w, row_bytes, n_row, x, y, y_stride);                       \
+#define FLOAT_TYPE(name, bytes)                                                                    \
+    void weir_dequant_##name(const void *src, float *dst, size_t n)                                \
+    {                                                                                              \
+        for (size_t i = 0; i < n; i++)                                                             \
+            dst[i] = load_##name((const uint8_t *)src + i * (bytes));                              \
+    }                                                                                              \
+    static void mul_##name(const void *w, size_t row_bytes, uint32_t n_row,                        \
+                           const struct weir_act *x, float *y, size_t y_stride)                    \
+    {                                                                                              \
+        mul_float(load_##name, bytes, w, row_bytes, n_row, x, y, y_stride);                        \
     }
 FLOAT_TYPE(f32, 4)
 FLOAT_TYPE(f16, 2)
@@ -76,8 +70,7 @@ static void dequant_blocks(weir_unpack_fn *unpack, size_t elems, size_t bytes, c
 }
 
 /* Integer sums over each 16 elements, then scale and minimum once per sum. */
-static double dot_q8(const struct weir_unpacked *u, size_t elems, const int8_t *xq,
-                     const float *xd)
+static double dot_q8(const struct weir_unpacked *u, size_t elems, const int8_t *xq, const float *xd)
 {
     double sum = 0;
 
@@ -132,53 +125,35 @@ static void mul_f32_blocks(weir_dequant_fn *dequant, size_t elems, size_t bytes,
     }
 }
 
-#define BLOCK_TYPE(ID, name)                                                                      \
-    void weir_dequant_##name(const void *src, float *dst, size_t n)                               \
-    {                                                                                             \
-        dequant_blocks(unpack_##name, WEIR_BLOCK_ELEMS_##ID, WEIR_BLOCK_BYTES_##ID, src, dst, n); \
-    }                                                                                             \
-    static void mul_##name(const void *w, size_t row_bytes, uint32_t n_row,                       \
-                           const struct weir_act *x, float *y, size_t y_stride)                   \
-    {                                                                                             \
-        mul_blocks(unpack_##name, WEIR_BLOCK_ELEMS_##ID, WEIR_BLOCK_BYTES_##ID, w, row_bytes,     \
-                   n_row, x, y, y_stride);                                                        \
-    }                                                                                             \
-    static void mul_f32_##name(const void *w, size_t row_bytes, uint32_t n_row,                   \
-                               const struct weir_act *x, float *y, size_t y_stride)               \
-    {                                                                                             \
-        mul_f32_blocks(weir_dequant_##name, WEIR_BLOCK_ELEMS_##ID, WEIR_BLOCK_BYTES_##ID, w,      \
-                       row_bytes, n_row, x, y, y_stride);                                         \
+#define BLOCK_TYPE(ID, name)                                                                       \
+    void weir_dequant_##name(const void *src, float *dst, size_t n)                                \
+    {                                                                                              \
+        dequant_blocks(unpack_##name, WEIR_BLOCK_ELEMS_##ID, WEIR_BLOCK_BYTES_##ID, src, dst, n);  \
+    }                                                                                              \
+    static void mul_##name(const void *w, size_t row_bytes, uint32_t n_row,                        \
+                           const struct weir_act *x, float *y, size_t y_stride)                    \
+    {                                                                                              \
+        mul_blocks(unpack_##name, WEIR_BLOCK_ELEMS_##ID, WEIR_BLOCK_BYTES_##ID, w, row_bytes,      \
+                   n_row, x, y, y_stride);                                                         \
+    }                                                                                              \
+    static void mul_f32_##name(const void *w, size_t row_bytes, uint32_t n_row,                    \
+                               const struct weir_act *x, float *y, size_t y_stride)                \
+    {                                                                                              \
+        mul_f32_blocks(weir_dequant_##name, WEIR_BLOCK_ELEMS_##ID, WEIR_BLOCK_BYTES_##ID, w,       \
+                       row_bytes, n_row, x, y, y_stride);                                          \
     }
-BLOCK_TYPE(Q4_0, q4_0)
-BLOCK_TYPE(Q4_1, q4_1)
-BLOCK_TYPE(Q5_0, q5_0)
-BLOCK_TYPE(Q5_1, q5_1)
-BLOCK_TYPE(Q8_0, q8_0)
-BLOCK_TYPE(Q2_K, q2_k)
-BLOCK_TYPE(Q3_K, q3_k)
-BLOCK_TYPE(Q4_K, q4_k)
-BLOCK_TYPE(Q5_K, q5_k)
-BLOCK_TYPE(Q6_K, q6_k)
+WEIR_QUANT_TYPES(BLOCK_TYPE)
 
 void weir_scalar_mul(struct weir_kernels *t)
 {
-#define SET_FLOAT(ID, name) \
-    t->type[WEIR_DTYPE_##ID] = (struct weir_kern_type){ WEIR_ACT_F32, weir_dequant_##name, \
-                                                        mul_##name, mul_##name }
-#define SET_BLOCK(ID, name) \
-    t->type[WEIR_DTYPE_##ID] = (struct weir_kern_type){ WEIR_ACT_Q8, weir_dequant_##name, \
-                                                        mul_##name, mul_f32_##name }
+#define SET_FLOAT(ID, name)                                                                        \
+    t->type[WEIR_DTYPE_##ID] =                                                                     \
+        (struct weir_kern_type){ WEIR_ACT_F32, weir_dequant_##name, mul_##name, mul_##name }
+#define SET_BLOCK(ID, name)                                                                        \
+    t->type[WEIR_DTYPE_##ID] =                                                                     \
+        (struct weir_kern_type){ WEIR_ACT_Q8, weir_dequant_##name, mul_##name, mul_f32_##name };
     SET_FLOAT(F32, f32);
     SET_FLOAT(F16, f16);
     SET_FLOAT(BF16, bf16);
-    SET_BLOCK(Q4_0, q4_0);
-    SET_BLOCK(Q4_1, q4_1);
-    SET_BLOCK(Q5_0, q5_0);
-    SET_BLOCK(Q5_1, q5_1);
-    SET_BLOCK(Q8_0, q8_0);
-    SET_BLOCK(Q2_K, q2_k);
-    SET_BLOCK(Q3_K, q3_k);
-    SET_BLOCK(Q4_K, q4_k);
-    SET_BLOCK(Q5_K, q5_k);
-    SET_BLOCK(Q6_K, q6_k);
+    WEIR_QUANT_TYPES(SET_BLOCK)
 }

@@ -5,14 +5,15 @@
 #ifndef WEIR_KERNELS_SCALAR_SCALAR_H
 #define WEIR_KERNELS_SCALAR_SCALAR_H
 
+#include "kernels/blocks.h"
 #include "kernels/kernels.h"
 
 /* dst[0..n) = the values of n / block_elems blocks. */
 typedef void weir_dequant_fn(const void *src, float *dst, size_t n);
 weir_dequant_fn weir_dequant_f32, weir_dequant_f16, weir_dequant_bf16;
-weir_dequant_fn weir_dequant_q4_0, weir_dequant_q4_1, weir_dequant_q5_0, weir_dequant_q5_1;
-weir_dequant_fn weir_dequant_q8_0, weir_dequant_q2_k, weir_dequant_q3_k, weir_dequant_q4_k;
-weir_dequant_fn weir_dequant_q5_k, weir_dequant_q6_k;
+#define WEIR_DEQUANT(ID, name) weir_dequant_fn weir_dequant_##name;
+WEIR_QUANT_TYPES(WEIR_DEQUANT)
+#undef WEIR_DEQUANT
 
 /* Fill the entries that mul_scalar.c and vec_scalar.c own. */
 void weir_scalar_mul(struct weir_kernels *t);

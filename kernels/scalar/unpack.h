@@ -47,10 +47,7 @@ static inline void unpack_q4_1(const void *block, struct weir_unpacked *u)
 }
 
 /* Bit 4 of element E of a Q5_0 or Q5_1 block. */
-static inline int unpack_bit5(const uint8_t *qh, int e)
-{
-    return (qh[e / 8] >> (e % 8) & 1) << 4;
-}
+static inline int unpack_bit5(const uint8_t *qh, int e) { return (qh[e / 8] >> (e % 8) & 1) << 4; }
 
 static inline void unpack_q5_0(const void *block, struct weir_unpacked *u)
 {
