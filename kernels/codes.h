@@ -5,9 +5,7 @@
  * type.
  *
  * Written in 64-bit words for what is looked up and in vectors of GNU C for what is done to all
- * bytes alike; every instruction set compiles its own.  A grid entry costs a look into L1, which no
- * wider register makes cheaper: gathers and permutations of tables of 256 and more entries were
- * found to take as long. */
+ * bytes alike; every instruction set compiles its own. */
 #ifndef WEIR_KERNELS_CODES_H
 #define WEIR_KERNELS_CODES_H
 
@@ -18,6 +16,9 @@
 
 #include <stddef.h>
 #include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 /* q[0..elems) and d[0..elems / per_scale) of one block; value = d * (q - O). */
 typedef void codes_fn(const uint8_t *block, uint8_t *q, float *d);
@@ -32,12 +33,27 @@ WEIR_INLINE uint32_t codes_word(const uint8_t *p)
     return v;
 }
 
-/* The half at P.  Normal ones by arithmetic; the rest is rare. */
+/* The half at P. */
 WEIR_INLINE float codes_half(const void *p)
 {
     uint16_t h;
     memcpy(&h, p, sizeof h);
+#ifdef __F16C__
+    return _cvtsh_ss(h);
+#else
     return weir_f16_to_f32(h);
+#endif
+}
+
+typedef uint8_t codes_8 __attribute__((vector_size(8)));
+typedef int32_t codes_int8 __attribute__((vector_size(32)));
+typedef uint64_t codes_long4 __attribute__((vector_size(32)));
+typedef float codes_float8 __attribute__((vector_size(32)));
+
+WEIR_INLINE void codes_put(float *d, codes_float8 v) { memcpy(d, &v, sizeof v); }
+WEIR_INLINE codes_float8 codes_floats(codes_8 v)
+{
+    return __builtin_convertvector(__builtin_convertvector(v, codes_int8), codes_float8);
 }
 
 /* ---- 16 values to choose from ---- */
@@ -71,14 +87,16 @@ static inline void codes_iq4_nl(const uint8_t *block, uint8_t *q, float *d)
 static inline void codes_iq4_xs(const uint8_t *block, uint8_t *q, float *d)
 {
     const struct weir_iq4_xs *b = (const void *)block;
-    const float dd = codes_half(block);
     const codes_16 table = codes_table(weir_iq4_values, 128);
+    codes_8 scale;
 
+    WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
-        const int scale = (b->scales_l[i / 2] >> i % 2 * 4 & 15) | (b->scales_h >> 2 * i & 3) << 4;
-        d[i] = dd * (float)(scale - 32);
+        scale[i] =
+            (uint8_t)((b->scales_l[i / 2] >> i % 2 * 4 & 15) | (b->scales_h >> 2 * i & 3) << 4);
         codes_nibbles(b->qs + 16 * i, table, q + 32 * i);
     }
+    codes_put(d, codes_half(block) * (codes_floats(scale) - 32.0f));
 }
 
 #define CODES_O_MXFP4 12
@@ -95,15 +113,14 @@ static inline void codes_mxfp4(const uint8_t *block, uint8_t *q, float *d)
 
 WEIR_INLINE void codes_same_scale(const void *half, float *d)
 {
-    const float v = codes_half(half);
-    for (int i = 0; i < 8; i++)
-        d[i] = v;
+    codes_put(d, codes_half(half) - (codes_float8){ 0 });
 }
 
 #define CODES_O_TQ2_0 1
 static inline void codes_tq2_0(const uint8_t *block, uint8_t *q, float *d)
 {
     codes_same_scale(block + offsetof(struct weir_tq2_0, d), d);
+    WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
         codes_32 v;
         memcpy(&v, block + i / 4 * 32, sizeof v);
@@ -112,174 +129,210 @@ static inline void codes_tq2_0(const uint8_t *block, uint8_t *q, float *d)
     }
 }
 
+/* The highest of the digits left in each byte, 0..2: how many of 256 / 3 and 512 / 3 it passes. */
+#define CODES_DIGIT(v) (((__typeof__(v))((v) > 85) & 1) + ((__typeof__(v))((v) > 170) & 1))
+
 #define CODES_O_TQ1_0 1
 static inline void codes_tq1_0(const uint8_t *block, uint8_t *q, float *d)
 {
-    static const uint8_t power[5] = { 1, 3, 9, 27, 81 };
+    codes_32 v, digit;
+    codes_16 v16, digit16;
+    codes_8 v8 = { 0 }, digit8;
 
     codes_same_scale(block + offsetof(struct weir_tq1_0, d), d);
+    memcpy(&v, block, 32);
+    memcpy(&v16, block + 32, 16);
+    memcpy(&v8, block + 48, 4);
+    WEIR_UNROLL
     for (int n = 0; n < 5; n++) {
-        codes_32 v, w;
-        memcpy(&v, block, sizeof v);
-        v *= power[n]; /* the digit is v * 3 / 256: how many of 256 / 3 and 512 / 3 it passes */
-        w = (codes_32)(v > 85) & 1;
-        w += (codes_32)(v > 170) & 1;
-        memcpy(q + 32 * n, &w, sizeof w);
+        digit = CODES_DIGIT(v);
+        digit16 = CODES_DIGIT(v16);
+        memcpy(q + 32 * n, &digit, 32);
+        memcpy(q + 160 + 16 * n, &digit16, 16);
+        v += v + v;
+        v16 += v16 + v16;
     }
-    for (int n = 0; n < 5; n++) {
-        codes_16 v, w;
-        memcpy(&v, block + 32, sizeof v);
-        v *= power[n];
-        w = (codes_16)(v > 85) & 1;
-        w += (codes_16)(v > 170) & 1;
-        memcpy(q + 160 + 16 * n, &w, sizeof w);
+    WEIR_UNROLL
+    for (int n = 0; n < 4; n++) {
+        digit8 = CODES_DIGIT(v8);
+        memcpy(q + 240 + 4 * n, &digit8, 4);
+        v8 += v8 + v8;
     }
-    for (int e = 0; e < 16; e++)
-        q[240 + e] = (uint8_t)((uint8_t)(block[48 + e % 4] * power[e / 4]) * 3 >> 8);
 }
 
 /* ---- grids ---- */
 
-/* q = O + magnitude, or O - magnitude where the bit of an element is set in signs[32]. */
-WEIR_INLINE void codes_sign(uint8_t *q, const uint8_t *signs, const uint8_t offset)
+/* 32 elements: OFFSET + magnitude, or - magnitude where the bit of an element is set in SIGNS. */
+WEIR_INLINE void codes_signed(uint8_t *q, codes_long4 grid, uint32_t signs, const uint8_t offset)
 {
+    codes_32 v = (codes_32)grid;
+#ifdef __AVX512BW__
+    v = (codes_32)_mm256_mask_sub_epi8((__m256i)v, signs, _mm256_setzero_si256(), (__m256i)v);
+#else
     const codes_32 spread = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1,
                               2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3 };
     const codes_32 bit = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128,
                            1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
-
-    for (int i = 0; i < 8; i++) {
-        typedef uint32_t words __attribute__((vector_size(32)));
-        const words w = codes_word(signs + 4 * i) - (words){ 0 };
-        codes_32 g, minus;
-        memcpy(&g, q + 32 * i, sizeof g);
-        /* the same four bytes are in both halves, so the shuffle stays inside each */
-        minus = (codes_32)((__builtin_shuffle((codes_32)w, spread) & bit) == bit);
-        g = offset + ((g ^ minus) - minus);
-        memcpy(q + 32 * i, &g, sizeof g);
-    }
+    const codes_int8 w = (int32_t)signs - (codes_int8){ 0 };
+    const codes_32 minus = (codes_32)((__builtin_shuffle((codes_32)w, spread) & bit) == bit);
+    v = (v ^ minus) - minus;
+#endif
+    v += offset;
+    memcpy(q, &v, sizeof v);
 }
 
-WEIR_INLINE void codes_8(uint8_t *q, uint64_t grid) { memcpy(q, &grid, sizeof grid); }
-WEIR_INLINE void codes_4(uint8_t *q, uint32_t grid) { memcpy(q, &grid, sizeof grid); }
-
-/* Four times seven bits of signs, completed, as four bytes: the parity of a byte goes to its top.
- */
-WEIR_INLINE void codes_parity(uint8_t *signs, uint32_t s)
+/* Four times seven bits of signs, completed: the parity of a byte goes to its top. */
+WEIR_INLINE uint32_t codes_parity(uint32_t s)
 {
     const uint32_t v = (s & 0x7f) | (s << 1 & 0x7f00) | (s << 2 & 0x7f0000) | (s << 3 & 0x7f000000);
     uint32_t p = v ^ v >> 4;
     p ^= p >> 2;
     p ^= p >> 1;
-    p = v | (p & 0x01010101) << 7;
-    memcpy(signs, &p, sizeof p);
+    return v | (p & 0x01010101) << 7;
+}
+
+/* Two entries of four elements. */
+WEIR_INLINE uint64_t codes_pair(const uint32_t *grid, unsigned a, unsigned b)
+{
+    return grid[a] | (uint64_t)grid[b] << 32;
+}
+
+/* (0.5 + nibble) / 4 for 16 elements: IQ2_XS and IQ2_S. */
+WEIR_INLINE void codes_iq2_scales(float dd, const uint8_t *scales, float *d)
+{
+    codes_8 v, lo, hi, s;
+    memcpy(&v, scales, sizeof v);
+    lo = v & 15;
+    hi = v >> 4;
+    s = __builtin_shuffle(lo, hi, (codes_8){ 0, 8, 1, 9, 2, 10, 3, 11 });
+    codes_put(d, dd * (0.5f + codes_floats(s)) * 0.25f);
+    s = __builtin_shuffle(lo, hi, (codes_8){ 4, 12, 5, 13, 6, 14, 7, 15 });
+    codes_put(d + 8, dd * (0.5f + codes_floats(s)) * 0.25f);
 }
 
 #define CODES_O_IQ2_XXS 64
 static inline void codes_iq2_xxs(const uint8_t *block, uint8_t *q, float *d)
 {
-    const float dd = codes_half(block);
-    uint8_t signs[32];
+    const uint64_t *g = weir_grid_iq2_xxs;
+    codes_8 scale;
 
+    WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
         const uint8_t *p = block + 2 + 8 * i;
         const uint32_t s = codes_word(p + 4);
-        for (int l = 0; l < 4; l++)
-            codes_8(q + 32 * i + 8 * l, weir_grid_iq2_xxs[p[l]]);
-        codes_parity(signs + 4 * i, s);
-        d[i] = dd * (0.5f + (float)(s >> 28)) * 0.25f;
+        codes_signed(q + 32 * i, (codes_long4){ g[p[0]], g[p[1]], g[p[2]], g[p[3]] },
+                     codes_parity(s), CODES_O_IQ2_XXS);
+        scale[i] = (uint8_t)(s >> 28);
     }
-    codes_sign(q, signs, CODES_O_IQ2_XXS);
-}
-
-WEIR_INLINE void codes_iq2_scales(float dd, const uint8_t *scales, float *d)
-{
-    for (int i = 0; i < 8; i++) {
-        d[2 * i] = dd * (0.5f + (float)(scales[i] & 15)) * 0.25f;
-        d[2 * i + 1] = dd * (0.5f + (float)(scales[i] >> 4)) * 0.25f;
-    }
+    codes_put(d, codes_half(block) * (0.5f + codes_floats(scale)) * 0.25f);
 }
 
 #define CODES_O_IQ2_XS 64
 static inline void codes_iq2_xs(const uint8_t *block, uint8_t *q, float *d)
 {
     const struct weir_iq2_xs *b = (const void *)block;
-    uint8_t signs[32];
+    const uint64_t *g = weir_grid_iq2_xs;
+    const uint8_t *sign = weir_grid_signs;
 
     codes_iq2_scales(codes_half(block), b->scales, d);
-    for (int i = 0; i < 32; i++) {
-        const unsigned v = b->qs[i];
-        codes_8(q + 8 * i, weir_grid_iq2_xs[v & 511]);
-        signs[i] = weir_grid_signs[v >> 9];
+    WEIR_UNROLL
+    for (int i = 0; i < 8; i++) {
+        const unsigned v0 = b->qs[4 * i], v1 = b->qs[4 * i + 1], v2 = b->qs[4 * i + 2],
+                       v3 = b->qs[4 * i + 3];
+        const uint32_t s = sign[v0 >> 9] | (uint32_t)sign[v1 >> 9] << 8 |
+                           (uint32_t)sign[v2 >> 9] << 16 | (uint32_t)sign[v3 >> 9] << 24;
+        codes_signed(q + 32 * i,
+                     (codes_long4){ g[v0 & 511], g[v1 & 511], g[v2 & 511], g[v3 & 511] }, s,
+                     CODES_O_IQ2_XS);
     }
-    codes_sign(q, signs, CODES_O_IQ2_XS);
 }
 
 #define CODES_O_IQ2_S 64
 static inline void codes_iq2_s(const uint8_t *block, uint8_t *q, float *d)
 {
     const struct weir_iq2_s *b = (const void *)block;
+    const uint64_t *g = weir_grid_iq2_s;
 
     codes_iq2_scales(codes_half(block), b->scales, d);
+    WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
         const unsigned h = b->qh[i];
-        for (int l = 0; l < 4; l++)
-            codes_8(q + 32 * i + 8 * l,
-                    weir_grid_iq2_s[b->qs[4 * i + l] | (h << (8 - 2 * l) & 0x300)]);
+        const uint8_t *p = b->qs + 4 * i;
+        codes_signed(q + 32 * i,
+                     (codes_long4){ g[p[0] | (h << 8 & 0x300)], g[p[1] | (h << 6 & 0x300)],
+                                    g[p[2] | (h << 4 & 0x300)], g[p[3] | (h << 2 & 0x300)] },
+                     codes_word(b->signs + 4 * i), CODES_O_IQ2_S);
     }
-    codes_sign(q, b->signs, CODES_O_IQ2_S);
 }
 
 #define CODES_O_IQ3_XXS 64
 static inline void codes_iq3_xxs(const uint8_t *block, uint8_t *q, float *d)
 {
     const struct weir_iq3_xxs *b = (const void *)block;
-    const float dd = codes_half(block);
-    uint8_t signs[32];
+    const uint32_t *g = weir_grid_iq3_xxs;
+    codes_8 scale;
 
+    WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
         const uint32_t s = codes_word(b->sc + 4 * i);
-        for (int l = 0; l < 8; l++)
-            codes_4(q + 32 * i + 4 * l, weir_grid_iq3_xxs[b->qs[8 * i + l]]);
-        codes_parity(signs + 4 * i, s);
-        d[i] = dd * (0.5f + (float)(s >> 28)) * 0.5f;
+        const uint8_t *p = b->qs + 8 * i;
+        codes_signed(q + 32 * i,
+                     (codes_long4){ codes_pair(g, p[0], p[1]), codes_pair(g, p[2], p[3]),
+                                    codes_pair(g, p[4], p[5]), codes_pair(g, p[6], p[7]) },
+                     codes_parity(s), CODES_O_IQ3_XXS);
+        scale[i] = (uint8_t)(s >> 28);
     }
-    codes_sign(q, signs, CODES_O_IQ3_XXS);
+    codes_put(d, codes_half(block) * (0.5f + codes_floats(scale)) * 0.5f);
 }
 
 #define CODES_O_IQ3_S 16
 static inline void codes_iq3_s(const uint8_t *block, uint8_t *q, float *d)
 {
     const struct weir_iq3_s *b = (const void *)block;
-    const float dd = codes_half(block);
+    const uint32_t *g = weir_grid_iq3_s;
+    codes_8 scale;
 
+    WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
         const unsigned h = b->qh[i];
-        for (int l = 0; l < 8; l++)
-            codes_4(q + 32 * i + 4 * l, weir_grid_iq3_s[b->qs[8 * i + l] | (h << (8 - l) & 256)]);
-        d[i] = dd * (float)(1 + 2 * (b->scales[i / 2] >> i % 2 * 4 & 15));
+        const uint8_t *p = b->qs + 8 * i;
+#define CODES_IQ3(l) (p[l] | (h << (8 - (l)) & 256))
+        codes_signed(q + 32 * i,
+                     (codes_long4){ codes_pair(g, CODES_IQ3(0), CODES_IQ3(1)),
+                                    codes_pair(g, CODES_IQ3(2), CODES_IQ3(3)),
+                                    codes_pair(g, CODES_IQ3(4), CODES_IQ3(5)),
+                                    codes_pair(g, CODES_IQ3(6), CODES_IQ3(7)) },
+                     codes_word(b->signs + 4 * i), CODES_O_IQ3_S);
+#undef CODES_IQ3
+        scale[i] = b->scales[i / 2] >> i % 2 * 4 & 15;
     }
-    codes_sign(q, b->signs, CODES_O_IQ3_S);
+    codes_put(d, codes_half(block) * (1.0f + 2.0f * codes_floats(scale)));
 }
 
-/* The grid holds 8 * value + 8; an eighth is added or taken off; 9 is the offset. */
-WEIR_INLINE void codes_iq1(uint8_t *q, unsigned index, unsigned minus)
+/* The grid holds 8 * value + 8; an eighth is added or (MINUS: 1) taken off; 9 is the offset. */
+WEIR_INLINE uint64_t codes_iq1(unsigned index, unsigned minus)
 {
-    codes_8(q, weir_grid_iq1[index] + (minus ? 0 : 0x0202020202020202));
+    return weir_grid_iq1[index] + (((uint64_t)minus - 1) & 0x0202020202020202);
 }
 
 #define CODES_O_IQ1_S 9
 static inline void codes_iq1_s(const uint8_t *block, uint8_t *q, float *d)
 {
     const struct weir_iq1_s *b = (const void *)block;
-    const float dd = codes_half(block);
+    codes_8 scale;
 
+    WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
         const unsigned h = b->qh[i];
-        for (int l = 0; l < 4; l++)
-            codes_iq1(q + 32 * i + 8 * l, b->qs[4 * i + l] | (h >> 3 * l & 7) << 8, h >> 15);
-        d[i] = dd * (float)(2 * (h >> 12 & 7) + 1) / 8;
+        const uint8_t *p = b->qs + 4 * i;
+        const codes_long4 v = { codes_iq1(p[0] | (h << 8 & 0x700), h >> 15),
+                                codes_iq1(p[1] | (h << 5 & 0x700), h >> 15),
+                                codes_iq1(p[2] | (h << 2 & 0x700), h >> 15),
+                                codes_iq1(p[3] | (h >> 1 & 0x700), h >> 15) };
+        memcpy(q + 32 * i, &v, sizeof v);
+        scale[i] = h >> 12 & 7;
     }
+    codes_put(d, codes_half(block) * (2.0f * codes_floats(scale) + 1.0f) / 8.0f);
 }
 
 #define CODES_O_IQ1_M 9
@@ -288,14 +341,24 @@ static inline void codes_iq1_m(const uint8_t *block, uint8_t *q, float *d)
     const struct weir_iq1_m *b = (const void *)block;
     const uint16_t half = (uint16_t)(b->scales[0] >> 12 | (b->scales[1] >> 8 & 0xf0) |
                                      (b->scales[2] >> 4 & 0xf00) | (b->scales[3] & 0xf000));
-    const float dd = weir_f16_to_f32(half);
+    const float dd = codes_half(&half);
+    codes_8 scale[2];
 
-    for (int i = 0; i < 16; i++) {
-        const unsigned h = b->qh[i];
-        codes_iq1(q + 16 * i, b->qs[2 * i] | (h & 7) << 8, h & 8);
-        codes_iq1(q + 16 * i + 8, b->qs[2 * i + 1] | (h >> 4 & 7) << 8, h & 128);
-        d[i] = dd * (float)(2 * (b->scales[i / 4] >> i % 4 * 3 & 7) + 1) / 8;
+    WEIR_UNROLL
+    for (int i = 0; i < 8; i++) {
+        const unsigned h = b->qh[2 * i], k = b->qh[2 * i + 1];
+        const uint8_t *p = b->qs + 4 * i;
+        const codes_long4 v = { codes_iq1(p[0] | (h << 8 & 0x700), h >> 3 & 1),
+                                codes_iq1(p[1] | (h << 4 & 0x700), h >> 7),
+                                codes_iq1(p[2] | (k << 8 & 0x700), k >> 3 & 1),
+                                codes_iq1(p[3] | (k << 4 & 0x700), k >> 7) };
+        memcpy(q + 32 * i, &v, sizeof v);
     }
+    WEIR_UNROLL16
+    for (int i = 0; i < 16; i++)
+        scale[i / 8][i % 8] = b->scales[i / 4] >> i % 4 * 3 & 7;
+    codes_put(d, dd * (2.0f * codes_floats(scale[0]) + 1.0f) / 8.0f);
+    codes_put(d + 8, dd * (2.0f * codes_floats(scale[1]) + 1.0f) / 8.0f);
 }
 
 #define CODES_PER_IQ4_NL  32

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * AVX-512 products of the types that are looked up (kernels/codes.h).  IQ4_NL and IQ4_XS are common
- * and cheap to take apart in registers; the others are decoded a step at a time into L1, which
- * costs more than the product itself. */
+ * AVX-512 products of the types that are looked up (kernels/codes.h).  Those that choose from 16
+ * values or have two bits are taken apart in registers; the others are decoded a step at a time
+ * into L1, which costs more than the product itself. */
 #include "config.h"
 #include "kernels/avx512/avx512.h"
 #include "kernels/avx512/quant.h"
@@ -59,11 +59,7 @@ WEIR_INLINE void quad_16(const uint8_t *const *w, size_t at, const int c, __m512
     }                                                                                              \
     WEIR_MUL_FORM(ID, name, STEP_BYTES(ID), STEP_QUADS(ID), per_scale, CODES_O_##ID, 0,            \
                   codes_##name, WEIR_BLOCK_ELEMS_##ID)
-CODES(IQ4_NL, iq4_nl, 32)
-CODES(IQ4_XS, iq4_xs, 32)
-CODES(MXFP4, mxfp4, 32)
 CODES(TQ1_0, tq1_0, 32)
-CODES(TQ2_0, tq2_0, 32)
 CODES(IQ2_XXS, iq2_xxs, 32)
 CODES(IQ2_XS, iq2_xs, 16)
 CODES(IQ2_S, iq2_s, 16)
@@ -71,6 +67,124 @@ CODES(IQ3_XXS, iq3_xxs, 32)
 CODES(IQ3_S, iq3_s, 32)
 CODES(IQ1_S, iq1_s, 32)
 CODES(IQ1_M, iq1_m, 16)
+
+/* ---- nibbles that choose from 16 values ---- */
+
+/* Four times 16 bytes, APART bytes from each other: a quad of one row. */
+WEIR_INLINE void look_up(const uint8_t *p, const int apart, const int8_t *values, const int offset,
+                         __m512i *a, __m512i *b)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    const __m512i table =
+        _mm512_add_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)values)),
+                        _mm512_set1_epi8((char)offset));
+    __m512i z;
+
+    if (apart == 16) {
+        z = _mm512_loadu_si512(p);
+    } else {
+        z = _mm512_castsi128_si512(_mm_loadu_si128((const void *)p));
+        z = _mm512_inserti32x4(z, _mm_loadu_si128((const void *)(p + apart)), 1);
+        z = _mm512_inserti32x4(z, _mm_loadu_si128((const void *)(p + 2 * apart)), 2);
+        z = _mm512_inserti32x4(z, _mm_loadu_si128((const void *)(p + 3 * apart)), 3);
+    }
+    *a = _mm512_shuffle_epi8(table, _mm512_and_si512(z, low));
+    *b = _mm512_shuffle_epi8(table, _mm512_and_si512(_mm512_srli_epi16(z, 4), low));
+}
+
+#define LOOK_UP(name, apart, values, offset)                                                       \
+    WEIR_INLINE void quad_##name(const uint8_t *const *w, size_t at, const int c, __m512i *a,      \
+                                 __m512i *b)                                                       \
+    {                                                                                              \
+        WEIR_UNROLL                                                                                \
+        for (int r = 0; r < ROWS; r++)                                                             \
+            look_up(w[r] + at + offsetof(struct weir_##name, qs) + 64 * c, apart, values, offset,  \
+                    &a[r], &b[r]);                                                                 \
+    }
+LOOK_UP(iq4_nl, sizeof(struct weir_iq4_nl), weir_iq4_values, CODES_O_IQ4_NL)
+LOOK_UP(iq4_xs, 16, weir_iq4_values, CODES_O_IQ4_XS)
+LOOK_UP(mxfp4, sizeof(struct weir_mxfp4), weir_mxfp4_values, CODES_O_MXFP4)
+
+WEIR_INLINE void scales_iq4_nl(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
+{
+    (void)m;
+    d[0] = halves_apart(w, at, sizeof(struct weir_iq4_nl));
+}
+
+/* Four rows side by side in 16 bytes and more: byte 4 i + r is block i of row r. */
+WEIR_INLINE void scales_iq4_xs(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
+{
+    const __m512i shift = _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 4, 4, 4, 4, 6, 6, 6, 6);
+    const __m512i nibble = _mm512_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
+    __m128i v[4];
+    __m512 dd;
+
+    (void)m;
+    words_4(w, at, v); /* v[0]: d and scales_h, v[1]: scales_l, of each row */
+    dd = halves_4(v[0], 0);
+    WEIR_UNROLL
+    for (int c = 0; c < 2; c++) {
+        __m512i high = _mm512_broadcast_i32x4(_mm_srli_epi32(v[0], 16 + 8 * c));
+        __m512i low = _mm512_broadcast_i32x4(_mm_srli_epi32(v[1], 16 * c));
+        high = _mm512_and_si512(_mm512_srlv_epi32(high, shift), _mm512_set1_epi32(3));
+        low = _mm512_and_si512(_mm512_srlv_epi32(low, nibble), _mm512_set1_epi32(15));
+        low = _mm512_or_si512(low, _mm512_slli_epi32(high, 4));
+        low = _mm512_sub_epi32(low, _mm512_set1_epi32(32));
+        d[c] = _mm512_mul_ps(_mm512_cvtepi32_ps(low), dd);
+    }
+}
+
+WEIR_INLINE void scales_mxfp4(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
+{
+    uint8_t v[16];
+    __m512i e, bits;
+
+    (void)m;
+    WEIR_UNROLL16
+    for (int i = 0; i < 16; i++)
+        v[i] = w[i % 4][at + (size_t)(i / 4) * sizeof(struct weir_mxfp4)];
+    e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)v));
+    bits = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+    bits = _mm512_mask_sllv_epi32(bits, _mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)),
+                                  _mm512_set1_epi32(0x00200000), e);
+    d[0] = _mm512_castsi512_ps(bits);
+}
+
+/* ---- two bits ---- */
+
+WEIR_INLINE void scales_tq2_0(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
+{
+    uint16_t h[4];
+
+    (void)m;
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++)
+        memcpy(&h[r], w[r] + at + offsetof(struct weir_tq2_0, d), 2);
+    d[0] = d[1] = _mm512_broadcast_f32x4(_mm_cvtph_ps(_mm_loadl_epi64((const void *)h)));
+}
+
+/* 32 bytes hold four blocks: block i at shift 2 i. */
+WEIR_INLINE void quad_tq2_0(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
+{
+    const __m512i shift =
+        _mm512_setr_epi64(0, 0, 0x0002000200020002, 0x0002000200020002, 0x0004000400040004,
+                          0x0004000400040004, 0x0006000600060006, 0x0006000600060006);
+    const __m512i mask = _mm512_set1_epi8(3);
+
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        const __m128i *p = (const void *)(w[r] + at + 32 * c);
+        __m512i lo = _mm512_broadcast_i32x4(_mm_loadu_si128(p));
+        __m512i hi = _mm512_broadcast_i32x4(_mm_loadu_si128(p + 1));
+        a[r] = _mm512_and_si512(_mm512_srlv_epi16(lo, shift), mask);
+        b[r] = _mm512_and_si512(_mm512_srlv_epi16(hi, shift), mask);
+    }
+}
+
+WEIR_MUL_QUANT(IQ4_NL, iq4_nl, STEP_BYTES(IQ4_NL), 1, 32, CODES_O_IQ4_NL, 0)
+WEIR_MUL_QUANT(IQ4_XS, iq4_xs, STEP_BYTES(IQ4_XS), 2, 32, CODES_O_IQ4_XS, 0)
+WEIR_MUL_QUANT(MXFP4, mxfp4, STEP_BYTES(MXFP4), 1, 32, CODES_O_MXFP4, 0)
+WEIR_MUL_QUANT(TQ2_0, tq2_0, STEP_BYTES(TQ2_0), 2, 32, CODES_O_TQ2_0, 0)
 
 void weir_avx512_mul_codes(struct weir_kernels *t)
 {

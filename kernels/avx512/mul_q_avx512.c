@@ -42,15 +42,6 @@ WEIR_INLINE __m512i pick_words(const uint8_t *p, const int bytes, const uint16_t
                                      _mm512_loadu_si512(p + 4 * bytes - 64));
 }
 
-/* Four halves of each of four rows, in the low or the high half of H, as floats by block. */
-WEIR_INLINE __m512 halves_by_block(const __m128i *h, const int high)
-{
-    __m128i a = high ? _mm_unpackhi_epi16(h[0], h[1]) : _mm_unpacklo_epi16(h[0], h[1]);
-    __m128i b = high ? _mm_unpackhi_epi16(h[2], h[3]) : _mm_unpacklo_epi16(h[2], h[3]);
-
-    return _mm512_cvtph_ps(_mm256_set_m128i(_mm_unpackhi_epi32(a, b), _mm_unpacklo_epi32(a, b)));
-}
-
 WEIR_INLINE void scales_nibbles(const uint8_t *const *w, size_t at, const struct words *words,
                                 const int bytes, const int has_min, __m512 *d, __m512 *m)
 {
@@ -104,19 +95,8 @@ NIBBLES(q5_1, 1, 1)
 /* The scales of four Q8_0 blocks, 34 bytes apart. */
 WEIR_INLINE void scales_q8_0(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
 {
-    __m128i h[ROWS];
-
     (void)m;
-    WEIR_UNROLL
-    for (int r = 0; r < ROWS; r++) {
-        uint16_t v[4];
-        WEIR_UNROLL
-        for (int i = 0; i < 4; i++)
-            memcpy(&v[i], w[r] + at + 34 * i, 2);
-        h[r] = _mm_cvtsi64_si128(
-            (long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 | (uint64_t)v[3] << 48));
-    }
-    d[0] = halves_by_block(h, 0);
+    d[0] = halves_apart(w, at, sizeof(struct weir_q8_0));
 }
 
 /* Bytes are made unsigned by adding 128, which is the offset of the form. */

@@ -100,6 +100,32 @@ WEIR_INLINE __m512 halves_4(__m128i v, const int b)
     return _mm512_broadcast_f32x4(_mm_cvtph_ps(_mm_shuffle_epi8(v, pick)));
 }
 
+/* Four halves of each of four rows, in the low or the high half of H, as floats by block. */
+WEIR_INLINE __m512 halves_by_block(const __m128i *h, const int high)
+{
+    __m128i a = high ? _mm_unpackhi_epi16(h[0], h[1]) : _mm_unpacklo_epi16(h[0], h[1]);
+    __m128i b = high ? _mm_unpackhi_epi16(h[2], h[3]) : _mm_unpacklo_epi16(h[2], h[3]);
+
+    return _mm512_cvtph_ps(_mm256_set_m128i(_mm_unpackhi_epi32(a, b), _mm_unpacklo_epi32(a, b)));
+}
+
+/* Four halves of each of four rows, APART bytes from each other, as floats by block. */
+WEIR_INLINE __m512 halves_apart(const uint8_t *const *w, size_t at, const int apart)
+{
+    __m128i h[ROWS];
+
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        uint16_t v[4];
+        WEIR_UNROLL
+        for (int i = 0; i < 4; i++)
+            memcpy(&v[i], w[r] + at + i * apart, 2);
+        h[r] = _mm_cvtsi64_si128(
+            (long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 | (uint64_t)v[3] << 48));
+    }
+    return halves_by_block(h, 0);
+}
+
 WEIR_INLINE __m512 ubytes_ps(__m128i v) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(v)); }
 
 WEIR_INLINE __m512 sbytes_ps(__m128i v) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(v)); }
