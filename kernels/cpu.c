@@ -14,6 +14,13 @@
 #if WEIR_BUILD_AVX2 || WEIR_BUILD_AVX512
 #include <cpuid.h>
 #endif
+#if WEIR_BUILD_NEON
+#include <sys/auxv.h>
+#define HWCAP_DOTPROD (1ul << 20) /* AT_HWCAP: asimddp */
+#define HWCAP_I8MM    (1ul << 13) /* AT_HWCAP2 */
+#endif
+
+const char *const weir_isa_names[WEIR_ISA_COUNT] = { "scalar", "avx2", "avx512", "neon" };
 
 static struct weir_kernels tables[WEIR_ISA_COUNT];
 static int have[WEIR_ISA_COUNT];
@@ -31,8 +38,7 @@ static int cpu_has_f16c(void)
 #if WEIR_BUILD_AVX2
 static int cpu_has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           cpu_has_f16c();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && cpu_has_f16c();
 }
 #endif
 
@@ -48,7 +54,6 @@ static int cpu_has_avx512(void)
 
 static void fill(void)
 {
-    static const char *const name[WEIR_ISA_COUNT] = { "scalar", "avx2", "avx512" };
     const char *want = getenv("WEIR_CPU");
     int top = WEIR_ISA_COUNT - 1;
 
@@ -66,10 +71,17 @@ static void fill(void)
     weir_kernels_init_avx512(&tables[WEIR_ISA_AVX512]);
     have[WEIR_ISA_AVX512] = cpu_has_avx512();
 #endif
+#if WEIR_BUILD_NEON
+    /* Every CPU of this architecture has NEON itself. */
+    const int dotprod = (getauxval(AT_HWCAP) & HWCAP_DOTPROD) != 0;
+    weir_kernels_init_neon(&tables[WEIR_ISA_NEON], dotprod,
+                           dotprod && (getauxval(AT_HWCAP2) & HWCAP_I8MM));
+    have[WEIR_ISA_NEON] = 1;
+#endif
 
     /* WEIR_CPU only lowers the level: a name this CPU or build lacks gives the best below it. */
     for (int i = 0; want && i < WEIR_ISA_COUNT; i++)
-        if (!strcmp(want, name[i]))
+        if (!strcmp(want, weir_isa_names[i]))
             top = i;
     while (!have[top])
         top--;

@@ -20,7 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum weir_isa { WEIR_ISA_SCALAR, WEIR_ISA_AVX2, WEIR_ISA_AVX512, WEIR_ISA_COUNT };
+enum weir_isa { WEIR_ISA_SCALAR, WEIR_ISA_AVX2, WEIR_ISA_AVX512, WEIR_ISA_NEON, WEIR_ISA_COUNT };
+extern const char *const weir_isa_names[WEIR_ISA_COUNT]; /* as WEIR_CPU has them */
 
 /* Activations: the right-hand side of a matrix product, [n_tok][k] row-major.
  *
@@ -77,7 +78,7 @@ typedef void weir_attn_mix_fn(const void *v, size_t n, size_t hd, const float *c
 /* Every entry of the table is filled for every supported dtype; type[d].mul is NULL for the
  * dtypes this build cannot multiply (weir_kernels_supports tells). */
 struct weir_kernels {
-    const char *name; /* "scalar", "avx2", "avx512" */
+    const char *name; /* of weir_isa_names; NEON adds what else the CPU has */
     struct weir_kern_type type[WEIR_DTYPE_COUNT];
 
     /* q[0..k), d[0..k/32), s[0..k/32), b[0..k/16) from x[0..k); k is a multiple of 32. */
@@ -103,7 +104,8 @@ struct weir_kernels {
 };
 
 /* The table of the best instruction set this CPU and this build have, lowered by the environment
- * variable WEIR_CPU=scalar|avx2|avx512.  Set once at the first call; any thread; never NULL. */
+ * variable WEIR_CPU=scalar|avx2|avx512|neon.  Set once at the first call; any thread; never NULL.
+ */
 const struct weir_kernels *weir_kernels(void);
 
 /* The table of one instruction set, or NULL when it is not built or the CPU lacks it.  For tests.
@@ -117,6 +119,7 @@ int weir_kernels_supports(enum weir_dtype dtype);
 void weir_kernels_init_scalar(struct weir_kernels *t);
 void weir_kernels_init_avx2(struct weir_kernels *t);
 void weir_kernels_init_avx512(struct weir_kernels *t);
+void weir_kernels_init_neon(struct weir_kernels *t, int dotprod, int i8mm); /* what the CPU has */
 
 /* IEEE half and bfloat16 to float, one value.  Static inline in every file that wants them. */
 static inline float weir_bf16_to_f32(uint16_t h)

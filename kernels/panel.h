@@ -14,9 +14,10 @@
  * int32_t and float; TOKS, how many tokens a product takes at once; and
  *     quads(row, at, v)   v[j] = bytes at + 4 j .. + 3 of each row, j < 4
  *     halves(v)           the half in the low 16 bits of each lane, as floats
- * An instruction set whose product takes signed weights and unsigned activations (weir_act.u)
- * defines PANEL_SIGNED too, and
- *     signed_block(w, n, o)   takes O from every byte of w[0..n) and returns -128 * their sum */
+ * An instruction set whose product takes signed weights defines PANEL_SIGNED as the member of struct
+ * weir_act that goes with them, q or u, panel_q as the type of its elements, and
+ *     signed_block(w, n, o)   takes O from every byte of w[0..n) and returns where integer sums
+ *                             begin: -128 * their sum with u, 0 with q */
 #ifndef WEIR_KERNELS_PANEL_H
 #define WEIR_KERNELS_PANEL_H
 
@@ -346,7 +347,7 @@ static void decode_slab(const struct panel_form *f, const uint8_t *const *row, s
 /* Some tokens, from the first element of a slab on.  Strides are from token to token. */
 struct side {
 #ifdef PANEL_SIGNED
-    const uint8_t *q;
+    const panel_q *q;
 #else
     const int8_t *q;
     const int32_t *start; /* where integer sums begin: -O * sum(q) of each block of a scale */
@@ -376,7 +377,7 @@ WEIR_INLINE void panel_tokens(const struct panel_form *f, multiply_fn *fn, start
     float s[TOKS][SLAB / 16];
     struct side side = {
 #ifdef PANEL_SIGNED
-        .q = x->u + at,
+        .q = x->PANEL_SIGNED + at,
 #else
         .q = x->q + at,
 #endif

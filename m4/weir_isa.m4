@@ -22,6 +22,12 @@ AC_DEFUN([WEIR_ISA], [
   WEIR_TRY_ISA([avx512], [-mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c],
              [#include <immintrin.h>],
              [__m512i v = _mm512_setzero_si512(); v = _mm512_dpbusd_epi32(v, v, v); (void)v;])
+  dnl NEON in three strengths; the build has all or none, the CPU may have any.
+  WEIR_TRY_ISA([neon], [-march=armv8.2-a+dotprod+i8mm], [#include <arm_neon.h>],
+             [int32x4_t v = vdupq_n_s32(0); v = vmmlaq_s32(v, vdupq_n_s8(1), vdupq_n_s8(1)); (void)v;])
+  NEON_I8MM_CFLAGS=$NEON_CFLAGS NEON_DOT_CFLAGS="-march=armv8.2-a+dotprod"
+  AC_SUBST([NEON_I8MM_CFLAGS]) AC_SUBST([NEON_DOT_CFLAGS])
+  AM_CONDITIONAL([BUILD_NEON],   [test "x$weir_cv_isa_neon" = xyes])
   AM_CONDITIONAL([BUILD_AVX2],   [test "x$weir_cv_isa_avx2" = xyes])
   AM_CONDITIONAL([BUILD_AVX512], [test "x$weir_cv_isa_avx512" = xyes])
 ])

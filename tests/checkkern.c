@@ -724,7 +724,16 @@ static void check_exp(const struct weir_kernels *kn)
     ok(big[0] == 0 && big[1] == 300.0f && big[2] == 0, "%s silu_mul: large arguments", kn->name);
 }
 
-int main(void)
+static int is_named(int argc, char **argv, int dtype)
+{
+    for (int i = 2; i < argc; i++)
+        if (!strcmp(argv[i], weir_dtype_info((enum weir_dtype)dtype)->name))
+            return 1;
+    return argc <= 2;
+}
+
+/* checkkern [ISA [TYPE...]]: all without. */
+int main(int argc, char **argv)
 {
     size_t row = MAX_K * 4 + 64;
 
@@ -740,15 +749,16 @@ int main(void)
 
     check_half();
     for (int isa = 0; isa < WEIR_ISA_COUNT; isa++) {
-        static const char *const name[] = { "scalar", "avx2", "avx512" };
+        if (argc > 1 && strcmp(argv[1], weir_isa_names[isa]))
+            continue;
         const struct weir_kernels *kn = weir_kernels_get((enum weir_isa)isa);
         if (!kn) {
-            skip(name[isa], "not built, or this CPU lacks it");
+            skip(weir_isa_names[isa], "not built, or this CPU lacks it");
             continue;
         }
         check_golden(kn);
         for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
-            if (weir_kernels_supports((enum weir_dtype)d))
+            if (weir_kernels_supports((enum weir_dtype)d) && is_named(argc, argv, d))
                 check_type(kn, (enum weir_dtype)d);
         check_hostile(kn);
         check_act_q8(kn);

@@ -6,7 +6,7 @@
 
 void weir_kernels_init_avx2(struct weir_kernels *t)
 {
-    t->name = "avx2";
+    t->name = weir_isa_names[WEIR_ISA_AVX2];
     weir_avx2_mul_q(t);
     weir_avx2_mul_k(t);
     weir_avx2_mul_codes(t);

@@ -6,7 +6,7 @@
 
 void weir_kernels_init_avx512(struct weir_kernels *t)
 {
-    t->name = "avx512";
+    t->name = weir_isa_names[WEIR_ISA_AVX512];
     weir_avx512_mul_q(t);
     weir_avx512_mul_k(t);
     weir_avx512_mul_codes(t);

@@ -49,7 +49,8 @@ static inline lanes_f halves(lanes_u v)
 
 /* Unsigned activations against signed weights: the 128 that makes an activation unsigned is taken
  * off for all tokens at once, while the offset of a weight would be for each token anew. */
-#define PANEL_SIGNED
+#define PANEL_SIGNED u
+typedef uint8_t panel_q;
 static inline lanes_i signed_block(lanes_u *w, const int n, int offset)
 {
     const __m512i o = _mm512_set1_epi8((char)offset), top = _mm512_set1_epi8((char)128);

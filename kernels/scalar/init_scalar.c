@@ -6,7 +6,7 @@
 
 void weir_kernels_init_scalar(struct weir_kernels *t)
 {
-    t->name = "scalar";
+    t->name = weir_isa_names[WEIR_ISA_SCALAR];
     weir_scalar_mul(t);
     weir_scalar_vec(t);
 }
