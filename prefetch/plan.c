@@ -18,7 +18,7 @@
 #define RING_MIN   (UINT64_C(16) << 20) /* covers a queue of 8 reads of 2 MiB */
 #define RING_MAX   (UINT64_C(96) << 20) /* rides out 30 ms of a sleeping 3 GB/s disk */
 #define IN_FLIGHT  (16u << 20)          /* bytes in flight that saturate an NVMe */
-#define CHUNK_MAX  256u
+#define CHUNK_MAX  512u
 
 uint32_t weir_plan_step_target(uint64_t model_bytes)
 {
@@ -174,7 +174,7 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
     const uint64_t all = all_pinned_bytes(in);
     const uint64_t spare = sat_sub(budget, fixed + p.kv_bytes + all);
     uint32_t chunk = in->chunk ? in->chunk : CHUNK_MAX;
-    for (;; chunk /= 2) {
+    for (;; chunk = chunk > 64 ? chunk - 32 : chunk / 2) {
         p.chunk = chunk;
         p.scratch_bytes = weir_region_bytes(in->scratch_bytes(in->scratch_arg, chunk, p.ctx));
         if (chunk == 1 || p.scratch_bytes <= spare)

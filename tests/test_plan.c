@@ -178,7 +178,7 @@ static unsigned check(const struct weir_plan_in *in, const struct weir_plan *p, 
              p->ctx >= weir_min_u64(in->ctx_train, weir_max_u64(in->ctx_min, 256)));
     if (!in->ctx && in->ctx_min)
         MUST(p->ctx == weir_min_u64(in->ctx_train, weir_max_u64(in->ctx_min, 256)));
-    MUST(p->chunk >= 1 && p->chunk <= (in->chunk ? in->chunk : 256));
+    MUST(p->chunk >= 1 && p->chunk <= (in->chunk ? in->chunk : 512));
     MUST(p->disk_rate == m->disk_rate);
     MUST(!strcmp(p->bound, p->disk_s > p->compute_s ? "disk" : "compute"));
     MUST(p->compute_s == (known ? compute : 0) ||
@@ -271,7 +271,7 @@ static void sweep(const struct model *m, struct weir_plan_in in, unsigned steps,
     const uint64_t lo = smallest(in), hi = lo + m->sched.bytes +
                                            m->sched.n_step * 2 * (uint64_t)in.align +
                                            in.kv_bytes_per_tok * ctx +
-                                           scratch(m, in.chunk ? in.chunk : 256, ctx) + 16 * MIB;
+                                           scratch(m, in.chunk ? in.chunk : 512, ctx) + 16 * MIB;
     struct run last = { .streamed = UINT64_MAX };
     uint64_t seed = 1;
     for (unsigned i = 0; i <= steps; i++) {

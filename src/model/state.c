@@ -40,12 +40,15 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
     s->row = carve(base, &at, row, 1, ALIGN);
     s->x = carve(base, &at, n * c->n_embd, 4, ALIGN);
     s->xb = carve(base, &at, n * c->n_embd, 4, ALIGN);
+    /* Attention is over when the feed-forward begins: both work in the same memory. */
+    uint64_t ffn = at;
     s->q = carve(base, &at, n * n_q, 4, ALIGN);
     s->k = carve(base, &at, n * n_kv, 4, ALIGN);
     s->v = carve(base, &at, n * n_kv, 4, ALIGN);
     s->att = carve(base, &at, n * n_q, 4, ALIGN);
-    s->gate = carve(base, &at, n * c->n_ff, 4, ALIGN);
-    s->up = carve(base, &at, n * c->n_ff, 4, ALIGN);
+    s->gate = carve(base, &ffn, n * c->n_ff, 4, ALIGN);
+    s->up = carve(base, &ffn, n * c->n_ff, 4, ALIGN);
+    at = weir_max_u64(at, ffn);
     s->logits = carve(base, &at, (uint64_t)n_logit * c->n_vocab, 4, ALIGN);
     s->angles = carve(base, &at, n * c->rot_dim, 4, ALIGN);
     s->scores = carve(base, &at, weir_attention_scores(c, n_thread), 4, ALIGN);

@@ -28,7 +28,7 @@ struct weir_scratch {
     float *q;      /* [chunk][n_head * head_dim] */
     float *k, *v;  /* [chunk][n_head_kv * head_dim] */
     float *att;    /* [chunk][n_head * head_dim] */
-    float *gate;   /* [chunk][n_ff] */
+    float *gate;   /* [chunk][n_ff] in the memory of q, k, v and att, as is */
     float *up;     /* [chunk][n_ff] */
     float *logits; /* [n_logit][n_vocab] */
     uint32_t n_logit;

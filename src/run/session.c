@@ -28,7 +28,9 @@ int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n
                          "make it larger with --ctx",
                          s->kv.ctx, s->pos, n);
     for (uint32_t done = 0; done < n;) {
-        const uint32_t rows = n - done < e->plan.chunk ? n - done : e->plan.chunk;
+        /* As few passes as there can be, of about the same size. */
+        const uint32_t passes = (n - done + e->plan.chunk - 1) / e->plan.chunk;
+        const uint32_t rows = (n - done + passes - 1) / passes;
         const uint32_t n_logit = want == WEIR_LOGITS_ALL ? rows : done + rows == n;
         int r = weir_engine_run_pass(e, &s->kv, tokens + done, rows, s->pos, n_logit, err);
         if (r < 0)
