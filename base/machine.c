@@ -4,10 +4,10 @@
 
 #include "base/machine.h"
 
+#include "base/cpus.h"
 #include "base/num.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,10 +82,9 @@ static uint64_t cgroup_left(void)
 
 void weir_machine_probe(struct weir_machine *m)
 {
-    cpu_set_t set;
-    *m = (struct weir_machine){ .n_cpu = 1 };
-    if (!sched_getaffinity(0, sizeof(set), &set))
-        m->n_cpu = (unsigned)CPU_COUNT(&set);
+    struct weir_cpus cpus;
+    weir_cpus_probe("", NULL, &cpus);
+    *m = (struct weir_machine){ .n_cpu = cpus.n, .n_allowed = cpus.allowed };
     m->mem_total = proc_kb("/proc/meminfo", "MemTotal");
     m->mem_free = weir_min_u64(proc_kb("/proc/meminfo", "MemAvailable"), cgroup_left());
 }
@@ -112,7 +111,7 @@ int weir_machine_parse(const char *text, struct weir_machine *m, struct weir_err
             return r;
         const int dtype = !strncmp(item, "mul.", 4) ? weir_dtype_from_name(item + 4) : -1;
         if (!strcmp(item, "cpu") && v >= 1 && v <= 256)
-            m->n_cpu = (unsigned)v;
+            m->n_cpu = m->n_allowed = (unsigned)v;
         else if (!strcmp(item, "mem"))
             m->mem_total = m->mem_free = v;
         else if (!strcmp(item, "disk"))

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 struct weir_machine {
-    unsigned n_cpu;     /* CPUs this process may run on */
+    unsigned n_cpu;     /* CPUs worth a compute thread: see base/cpus.h */
+    unsigned n_allowed; /* CPUs this process may run on */
     uint64_t mem_total; /* bytes */
     uint64_t mem_free;  /* bytes a new process could take: the smaller of MemAvailable and
                            what the memory cgroup leaves */

@@ -152,6 +152,12 @@ void weir_pool_free(struct weir_pool *p)
     weir_free(p);
 }
 
+void weir_pool_bind(struct weir_pool *p, const cpu_set_t *set)
+{
+    for (unsigned i = 1; i < p->n; i++)
+        pthread_setaffinity_np(p->workers[i - 1].thread, sizeof(*set), set);
+}
+
 unsigned weir_pool_size(const struct weir_pool *p) { return p->n; }
 
 void weir_pool_run(struct weir_pool *p, void (*fn)(void *arg, unsigned thread), void *arg)

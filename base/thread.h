@@ -11,6 +11,7 @@
 #include "base/err.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -42,6 +43,9 @@ struct weir_pool;
  */
 int weir_pool_new(unsigned n, struct weir_pool **ret, struct weir_err *err);
 void weir_pool_free(struct weir_pool *p); /* NULL is fine */
+/* Let the workers run on the CPUs of SET only; the caller's own thread is the caller's business.  A
+ * refusal of the system changes nothing that matters. */
+void weir_pool_bind(struct weir_pool *p, const cpu_set_t *set);
 unsigned weir_pool_size(const struct weir_pool *p);
 
 /* Run FN(ARG, thread) once on every thread of the pool and return when all have returned.

@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/cur.h"
 #include "base/dtype.h"
 #include "base/hash.h"
@@ -556,6 +557,71 @@ static void test_machine(void)
        "what is no machine is refused");
 }
 
+/* A machine that is a folder: files of one line. */
+static void sys_file(const char *path, const char *text)
+{
+    char name[700], command[1600];
+    snprintf(name, sizeof(name), "%s/machine/sys/devices/%s", tmp, path);
+    snprintf(command, sizeof(command), "mkdir -p \"$(dirname '%s')\"", name);
+    FILE *f = system(command) ? NULL : fopen(name, "w");
+    if (!f || fputs(text, f) < 0)
+        ok(0, "cannot write %s", name);
+    if (f)
+        fclose(f);
+}
+
+/* How many of CPUs 0..N-1 are taken, as a mask. */
+static unsigned long chosen(unsigned n, unsigned *ret_n)
+{
+    char root[600];
+    cpu_set_t all;
+    struct weir_cpus c;
+    unsigned long mask = 0;
+    CPU_ZERO(&all);
+    for (unsigned i = 0; i < n; i++)
+        CPU_SET(i, &all);
+    snprintf(root, sizeof(root), "%s/machine", tmp);
+    weir_cpus_probe(root, &all, &c);
+    for (unsigned i = 0; i < n; i++)
+        mask |= CPU_ISSET(i, &c.set) ? 1ul << i : 0;
+    *ret_n = c.n;
+    return mask;
+}
+
+static void sys_clear(void)
+{
+    char command[700];
+    snprintf(command, sizeof(command), "rm -rf '%s/machine'", tmp);
+    ok(!system(command), "the folder goes");
+}
+
+static void test_cpus(void)
+{
+    char path[100];
+    unsigned n;
+    ok(chosen(4, &n) == 0xf && n == 4, "nothing known of the CPUs: all");
+    for (unsigned i = 0; i < 4; i++) { /* 0 and 2, 1 and 3 are threads of a core */
+        snprintf(path, sizeof(path), "system/cpu/cpu%u/topology/thread_siblings_list", i);
+        sys_file(path, i % 2 ? "1,3\n" : "0,2\n");
+    }
+    ok(chosen(4, &n) == 0x3 && n == 2, "two threads to a core: one of each");
+    sys_file("system/cpu/cpu4/topology/thread_siblings_list", "4\n");
+    sys_file("system/cpu/cpu5/topology/thread_siblings_list", "5\n");
+    ok(chosen(6, &n) == 0x33 && n == 4, "and cores that have one");
+    sys_file("cpu_core/cpus", "0-3\n");
+    ok(chosen(6, &n) == 0x3 && n == 2, "performance cores only");
+    sys_file("cpu_core/cpus", "8-9\n");
+    ok(chosen(6, &n) == 0x33 && n == 4, "none of which is ours: all cores");
+    sys_clear();
+    for (unsigned i = 0; i < 8; i++) {
+        snprintf(path, sizeof(path), "system/cpu/cpu%u/cpu_capacity", i);
+        sys_file(path, i < 4 ? "446\n" : i < 7 ? "871\n" : "1024\n");
+    }
+    ok(chosen(8, &n) == 0xf0 && n == 4, "cores of at least half the largest capacity");
+    ok(chosen(4, &n) == 0x0f && n == 4, "weak ones where there are no others");
+    sys_clear();
+}
+
 static void test_dtypes(void)
 {
     unsigned wrong = 0;
@@ -749,6 +815,7 @@ int main(void)
     test_word();
     test_outfile();
     test_machine();
+    test_cpus();
     test_dtypes();
     test_json();
     test_trace();

@@ -54,7 +54,10 @@ void weir_report_plan(FILE *out, const struct weir_engine *e)
             c->name, weir_map_format(e->map),
             weir_size_format(weir_map_bytes(e->map), a, sizeof(a)), weir_map_n_file(e->map),
             weir_map_n_file(e->map) == 1 ? "" : "s");
-    fprintf(out, "machine    %u CPUs, %s free, %s kernels", e->machine.n_cpu,
+    char cpus[32] = "";
+    if (e->machine.n_allowed > e->machine.n_cpu) /* hyper-threads and weak cores are left alone */
+        snprintf(cpus, sizeof(cpus), " of %u", e->machine.n_allowed);
+    fprintf(out, "machine    %u%s CPUs, %s free, %s kernels", e->machine.n_cpu, cpus,
             weir_size_format(e->machine.mem_free, a, sizeof(a)), weir_kernels()->name);
     if (e->machine.disk_rate > 0)
         fprintf(out, ", disk %.2f GB/s (%s, %s)", gb(e->machine.disk_rate),

@@ -7,6 +7,7 @@
 #include "src/run/engine.h"
 
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/num.h"
 #include "mmap/guard.h"
 #include "src/run/rates.h"
@@ -69,6 +70,8 @@ void weir_engine_free(struct weir_engine *e)
 {
     if (!e)
         return;
+    if (e->bound)
+        sched_setaffinity(0, sizeof(e->unbound), &e->unbound);
     weir_ring_free(e->ring);
     weir_pool_free(e->pool);
     weir_free(e->pass.parts);
@@ -229,6 +232,19 @@ static int start_ring(struct weir_engine *e, struct weir_err *err)
     return weir_ring_new(&c, &e->ring, &e->note, err);
 }
 
+/* On CPUs of two kinds, or with two threads to a core, keep the compute threads where one of them
+ * is worth a core.  The I/O thread has started by now and may run anywhere. */
+static void bind_threads(struct weir_engine *e)
+{
+    struct weir_cpus cpus;
+    weir_cpus_probe("", NULL, &cpus);
+    if (cpus.n == cpus.allowed || weir_pool_size(e->pool) > cpus.n)
+        return;
+    weir_pool_bind(e->pool, &cpus.set);
+    e->bound = !sched_getaffinity(0, sizeof(e->unbound), &e->unbound) &&
+               !sched_setaffinity(0, sizeof(cpus.set), &cpus.set);
+}
+
 int weir_engine_start(struct weir_engine *e, struct weir_err *err)
 {
     int r = 0;
@@ -255,6 +271,7 @@ int weir_engine_start(struct weir_engine *e, struct weir_err *err)
     }
     if (r < 0)
         return r;
+    bind_threads(e);
     e->pass.model = &e->model;
     e->pass.sched = &e->sched;
     e->pass.kern = weir_kernels();

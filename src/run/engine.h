@@ -54,6 +54,8 @@ struct weir_engine {
     struct weir_pass pass;
     uint64_t n_pass; /* passes begun since the start */
     uint64_t started_ns;
+    bool bound; /* the engine thread was moved to some CPUs, and before was on */
+    cpu_set_t unbound;
     atomic_int broken; /* a mapped page could not be read: set by the guard */
 };
 
