@@ -11,12 +11,13 @@
 #include <stdint.h>
 
 struct weir_machine {
-    unsigned n_cpu;     /* CPUs worth a compute thread: see base/cpus.h */
-    unsigned n_allowed; /* CPUs this process may run on */
-    uint64_t mem_total; /* bytes */
-    uint64_t mem_free;  /* bytes a new process could take: the smaller of MemAvailable and
-                           what the memory cgroup leaves */
-    double disk_rate;   /* bytes/s of direct reads from the model's file; 0: not measured */
+    unsigned n_cpu;      /* CPUs worth a compute thread: see base/cpus.h */
+    unsigned n_allowed;  /* CPUs this process may run on */
+    uint64_t mem_total;  /* bytes */
+    uint64_t mem_free;   /* bytes a new process could take: the smaller of MemAvailable and
+                            what the memory cgroup leaves */
+    double disk_rate;    /* bytes/s of direct reads from the model's file; 0: not measured */
+    unsigned disk_depth; /* reads in flight it is fastest with; 0: not measured */
     double mul_rate[WEIR_DTYPE_COUNT]; /* bytes/s of weights multiplied by one token with all
                                           threads; 0: not measured */
     double pass_overhead_s;            /* of a pass, per layer, besides matrix products */

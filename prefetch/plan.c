@@ -203,7 +203,8 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
         const uint64_t n = weir_max_u64(ring / p.slot_bytes, SLOTS_MIN);
         p.n_slot = (uint32_t)weir_min_u64(n, s->n_step);
         p.ring_bytes = weir_region_bytes((uint64_t)p.n_slot * p.slot_bytes);
-        const uint64_t queue = weir_min_u64(weir_max_u64(IN_FLIGHT / p.slot_bytes, 8), 64);
+        uint64_t queue = weir_min_u64(weir_max_u64(IN_FLIGHT / p.slot_bytes, 8), 64);
+        queue = weir_max_u64(queue, in->machine->disk_depth);
         p.depth = (uint32_t)weir_min_u64(queue, weir_max_u64(p.n_slot - 1, 2));
         const uint64_t avail = whole_region(sat_sub(rest, p.ring_bytes));
         p.pinned_bytes = weir_region_bytes(spread(s, in->align, avail, p.pinned));

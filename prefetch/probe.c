@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Owns the disk probe.  One thread; takes 16 MiB while it runs. */
+ * Owns the disk probe.  One thread; takes DEPTH times 2 MiB while it runs. */
 #include "config.h"
 
 #include "prefetch/probe.h"
@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define READ_BYTES (2u << 20)
-#define DEPTH      8u
 #define TIME_NS    UINT64_C(300000000)
 #define WINDOW     (UINT64_C(16) * READ_BYTES) /* bytes that one sample of the rate is taken over */
 #define WINDOWS    64u
@@ -32,40 +31,40 @@ static double typical(double *rates, unsigned n)
     return rates[(n - 1) * 3 / 4];
 }
 
-int weir_probe_disk(const struct weir_io_ops *io, const struct weir_io_file *f, uint64_t bytes,
-                    double *ret, struct weir_err *err)
+int weir_probe_disk(const struct weir_io_ops *io, const struct weir_io_file *f, uint32_t depth,
+                    uint64_t bytes, double *ret, struct weir_err *err)
 {
     struct weir_region mem;
     void *obj = NULL;
     const uint64_t n_block = f->bytes / READ_BYTES;
     if (n_block < 4)
         return weir_fail(err, -ENODATA, "%s: too small to measure a disk with", f->path);
-    int r = weir_region_init(&mem, WEIR_MEM_MISC, (uint64_t)DEPTH * READ_BYTES, err);
+    int r = weir_region_init(&mem, WEIR_MEM_MISC, (uint64_t)depth * READ_BYTES, err);
     if (r < 0)
         return r;
     memset(mem.base, 0, mem.bytes); /* the first touch of a page is not the disk's time */
     const struct weir_io_config c = {
-        .files = f, .n_file = 1, .depth = DEPTH, .ring_base = mem.base, .ring_bytes = mem.bytes
+        .files = f, .n_file = 1, .depth = depth, .ring_base = mem.base, .ring_bytes = mem.bytes
     };
     r = io->open(&c, &obj, NULL, err);
     if (r < 0)
         goto out;
-    const uint64_t n = weir_min_u64(weir_max_u64(bytes / READ_BYTES, DEPTH), n_block),
+    const uint64_t n = weir_min_u64(weir_max_u64(bytes / READ_BYTES, depth), n_block),
                    first = (n_block - n) / 2;
-    struct weir_io_done done[DEPTH];
+    struct weir_io_done done[WEIR_PROBE_DEPTH_MAX];
     double rates[WINDOWS];
     unsigned n_rate = 0;
     uint64_t next = 0, got = 0, window_got = 0;
     uint32_t in_flight = 0;
     const uint64_t t0 = weir_now_ns();
     uint64_t t1 = t0, window_t = t0;
-    for (uint32_t i = 0; i < DEPTH && next < n; i++, next++, in_flight++)
+    for (uint32_t i = 0; i < depth && next < n; i++, next++, in_flight++)
         io->submit(obj,
                    &(struct weir_io_req){ 0, (first + next) * READ_BYTES, READ_BYTES,
                                           mem.base + i * READ_BYTES, i },
                    &done[0]);
     while (in_flight) {
-        const unsigned k = io->reap(obj, done, DEPTH, true);
+        const unsigned k = io->reap(obj, done, depth, true);
         t1 = weir_now_ns();
         for (unsigned i = 0; i < k; i++) {
             in_flight--;

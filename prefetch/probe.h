@@ -9,11 +9,12 @@
 
 #include <stdint.h>
 
-/* Read up to BYTES of F with IO (queue of 2 MiB reads into huge pages), starting at a place in the
- * middle, for at most 0.3 s.  *ret: bytes/s, the upper
- * quartile over windows of 32 MiB.
- * 0; -ENODATA: the file is too small to tell (below 8 MiB); or what the reads answered. */
-int weir_probe_disk(const struct weir_io_ops *io, const struct weir_io_file *f, uint64_t bytes,
-                    double *ret, struct weir_err *err);
+#define WEIR_PROBE_DEPTH_MAX 16u
+
+/* Read up to BYTES of F with IO (DEPTH reads of 2 MiB at a time into huge pages), starting at a
+ * place in the middle, for at most 0.3 s.  *ret: bytes/s, the upper quartile over windows of 32
+ * MiB. 0; -ENODATA: the file is too small to tell (below 8 MiB); or what the reads answered. */
+int weir_probe_disk(const struct weir_io_ops *io, const struct weir_io_file *f, uint32_t depth,
+                    uint64_t bytes, double *ret, struct weir_err *err);
 
 #endif

@@ -883,23 +883,23 @@ static void test_probe(void)
     }
     close(fd);
     double rate = -1;
-    const int plain = weir_probe_disk(&weir_io_pread, &f, UINT64_C(1) << 30, &rate, &err);
+    const int plain = weir_probe_disk(&weir_io_pread, &f, 8, UINT64_C(1) << 30, &rate, &err);
     ok(!plain && rate > 0, "the disk is measured: %.0f MiB/s", rate / 1048576);
-    const int e = weir_probe_disk(&weir_io_uring, &f, 1, &rate, &err);
+    const int e = weir_probe_disk(&weir_io_uring, &f, 8, 1, &rate, &err);
     ok(e == 0 || e == -EPERM || e == -ENOSYS, "and through io_uring: %.0f MiB/s", rate / 1048576);
     if (truncate(path, 3 * 1048576))
         perror(path);
     const double had = rate;
-    const int cut = weir_probe_disk(&weir_io_pread, &f, UINT64_C(1) << 30, &rate, &err);
+    const int cut = weir_probe_disk(&weir_io_pread, &f, 8, UINT64_C(1) << 30, &rate, &err);
     ok(cut <= 0, "a file cut short meanwhile does not hang it (%d)", cut);
     rate = had;
     f.bytes = 3 * 1048576;
-    ok(weir_probe_disk(&weir_io_pread, &f, 1 << 30, &rate, &err) == -ENODATA && rate == had,
+    ok(weir_probe_disk(&weir_io_pread, &f, 8, 1 << 30, &rate, &err) == -ENODATA && rate == had,
        "too small to tell: %s", err.msg);
     f.bytes = UINT64_C(1) << 40;
     const int fd0 = f.fd;
     f.fd = open(dir, O_RDONLY | O_CLOEXEC); /* reads of a folder fail */
-    ok(weir_probe_disk(&weir_io_pread, &f, 1 << 30, &rate, &err) == -EISDIR && rate == had &&
+    ok(weir_probe_disk(&weir_io_pread, &f, 8, 1 << 30, &rate, &err) == -EISDIR && rate == had &&
            strstr(err.msg, path),
        "reads that fail: %s", err.msg);
     close(f.fd);

@@ -21,6 +21,8 @@
 #include <sys/sysmacros.h>
 
 #define PROBE_BYTES (UINT64_C(512) << 20)
+#define DEPTH       8u
+#define DEEPER      1.15 /* more reads in flight are worth it from here on: disks are noisy */
 #define MUL_BYTES   (UINT64_C(96) << 20) /* beyond the last-level cache of most */
 #define MUL_COLS    4096u
 #define MUL_UNIT    (UINT64_C(512) << 10) /* claims of src/model/linear.c are long */
@@ -108,20 +110,30 @@ static bool disk_key(char *buf, size_t n, const struct weir_io_ops *io,
 void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io,
                      const struct weir_io_file *f, bool force, bool *ret_cached)
 {
-    char key[128];
-    double rate = 0;
+    char key[128], depth_key[140];
+    double rate = 0, deep = 0;
     *ret_cached = false;
     if (!disk_key(key, sizeof(key), io, f))
         return;
+    snprintf(depth_key, sizeof(depth_key), "%s depth", key);
+    m->disk_depth = (unsigned)recall(depth_key);
     if (!force && (rate = recall(key)) > 0) {
         *ret_cached = true;
         m->disk_rate = rate;
         return;
     }
-    if (!io->view && !weir_probe_disk(io, f, PROBE_BYTES, &rate, NULL)) {
-        m->disk_rate = rate;
-        remember(key, rate);
+    if (io->view || weir_probe_disk(io, f, DEPTH, PROBE_BYTES, &rate, NULL))
+        return;
+    /* One disk is saturated by few reads of megabytes; an array of them may want more. */
+    m->disk_depth = DEPTH;
+    if (!weir_probe_disk(io, f, WEIR_PROBE_DEPTH_MAX, PROBE_BYTES, &deep, NULL) &&
+        deep > rate * DEEPER) {
+        m->disk_depth = WEIR_PROBE_DEPTH_MAX;
+        rate = deep;
     }
+    m->disk_rate = rate;
+    remember(key, rate);
+    remember(depth_key, m->disk_depth);
 }
 
 void weir_rates_disk_learn(const struct weir_io_ops *io, const struct weir_io_file *f,

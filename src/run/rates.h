@@ -13,7 +13,7 @@
 
 #include <stdbool.h>
 
-/* Fill m->disk_rate (0 where it cannot be told) for reads of F through IO.  FORCE: measure,
+/* Fill m->disk_rate and m->disk_depth (0 where it cannot be told) for reads of F through IO.  FORCE: measure,
  * whatever the cache holds.  *ret_cached: it came from there.  A failed measurement is no error:
  * the forecast is then missing. */
 void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io,
