@@ -30,7 +30,11 @@ SHAPES = {
     "qwen3-0.6b": (28, 1024, 3072, 16, 8, 128, 151936, 40960, 1000000.0, 1e-6, True, "qwen3"),
     "tiny": (4, 256, 768, 8, 4, 32, 2048, 512, 10000.0, 1e-5, False, "llama"),
 }
-FILE_TYPE = {"f32": 0, "f16": 1, "q4_0": 2, "q8_0": 7, "q4_k_m": 15, "bf16": 32}
+FILE_TYPE = {
+    "f32": 0, "f16": 1, "q4_0": 2, "q8_0": 7, "q5_0": 8, "q2_k": 10, "q3_k": 12, "q4_k_m": 15,
+    "q6_k": 18, "iq2_xxs": 19, "iq2_xs": 20, "iq3_xxs": 23, "iq1_s": 24, "iq4_nl": 25, "iq3_s": 26,
+    "iq2_s": 28, "iq4_xs": 30, "iq1_m": 31, "bf16": 32, "tq1_0": 36, "tq2_0": 37, "mxfp4": 38,
+}
 
 # Rows of the largest matrix are 151936; a prime above it is coprime to the blocks of any row.
 P = 151939
@@ -52,6 +56,16 @@ def uniform_f16_high(r):
     return (r & 0x80) | e << 2 | (r & 3)
 
 
+# Bytes of a block, where its scale is, and the high byte of the scale: such that weights have a
+# deviation of about 0.02.
+SIMPLE = {
+    "q5_0": (22, 0, 0x18), "q3_k": (110, 108, 0x0f), "iq4_nl": (18, 0, 0x0c),
+    "iq4_xs": (136, 0, 0x01), "tq1_0": (54, 52, 0x24), "tq2_0": (66, 64, 0x24),
+    "iq2_xxs": (66, 0, 0x0e), "iq2_xs": (74, 0, 0x0e), "iq2_s": (82, 0, 0x0e),
+    "iq3_xxs": (98, 0, 0x09), "iq3_s": (110, 0, 0x09), "iq1_s": (50, 0, 0x1a),
+}
+
+
 class Patterns:
     """One pattern of P blocks per type; F16, BF16 and F32 count 32 elements as a block."""
 
@@ -62,7 +76,7 @@ class Patterns:
     def get(self, name):
         """(memoryview, bytes of a block)"""
         if name not in self.made:
-            data, size = getattr(self, name)()
+            data, size = self.simple(name) if name in SIMPLE else getattr(self, name)()
             self.made[name] = (memoryview(data), size)
         return self.made[name]
 
@@ -114,6 +128,35 @@ class Patterns:
         b[209::210] = b"\x01" * P
         return b, 210
 
+    def simple(self, name):
+        """Random blocks with a scale of the right size, and of either sign so that no mean is left."""
+        size, at, high = SIMPLE[name]
+        b = self.blocks(size)
+        b[at + 1::size] = self.noise(P).translate(table(lambda r: high | (r & 0x80)))
+        return b, size
+
+    def mxfp4(self):
+        b = self.blocks(17)
+        b[0::17] = b"\x78" * P  # 2^-8 times the doubled table
+        return b, 17
+
+    def iq1_m(self):
+        # d = 2^-9 * 1.5, a nibble in the top of each word of scales
+        b = self.blocks(56)
+        for i, nibble in enumerate((0, 0, 10, 1)):
+            b[49 + 2 * i::56] = bytes(b[49 + 2 * i::56]).translate(
+                table(lambda r, n=nibble: (r & 15) | n << 4))
+        return b, 56
+
+    def q2_k(self):
+        # v = d * sc * (q - 1.5): the mins equal the scales, and dmin = 1.5 d
+        b = self.blocks(84)
+        for j in range(16):
+            b[j::84] = self.noise(P).translate(table(lambda r: (r & 15) * 17))
+        for j, byte in enumerate(f16(2.0**-9) + f16(1.5 * 2.0**-9)):
+            b[80 + j::84] = bytes((byte,)) * P
+        return b, 84
+
     def f16(self):
         b = self.blocks(64)
         b[1::2] = bytes(b[1::2]).translate(table(uniform_f16_high))
@@ -145,7 +188,8 @@ def type_of(kind, name, layer, n_layer, tied):
     if kind == "q4_k_m":
         wide = name.endswith(("ffn_down.weight", "attn_v.weight")) and more_bits(layer, n_layer)
         return "q6_k" if is_output or wide else "q4_k"
-    return "q6_k" if kind == "q4_0" and is_output else kind
+    float_or_wide = kind in ("f32", "f16", "bf16", "q8_0", "q6_k")
+    return kind if float_or_wide or not (is_output or name == "token_embd.weight") else "q6_k"
 
 
 def rope_factors(head_dim, base, factor=32.0, low=1.0, high=4.0, original=8192):
