@@ -192,20 +192,14 @@ static void pieces_thread(void *arg, unsigned thread)
     atomic_fetch_add(&s->sum, sum);
 }
 
-double weir_bench_read_pieces(const struct weir_bench_piece *v, uint32_t n, uint64_t *at,
-                              struct weir_pool *pool, uint64_t ns)
+double weir_bench_read_pieces(const struct weir_bench_piece *v, uint32_t n, bool ahead,
+                              uint64_t *at, struct weir_pool *pool, uint64_t ns)
 {
-    double best = 0;
-    for (int ahead = 0; ahead < 2; ahead++) {
-        const uint64_t t0 = weir_now_ns();
-        struct pieces s = { .v = v, .n = n, .ahead = ahead, .end_ns = t0 + ns / 2, .next = *at };
-        weir_pool_run(pool, pieces_thread, &s);
-        const double rate =
-            (double)atomic_load(&s.n_byte) * 1e9 / (double)weir_max_u64(weir_now_ns() - t0, 1);
-        best = rate > best ? rate : best;
-        *at = atomic_load(&s.next) % n;
-    }
-    return best;
+    const uint64_t t0 = weir_now_ns();
+    struct pieces s = { .v = v, .n = n, .ahead = ahead, .end_ns = t0 + ns, .next = *at };
+    weir_pool_run(pool, pieces_thread, &s);
+    *at = atomic_load(&s.next) % n;
+    return (double)atomic_load(&s.n_byte) * 1e9 / (double)weir_max_u64(weir_now_ns() - t0, 1);
 }
 
 double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool,

@@ -34,14 +34,14 @@ void weir_bench_mem_done(struct weir_bench_mem *m);
  * in the better of two ways of reading, for NS nanoseconds in all. */
 double weir_bench_read(struct weir_bench_mem *m, struct weir_pool *pool, uint64_t ns);
 
-/* The same of N pieces of memory that are there anyhow, beginning with number *AT, which is moved
- * on. */
+/* The same of N pieces of memory that are there anyhow, in one way of reading, AHEAD or not,
+ * beginning with number *AT, which is moved on. */
 struct weir_bench_piece {
     const uint8_t *p;
     size_t n;
 };
-double weir_bench_read_pieces(const struct weir_bench_piece *v, uint32_t n, uint64_t *at,
-                              struct weir_pool *pool, uint64_t ns);
+double weir_bench_read_pieces(const struct weir_bench_piece *v, uint32_t n, bool ahead,
+                              uint64_t *at, struct weir_pool *pool, uint64_t ns);
 
 /* Which product, of what, with how much. */
 struct weir_bench_mul {
