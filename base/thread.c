@@ -18,7 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SPIN_NS 20000 /* about what a futex sleep and wake-up costs */
+#define SPIN_NS    20000  /* about what a futex sleep and wake-up costs where cores are one's own */
+#define PATIENT_NS 200000 /* norms, activations, a short attention, a token's end */
 
 static void futex_wait(_Atomic uint32_t *addr, uint32_t old)
 {
@@ -56,9 +57,9 @@ uint32_t weir_word_add(struct weir_word *w, uint32_t n)
     return v;
 }
 
-void weir_word_wait(struct weir_word *w, uint32_t old)
+static void word_wait(struct weir_word *w, uint32_t old, uint64_t spin_ns)
 {
-    const uint64_t until = weir_now_ns() + SPIN_NS;
+    const uint64_t until = weir_now_ns() + spin_ns;
     do {
         for (int i = 0; i < 64; i++) {
             if (weir_word_get(w) != old)
@@ -71,6 +72,9 @@ void weir_word_wait(struct weir_word *w, uint32_t old)
         futex_wait(&w->value, old);
     atomic_fetch_sub(&w->sleepers, 1);
 }
+
+void weir_word_wait(struct weir_word *w, uint32_t old) { word_wait(w, old, SPIN_NS); }
+void weir_word_wait_patient(struct weir_word *w, uint32_t old) { word_wait(w, old, PATIENT_NS); }
 
 int weir_thread_start(pthread_t *ret, void *(*fn)(void *arg), void *arg)
 {
@@ -105,7 +109,7 @@ static void *work(void *arg)
     struct worker *w = arg;
     struct weir_pool *p = w->pool;
     for (uint32_t seen = 0;;) {
-        weir_word_wait(&p->generation, seen);
+        weir_word_wait_patient(&p->generation, seen);
         seen++;
         if (atomic_load_explicit(&p->quit, memory_order_acquire))
             return NULL;
@@ -172,7 +176,7 @@ void weir_pool_run(struct weir_pool *p, void (*fn)(void *arg, unsigned thread), 
     weir_word_add(&p->generation, 1);
     fn(arg, 0);
     for (uint32_t v; (v = weir_word_get(&p->returned)) != p->n - 1;)
-        weir_word_wait(&p->returned, v);
+        weir_word_wait_patient(&p->returned, v);
 }
 
 struct loop {

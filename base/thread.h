@@ -28,8 +28,11 @@ static inline uint32_t weir_word_get(const struct weir_word *w)
 void weir_word_set(struct weir_word *w, uint32_t value);
 /* Add N and wake; for several writers.  Returns the new value. */
 uint32_t weir_word_add(struct weir_word *w, uint32_t n);
-/* Return when the value is no longer OLD. */
+/* Return when the value is no longer OLD.  Spins for some microseconds first; PATIENT: for as long
+ * as serial work between two products takes, because waking a core that sleeps can cost that much
+ * again (a fifth to half a millisecond in a virtual machine). */
 void weir_word_wait(struct weir_word *w, uint32_t old);
+void weir_word_wait_patient(struct weir_word *w, uint32_t old);
 
 /* pthread_create for threads of ours: signals go to the main thread, which must not miss a Ctrl-C
  * because another thread was interrupted; but for SIGBUS and SIGSEGV, which belong to whoever
