@@ -23,14 +23,6 @@ WEIR_INLINE float32x4_t load_bf16(const uint8_t *p)
     return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p)), 16));
 }
 
-/* The first N of four weights, then zeros. */
-WEIR_INLINE float32x4_t load_some(load_fn *load, size_t elem_bytes, const uint8_t *p, size_t n)
-{
-    uint8_t v[16] = { 0 };
-    memcpy(v, p, n * elem_bytes);
-    return load(v);
-}
-
 WEIR_INLINE void tile_float(load_fn *load, size_t elem_bytes, const int R, const int T,
                             const uint8_t *w, size_t row_bytes, const struct weir_act *x,
                             uint32_t t0, float *y, size_t y_stride)
@@ -45,18 +37,26 @@ WEIR_INLINE void tile_float(load_fn *load, size_t elem_bytes, const int R, const
         for (int t = 0; t < T; t++)
             acc[r][t] = vdupq_n_f32(0);
     }
-    for (; i < k; i += 4) {
-        const size_t some = k - i < 4 ? k - i : 4;
+    for (; i + 4 <= k; i += 4) {
         WEIR_UNROLL
         for (int r = 0; r < R; r++) {
-            const uint8_t *p = w + r * row_bytes + i * elem_bytes;
-            const float32x4_t v = some == 4 ? load(p) : load_some(load, elem_bytes, p, some);
+            const float32x4_t v = load(w + r * row_bytes + i * elem_bytes);
             WEIR_UNROLL
-            for (int t = 0; t < T; t++) {
-                const uint8_t *xp = (const uint8_t *)(xt + t * k + i);
-                acc[r][t] = vfmaq_f32(acc[r][t], v,
-                                      some == 4 ? load_f32(xp) : load_some(load_f32, 4, xp, some));
-            }
+            for (int t = 0; t < T; t++)
+                acc[r][t] = vfmaq_f32(acc[r][t], v, vld1q_f32(xt + t * k + i));
+        }
+    }
+    if (i < k) { /* the same step on copies filled up with zeros */
+        uint8_t wz[16] = { 0 };
+        float xz[WEIR_TILE_TOKS][4] = { { 0 } };
+        for (int t = 0; t < T; t++)
+            memcpy(xz[t], xt + t * k + i, (k - i) * sizeof(float));
+        WEIR_UNROLL
+        for (int r = 0; r < R; r++) {
+            memcpy(wz, w + r * row_bytes + i * elem_bytes, (k - i) * elem_bytes);
+            WEIR_UNROLL
+            for (int t = 0; t < T; t++)
+                acc[r][t] = vfmaq_f32(acc[r][t], load(wz), vld1q_f32(xz[t]));
         }
     }
     WEIR_UNROLL

@@ -51,68 +51,94 @@ static inline lanes_i signed_block(lanes_u *w, const int n, int offset)
 
 #include "kernels/panel.h"
 
-WEIR_INLINE int32x4_t repeat_4(const int8_t *q)
-{
-    int32_t v;
-    memcpy(&v, q, sizeof v);
-    return vdupq_n_s32(v);
-}
-
-/* Lane r += the four products of row r. */
-WEIR_INLINE int32x4_t dot_4(int32x4_t sum, lanes_u w, const int8_t *q)
-{
-    const int8x16_t a = (int8x16_t)w, x = vreinterpretq_s8_s32(repeat_4(q));
-#ifdef PANEL_DOT
-    return vdotq_s32(sum, a, x);
-#else
-    const int16x8_t lo = vmull_s8(vget_low_s8(a), vget_low_s8(x)), hi = vmull_high_s8(a, x);
-    return vaddq_s32(sum, vpaddq_s32(vpaddlq_s16(lo), vpaddlq_s16(hi)));
-#endif
-}
-
-/* dot[t] = the integer sums of a block of STEP vectors for T tokens. */
+/* Each of these fills dot[t], t < T, with the integer sums of a block of STEP vectors of weights
+ * with T tokens, row r in lane r. */
+#if defined(PANEL_DOT)
+/* 16 activations are loaded at once: each four of them, wherever they lie in the register, meet a
+ * vector of weights. */
 WEIR_INLINE void dots(const int step, const int T, const lanes_u *w, const int8_t *q, size_t stride,
                       int32x4_t *dot)
 {
-#ifdef PANEL_I8MM
-    if (T > 1) { /* two rows by two tokens by eight elements in one instruction */
-        int32x4_t sum[TOKS][2];
-
-        WEIR_UNROLL
-        for (int t = 0; t < T; t++)
-            sum[t][0] = sum[t][1] = vdupq_n_s32(0);
-        WEIR_UNROLL
-        for (int j = 0; j < step; j += 2) {
-            const uint32x4_t w0 = (uint32x4_t)w[j], w1 = (uint32x4_t)w[j + 1];
-            const int8x16_t a = vreinterpretq_s8_u32(vzip1q_u32(w0, w1));
-            const int8x16_t b = vreinterpretq_s8_u32(vzip2q_u32(w0, w1));
-            WEIR_UNROLL
-            for (int t = 0; t < T; t += 2) { /* an odd last token is its own neighbour */
-                const int8_t *p = q + t * stride + 4 * j;
-                const int8x16_t x = vcombine_s8(vld1_s8(p), vld1_s8(t + 1 < T ? p + stride : p));
-                sum[t / 2][0] = vmmlaq_s32(sum[t / 2][0], a, x);
-                sum[t / 2][1] = vmmlaq_s32(sum[t / 2][1], b, x);
-            }
-        }
-        WEIR_UNROLL
-        for (int t = 0; t < T; t += 2) {
-            dot[t] = vuzp1q_s32(sum[t / 2][0], sum[t / 2][1]);
-            if (t + 1 < T)
-                dot[t + 1] = vuzp2q_s32(sum[t / 2][0], sum[t / 2][1]);
-        }
-        return;
-    }
-#endif
     WEIR_UNROLL
-    for (int t = 0; t < T; t++)
+    for (int t = 0; t < T; t++) {
         dot[t] = vdupq_n_s32(0);
-    WEIR_UNROLL
-    for (int j = 0; j < step; j++) {
         WEIR_UNROLL
-        for (int t = 0; t < T; t++)
-            dot[t] = dot_4(dot[t], w[j], q + t * stride + 4 * j);
+        for (int j = 0; j < step; j += 4) {
+            const int8x16_t x = vld1q_s8(q + (size_t)t * stride + 4 * j);
+            dot[t] = vdotq_laneq_s32(dot[t], (int8x16_t)w[j], x, 0);
+            dot[t] = vdotq_laneq_s32(dot[t], (int8x16_t)w[j + 1], x, 1);
+            dot[t] = vdotq_laneq_s32(dot[t], (int8x16_t)w[j + 2], x, 2);
+            dot[t] = vdotq_laneq_s32(dot[t], (int8x16_t)w[j + 3], x, 3);
+        }
     }
 }
+#else
+/* Four activations, four times. */
+WEIR_INLINE int8x16_t repeat_4(const int8_t *q)
+{
+    int32_t v;
+    memcpy(&v, q, sizeof v);
+    return vreinterpretq_s8_s32(vdupq_n_s32(v));
+}
+
+/* Two products fit 16 bits: 2 * 128 * 127 = 32512.  Not unrolled over j: 32 registers hold one step
+ * of it, and the compiler would mix several and spill. */
+WEIR_INLINE void dots(const int step, const int T, const lanes_u *w, const int8_t *q, size_t stride,
+                      int32x4_t *dot)
+{
+    int32x4_t lo[TOKS], hi[TOKS]; /* halves of the sums of rows 0 and 1, 2 and 3 */
+
+    WEIR_UNROLL
+    for (int t = 0; t < T; t++)
+        lo[t] = hi[t] = vdupq_n_s32(0);
+    for (int j = 0; j < step; j += 2) {
+        const int8x16_t a = (int8x16_t)w[j], b = (int8x16_t)w[j + 1];
+        WEIR_UNROLL
+        for (int t = 0; t < T; t++) {
+            const int8_t *p = q + (size_t)t * stride + 4 * j;
+            const int8x16_t x = repeat_4(p), y = repeat_4(p + 4);
+            const int8x8_t x8 = vget_low_s8(x), y8 = vget_low_s8(y);
+            lo[t] = vpadalq_s16(lo[t], vmlal_s8(vmull_s8(vget_low_s8(a), x8), vget_low_s8(b), y8));
+            hi[t] = vpadalq_s16(hi[t], vmlal_high_s8(vmull_high_s8(a, x), b, y));
+        }
+    }
+    WEIR_UNROLL
+    for (int t = 0; t < T; t++)
+        dot[t] = vpaddq_s32(lo[t], hi[t]);
+}
+#endif
+
+#ifdef PANEL_I8MM
+/* Two rows by two tokens by eight elements in one instruction; a last token that is odd has no use
+ * for it. */
+WEIR_INLINE void dots_2_by_2(const int step, const int T, const lanes_u *w, const int8_t *q,
+                             size_t stride, int32x4_t *dot)
+{
+    WEIR_UNROLL
+    for (int t = 0; t + 2 <= T; t += 2) {
+        const int8_t *p = q + (size_t)t * stride;
+        int32x4_t lo = vdupq_n_s32(0), hi = lo; /* rows 0 and 1, 2 and 3; in each row the tokens */
+
+        WEIR_UNROLL
+        for (int j = 0; j < step; j += 4) {
+            const int64x2_t x0 = vreinterpretq_s64_s8(vld1q_s8(p + 4 * j));
+            const int64x2_t x1 = vreinterpretq_s64_s8(vld1q_s8(p + stride + 4 * j));
+            const int8x16_t x[2] = { vreinterpretq_s8_s64(vzip1q_s64(x0, x1)),
+                                     vreinterpretq_s8_s64(vzip2q_s64(x0, x1)) };
+            WEIR_UNROLL
+            for (int i = 0; i < 2; i++) {
+                const uint32x4_t a = (uint32x4_t)w[j + 2 * i], b = (uint32x4_t)w[j + 2 * i + 1];
+                lo = vmmlaq_s32(lo, vreinterpretq_s8_u32(vzip1q_u32(a, b)), x[i]);
+                hi = vmmlaq_s32(hi, vreinterpretq_s8_u32(vzip2q_u32(a, b)), x[i]);
+            }
+        }
+        dot[t] = vuzp1q_s32(lo, hi);
+        dot[t + 1] = vuzp2q_s32(lo, hi);
+    }
+    if (T % 2)
+        dots(step, 1, w, q + (size_t)(T - 1) * stride, stride, dot + T - 1);
+}
+#endif
 
 /* Blocks b % 4 = 0, then 1, 2, 3: so one sum of each token is enough. */
 WEIR_INLINE void multiply(const int per_scale, const int has_min, const int T, const struct slab *p,
@@ -132,7 +158,11 @@ WEIR_INLINE void multiply(const int per_scale, const int has_min, const int T, c
             const float32x4_t d = (float32x4_t)p->d[b];
             int32x4_t dot[TOKS];
 
+#ifdef PANEL_I8MM
+            dots_2_by_2(step, T, w, q, x->q_stride, dot);
+#else
             dots(step, T, w, q, x->q_stride, dot);
+#endif
             WEIR_UNROLL
             for (int t = 0; t < T; t++) {
                 const float dx = x->d[t * x->d_stride + b * (size_t)per_scale / WEIR_ACT_BLOCK];

@@ -11,10 +11,9 @@
 /* The first N of four floats at P, then FILL. */
 static inline float32x4_t load_or(const float *p, size_t n, float fill)
 {
-    float v[4] = { fill, fill, fill, fill };
-
     if (n >= 4)
         return vld1q_f32(p);
+    float v[4] = { fill, fill, fill, fill };
     memcpy(v, p, n * sizeof *p);
     return vld1q_f32(v);
 }
@@ -25,8 +24,12 @@ static inline void store(float *p, size_t n, float32x4_t v)
 {
     float t[4];
 
-    vst1q_f32(t, v);
-    memcpy(p, t, (n < 4 ? n : 4) * sizeof *p);
+    if (n >= 4) {
+        vst1q_f32(p, v);
+    } else {
+        vst1q_f32(t, v);
+        memcpy(p, t, n * sizeof *p);
+    }
 }
 
 #define ATTN_LANES 4
@@ -114,8 +117,12 @@ static void f32_to_f16(const float *x, uint16_t *y, size_t n)
     for (size_t i = 0; i < n; i += 4) {
         const uint16x4_t h = vreinterpret_u16_f16(vcvt_f16_f32(load(x + i, n - i)));
         uint16_t v[4];
-        vst1_u16(v, h);
-        memcpy(y + i, v, (n - i < 4 ? n - i : 4) * sizeof *y);
+        if (n - i >= 4) {
+            vst1_u16(y + i, h);
+        } else {
+            vst1_u16(v, h);
+            memcpy(y + i, v, (n - i) * sizeof *y);
+        }
     }
 }
 
