@@ -310,9 +310,13 @@ static unsigned compare_folder(const char *path, unsigned n_random, unsigned max
 
 static void synthetic(const char *src, const char *tmp)
 {
-    static const char *const types[] = { "q4_k_m", "q8_0", "q4_0", "f16", "bf16", "f32" };
+    static const char *const types[] = { "q4_k_m", "q8_0",   "q4_0",    "f16",   "bf16",  "f32",
+                                         "iq4_nl", "iq4_xs", "mxfp4",   "tq1_0", "tq2_0", "iq2_xxs",
+                                         "iq2_xs", "iq2_s",  "iq3_xxs", "iq3_s", "iq1_s", "iq1_m",
+                                         "q2_k",   "q3_k",   "q5_0" };
     for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        const bool wide = i >= 3; /* a pass reads more: fewer layers, fewer ways */
+        /* 3 to 5: a pass reads more.  From 6 on nothing differs but the kernels. */
+        const bool wide = i >= 3; /* fewer layers, fewer ways */
         char file[1024], command[4096], name[64];
         snprintf(file, sizeof(file), "%s/tiny-%s.gguf", tmp, types[i]);
         snprintf(name, sizeof(name), "tiny %s", types[i]);
