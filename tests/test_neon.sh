@@ -1,6 +1,6 @@
 #!/bin/sh
-# The NEON kernels, cross-compiled and run by an emulator as CPUs of three strengths.  It takes a
-# minute and a half, so only when asked for: WEIR_NEON=yes.
+# The NEON kernels, cross-compiled and run by an emulator as CPUs of three strengths, which must give
+# the same bits.  It takes two minutes of CPU time, so only when asked for: WEIR_NEON=yes.
 . "$srcdir_abs/tests/lib.sh"
 [ "${WEIR_NEON:-}" = yes ] || skip_all "only with WEIR_NEON=yes"
 cc=${WEIR_AARCH64_CC:-aarch64-linux-gnu-gcc}
@@ -32,28 +32,50 @@ compile() {
 check "kernels compile for aarch64" compile
 [ $bad -eq 0 ] || finish
 
-# run CPU NAME [TYPE...]: checkkern as that CPU, which must choose the kernels called NAME.
+# run CPU PART TYPE...: checkkern as that CPU.
 run() {
-    cpu=$1; name=$2; shift 2
-    $qemu -cpu "$cpu" "$work/checkkern" neon "$@" >"$work/$cpu.out" 2>"$work/$cpu.err" ||
-        echo "not ok - status $?" >>"$work/$cpu.out"
+    cpu=$1; part=$work/$1.$2; shift 2
+    $qemu -cpu "$cpu" "$work/checkkern" neon "$@" >"$part" 2>"$part.err" || echo "not ok - status $?" >>"$part"
 }
+# verdict CPU NAME: all its parts passed, with the kernels called NAME.
 verdict() {
+    cat "$work/$1".[12] >"$work/$1.out"
+    cat "$work/$1".[12].err >"$work/$1.err"
     if grep -q '^not ok' "$work/$1.out" || ! grep -q "^ok .*$2 " "$work/$1.out"; then
         not_ok "$2 kernels as $1" "$(grep -v '^ok' "$work/$1.out" | head -20)" "$(head -5 "$work/$1.err")"
     else
         ok "$2 kernels as $1: $(grep -c '^ok' "$work/$1.out") checks"
     fi
 }
-some="f16 q4_0 q8_0 q4_k q6_k iq2_xs mxfp4"
+# One type for each shape of a product (16 or 32 to a scale, with minima or an offset), and a grid.
+some="q8_0 q4_k q6_k q2_k iq2_xs"
+# One CPU decodes every type; in two parts, because it takes as long as all the rest.
+types=$(sed -n 's/^WEIR_DTYPE([^"]*"\([^"]*\)".*/\1/p' base/dtype.def)
 # shellcheck disable=SC2086
 {
-    run cortex-a53 neon $some &
-    run neoverse-n1 neon+dotprod $some &
-    run max neon+i8mm
+    run max 1 $(echo "$types" | sed -n 'n;p') &
+    run max 2 $(echo "$types" | sed -n 'p;n') &
+    run cortex-a53 1 $some &
+    run neoverse-n1 1 $some &
     wait
 }
 verdict cortex-a53 neon
 verdict neoverse-n1 neon+dotprod
 verdict max neon+i8mm
+# bits FILE: a line for each quantized type of $some.
+bits() { grep '^# bits' "$1" | sort >"$1.bits"; [ -s "$1.bits" ]; }
+same_bits() {
+    bits "$work/cortex-a53.out" && bits "$work/neoverse-n1.out" && bits "$work/max.out" &&
+        cmp "$work/cortex-a53.out.bits" "$work/neoverse-n1.out.bits" >"$work/err" 2>&1 &&
+        ! grep -vxFf "$work/max.out.bits" "$work/cortex-a53.out.bits" >"$work/err"
+}
+check "all three give the same bits" same_bits
+# doc/kernels.md states one order of additions for every vector instruction set.
+native=$(dirname "$WEIR")/tests/checkkern
+# shellcheck disable=SC2086
+if [ -x "$native" ] && "$native" avx2 $some >"$work/avx2.out" && bits "$work/avx2.out"; then
+    check "the bits of AVX2" cmp "$work/avx2.out.bits" "$work/cortex-a53.out.bits"
+else
+    skip "the bits of AVX2" "no AVX2 here"
+fi
 finish
