@@ -361,6 +361,20 @@ static inline void codes_iq1_m(const uint8_t *block, uint8_t *q, float *d)
     codes_put(d + 8, dd * (2.0f * codes_floats(scale[1]) + 1.0f) / 8.0f);
 }
 
+/* N blocks of a row, one after the other: what a product takes a step of. */
+struct codes {
+    uint8_t q[256];
+    float d[16];
+};
+
+WEIR_INLINE void codes_step(codes_fn *decode, const int n, const int block_bytes,
+                            const int block_elems, const int per_scale, const uint8_t *w,
+                            struct codes *c)
+{
+    for (int i = 0; i < n; i++)
+        decode(w + i * block_bytes, c->q + i * block_elems, c->d + i * (block_elems / per_scale));
+}
+
 #define CODES_PER_IQ4_NL  32
 #define CODES_PER_IQ4_XS  32
 #define CODES_PER_MXFP4   32

@@ -39,14 +39,9 @@ struct form {
     int per_scale; /* 32 or 16 elements share a scale */
     int offset;    /* O: value = d * (q - O) */
     int has_min;
-    codes_fn *decode; /* of types that are looked up: a block; else NULL */
+    codes_fn *decode; /* of types that are looked up: a block; else NULL.  Scales and bytes are then
+                         asked of a struct codes for each row. */
     int block_elems;
-};
-
-/* A step of a row, decoded: scales_codes and quad_codes take it for the row. */
-struct codes {
-    uint8_t q[256];
-    float d[16];
 };
 
 /* Rows and words of 4 by 4 change places. */
@@ -153,9 +148,7 @@ WEIR_INLINE __m512 step(const struct form f, scales_fn *scales, quad_fn *quad,
         const int n = 4 * f.quads * f.per_scale / f.block_elems; /* blocks of a step */
         for (int r = 0; r < ROWS; r++) {
             decoded[r] = (const uint8_t *)&codes[r];
-            for (int i = 0; i < n; i++)
-                f.decode(w[r] + at + i * (f.bytes / n), codes[r].q + i * f.block_elems,
-                         codes[r].d + i * (f.block_elems / f.per_scale));
+            codes_step(f.decode, n, f.bytes / n, f.block_elems, f.per_scale, w[r] + at, &codes[r]);
         }
         w = decoded;
         at = 0;
