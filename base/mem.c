@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 
 #define HUGE_PAGE (UINT64_C(2) << 20)
+#define HUGE_2M   (21 << 26) /* MAP_HUGE_2MB, which not every libc names */
 #define PAGE      UINT64_C(4096)
 
 const char *const weir_mem_names[WEIR_MEM_COUNT] = { "pinned",  "ring", "kv",
@@ -100,6 +101,17 @@ int weir_region_init(struct weir_region *r, enum weir_account account, uint64_t 
     if (!bytes)
         return 0;
     const uint64_t size = weir_region_bytes(bytes);
+    if (size >= HUGE_PAGE && size % HUGE_PAGE == 0) {
+        /* Pages that the system set aside, if it did: refused at once when they are too few. */
+        void *set_aside = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | HUGE_2M, -1, 0);
+        if (set_aside != MAP_FAILED) {
+            r->base = set_aside;
+            r->bytes = size;
+            charge(account, size);
+            return 0;
+        }
+    }
     /* Reserve one huge page more than needed, then give back what lies outside the alignment. Small
      * regions too: a disk may want more than a page. */
     const uint64_t slack = HUGE_PAGE;
@@ -146,7 +158,8 @@ uint64_t weir_region_huge_bytes(const struct weir_region *r)
         unsigned long a, b, kb;
         if (sscanf(line, "%lx-%lx ", &a, &b) == 2)
             inside = a < hi && b > lo;
-        else if (inside && sscanf(line, "AnonHugePages: %lu kB", &kb) == 1)
+        else if (inside && (sscanf(line, "AnonHugePages: %lu kB", &kb) == 1 ||
+                            sscanf(line, "Private_Hugetlb: %lu kB", &kb) == 1))
             huge += (uint64_t)kb << 10;
     }
     fclose(f);
