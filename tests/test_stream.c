@@ -60,7 +60,8 @@ static int open_planned(const char *path, struct weir_engine_opts o, uint32_t ct
 }
 
 /* An engine for W, started.  The smallest budget is what a plan says it is; it counts what this
- * process has resident now, which may grow meanwhile. */
+ * process has resident now, rounded to a MiB, which may be more or less the next time: then the
+ * budget is too small, or one that should stream fits, and it is asked again. */
 static int start(const char *path, const struct way *w, bool all_logits, struct weir_engine **ret,
                  struct weir_err *err)
 {
@@ -77,8 +78,15 @@ static int start(const char *path, const struct way *w, bool all_logits, struct 
     int r = -EDOM;
     if (w->budget)
         o.ram_bytes = 1;
-    for (int tries = 0; r == -EDOM && tries < 8; tries++) {
+    for (int tries = 0; r == -EDOM && tries < 24; tries++) {
         r = open_planned(path, o, ctx, &e, err);
+        if (r == 0 && w->budget && w->budget < 3 && e->plan.fits && tries < 16) {
+            weir_engine_free(e);
+            e = NULL;
+            o.ram_bytes = 1;
+            r = -EDOM;
+            continue;
+        }
         if (r == -EDOM) {
             o.ram_bytes =
                 e->plan.smallest_budget_bytes + e->sched.bytes * (uint64_t)(w->budget - 1) / 3;
