@@ -55,17 +55,17 @@ static void keep_only(cpu_set_t *set, const cpu_set_t *keep)
 static void keep_strong(const char *root, cpu_set_t *set)
 {
     cpu_set_t strong;
-    unsigned long most = 0;
+    unsigned long have[CPU_SETSIZE] = { 0 }, most = 0;
     if (read_list(root, "cpu_core/cpus", &strong)) { /* Intel, only where there are two kinds */
         keep_only(set, &strong);
         return;
     }
     for (unsigned i = 0; i < CPU_SETSIZE; i++)
-        if (CPU_ISSET(i, set) && capacity(root, i) > most)
-            most = capacity(root, i);
+        if (CPU_ISSET(i, set) && (have[i] = capacity(root, i)) > most)
+            most = have[i];
     CPU_ZERO(&strong);
     for (unsigned i = 0; i < CPU_SETSIZE; i++)
-        if (CPU_ISSET(i, set) && 2 * capacity(root, i) >= most)
+        if (CPU_ISSET(i, set) && 2 * have[i] >= most)
             CPU_SET(i, &strong);
     keep_only(set, &strong);
 }

@@ -4,8 +4,6 @@
 #ifndef WEIR_BASE_CPUS_H
 #define WEIR_BASE_CPUS_H
 
-#include "base/err.h"
-
 #include <sched.h>
 
 struct weir_cpus {

@@ -84,7 +84,7 @@ void weir_machine_probe(struct weir_machine *m)
 {
     struct weir_cpus cpus;
     weir_cpus_probe("", NULL, &cpus);
-    *m = (struct weir_machine){ .n_cpu = cpus.n, .n_allowed = cpus.allowed };
+    *m = (struct weir_machine){ .n_cpu = cpus.n, .n_allowed = cpus.allowed, .cpus = cpus.set };
     m->mem_total = proc_kb("/proc/meminfo", "MemTotal");
     m->mem_free = weir_min_u64(proc_kb("/proc/meminfo", "MemAvailable"), cgroup_left());
 }

@@ -8,11 +8,13 @@
 #include "base/dtype.h"
 #include "base/err.h"
 
+#include <sched.h>
 #include <stdint.h>
 
 struct weir_machine {
     unsigned n_cpu;      /* CPUs worth a compute thread: see base/cpus.h */
     unsigned n_allowed;  /* CPUs this process may run on */
+    cpu_set_t cpus;      /* the n_cpu ones, of this machine */
     uint64_t mem_total;  /* bytes */
     uint64_t mem_free;   /* bytes a new process could take: the smaller of MemAvailable and
                             what the memory cgroup leaves */

@@ -9,7 +9,8 @@
 
 #include <stdint.h>
 
-#define WEIR_PROBE_DEPTH_MAX 16u
+#define WEIR_PROBE_DEPTH     8u  /* saturates one disk */
+#define WEIR_PROBE_DEPTH_MAX 16u /* for arrays of them */
 
 /* Read up to BYTES of F with IO (DEPTH reads of 2 MiB at a time into huge pages), starting at a
  * place in the middle, for at most 0.3 s.  *ret: bytes/s, the upper quartile over windows of 32

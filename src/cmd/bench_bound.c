@@ -31,7 +31,8 @@ static void measure_disk(struct weir_bench *b)
         const off_t end = lseek(fd, 0, SEEK_END);
         f.bytes = end > 0 ? (uint64_t)end : 0;
         for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]) && !atomic_load(b->interrupted); i++)
-            if (!weir_probe_disk(ways[i], &f, 8, PROBE_BYTES, &rate, NULL) && rate > best)
+            if (!weir_probe_disk(ways[i], &f, WEIR_PROBE_DEPTH, PROBE_BYTES, &rate, NULL) &&
+                rate > best)
                 best = rate;
         weir_io_file_close(&f);
     }

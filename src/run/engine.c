@@ -7,7 +7,6 @@
 #include "src/run/engine.h"
 
 #include "base/clock.h"
-#include "base/cpus.h"
 #include "base/num.h"
 #include "mmap/guard.h"
 #include "src/run/rates.h"
@@ -236,13 +235,12 @@ static int start_ring(struct weir_engine *e, struct weir_err *err)
  * is worth a core.  The I/O thread has started by now and may run anywhere. */
 static void bind_threads(struct weir_engine *e)
 {
-    struct weir_cpus cpus;
-    weir_cpus_probe("", NULL, &cpus);
-    if (cpus.n == cpus.allowed || weir_pool_size(e->pool) > cpus.n)
+    const struct weir_machine *m = &e->machine;
+    if (m->n_cpu == m->n_allowed || weir_pool_size(e->pool) > m->n_cpu)
         return;
-    weir_pool_bind(e->pool, &cpus.set);
+    weir_pool_bind(e->pool, &m->cpus);
     e->bound = !sched_getaffinity(0, sizeof(e->unbound), &e->unbound) &&
-               !sched_setaffinity(0, sizeof(cpus.set), &cpus.set);
+               !sched_setaffinity(0, sizeof(m->cpus), &m->cpus);
 }
 
 int weir_engine_start(struct weir_engine *e, struct weir_err *err)

@@ -21,7 +21,6 @@
 #include <sys/sysmacros.h>
 
 #define PROBE_BYTES (UINT64_C(512) << 20)
-#define DEPTH       8u
 #define DEEPER      1.15 /* more reads in flight are worth it from here on: disks are noisy */
 #define MUL_BYTES   (UINT64_C(96) << 20) /* beyond the last-level cache of most */
 #define MUL_COLS    4096u
@@ -122,10 +121,10 @@ void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io,
         m->disk_rate = rate;
         return;
     }
-    if (io->view || weir_probe_disk(io, f, DEPTH, PROBE_BYTES, &rate, NULL))
+    if (io->view || weir_probe_disk(io, f, WEIR_PROBE_DEPTH, PROBE_BYTES, &rate, NULL))
         return;
     /* One disk is saturated by few reads of megabytes; an array of them may want more. */
-    m->disk_depth = DEPTH;
+    m->disk_depth = WEIR_PROBE_DEPTH;
     if (!weir_probe_disk(io, f, WEIR_PROBE_DEPTH_MAX, PROBE_BYTES, &deep, NULL) &&
         deep > rate * DEEPER) {
         m->disk_depth = WEIR_PROBE_DEPTH_MAX;
