@@ -16,6 +16,8 @@
 #define DEPTH_MAX  64      /* of parentheses */
 #define RANGES_MAX 4096    /* of one class */
 #define REPEAT_MAX 100000u /* in {m,n} */
+#define RULES_MAX  20000u
+#define HASH_SIZE  65536u
 
 struct parser {
     struct weir_gbnf *g;
@@ -131,15 +133,18 @@ static size_t name_length(const struct parser *s)
 static int find_rule(struct parser *s, size_t n, uint32_t *ret)
 {
     struct weir_gbnf *g = s->g;
-    /* Linear, but over at most as many rules as fit in the text: see RULES_MAX. */
-    enum { RULES_MAX = 20000 };
-    for (uint32_t i = 0; i < g->n_rule; i++)
-        if (g->rule[i].name_n == n && !memcmp(g->names + g->rule[i].name, s->p, n)) {
-            *ret = i;
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ s->p[i]) * 16777619u;
+    for (h &= HASH_SIZE - 1; g->rule_at[h]; h = (h + 1) & (HASH_SIZE - 1)) {
+        const struct weir_gbnf_rule *r = &g->rule[g->rule_at[h] - 1];
+        if (r->name_n == n && !memcmp(g->names + r->name, s->p, n)) {
+            *ret = g->rule_at[h] - 1;
             return 0;
         }
+    }
     if (g->n_rule == RULES_MAX)
-        return weir_fail(s->err, -E2BIG, "grammar, line %u: more than %d rules", s->line,
+        return weir_fail(s->err, -E2BIG, "grammar, line %u: more than %u rules", s->line,
                          RULES_MAX);
     if (g->n_rule == g->cap_rule) {
         const uint32_t cap = 2 * g->cap_rule + 16;
@@ -163,6 +168,7 @@ static int find_rule(struct parser *s, size_t n, uint32_t *ret)
     };
     g->n_name += (uint32_t)n;
     *ret = g->n_rule++;
+    g->rule_at[h] = g->n_rule;
     return 0;
 }
 
@@ -544,8 +550,13 @@ int weir_gbnf_parse(const char *text, size_t n, struct weir_gbnf **ret, struct w
                       WEIR_GBNF_TEXT_MAX);
         goto out;
     }
+    g->rule_at = weir_alloc(WEIR_MEM_TEXT, HASH_SIZE, sizeof(*g->rule_at));
+    if (!g->rule_at)
+        r = weir_fail(err, -ENOMEM, "no memory for a grammar");
     for (skip(&s, true); s.p < s.end && r == 0; skip(&s, true))
         r = parse_rule(&s);
+    weir_free(g->rule_at);
+    g->rule_at = NULL;
     if (r == 0)
         r = weir_gbnf_check(g, err);
 out:

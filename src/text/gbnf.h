@@ -62,6 +62,7 @@ struct weir_gbnf {
     uint32_t n_code, cap_code;
     struct weir_gbnf_rule *rule;
     uint32_t n_rule, cap_rule;
+    uint32_t *rule_at; /* hash table of rules by name, while parsing: index + 1 */
     uint32_t root;
     uint32_t *by_rank;         /* [n_rule] rules in the order of their ranks */
     struct weir_gbnf_row *row; /* rows 0 and 1 are DEAD and DONE */
