@@ -90,9 +90,11 @@ static void slow_start(struct slow *s, const struct weir_gbnf *g)
     slow_add(s, (struct thread){ .pc = g->rule[g->root].start }, 60);
 }
 
+static struct thread *spare; /* where a step puts its threads; it swaps with those of its state */
+
 static bool slow_step(struct slow *s, uint8_t b)
 {
-    struct slow to = { .g = s->g, .t = malloc(THREADS * sizeof(struct thread)) };
+    struct slow to = { .g = s->g, .t = spare };
     for (unsigned i = 0; i < s->n; i++) {
         struct thread x = s->t[i];
         uint32_t next = WEIR_GBNF_ROW_DEAD;
@@ -109,7 +111,7 @@ static bool slow_step(struct slow *s, uint8_t b)
         }
     }
     to.overflow |= s->overflow;
-    free(s->t);
+    spare = s->t;
     *s = to;
     return s->n || s->accepts;
 }
@@ -344,6 +346,8 @@ static void masks(void)
     struct weir_toktrie *trie = make_trie(&w);
     uint64_t seed = 11;
     float *logits = malloc(w.n * sizeof(*logits));
+    struct thread *work = malloc(THREADS * sizeof(*work));
+    spare = malloc(THREADS * sizeof(*spare));
     for (unsigned k = 0; trie && k < sizeof(grammars) / sizeof(grammars[0]); k++) {
         struct weir_err err = { 0 };
         struct weir_gbnf *g = parse(grammars[k], &err);
@@ -369,13 +373,13 @@ static void masks(void)
                     if (i == w.end) {
                         want = s.accepts;
                     } else if (w.len[i]) {
-                        struct slow x = { .g = g, .t = malloc(THREADS * sizeof(struct thread)) };
+                        struct slow x = { .g = g, .t = work };
                         memcpy(x.t, s.t, s.n * sizeof(struct thread));
                         x.n = s.n;
                         want = true;
                         for (size_t b = 0; b < w.len[i] && want; b++)
                             want = slow_step(&x, (uint8_t)w.text[i][b]);
-                        free(x.t);
+                        work = x.t;
                     }
                     const bool got = logits[i] != -INFINITY;
                     n_token++;
@@ -401,6 +405,8 @@ static void masks(void)
         weir_constrain_free(c);
         weir_gbnf_free(g);
     }
+    free(spare);
+    free(work);
     free(logits);
     weir_toktrie_free(trie);
     free_words(&w);
