@@ -170,8 +170,13 @@ size_t weir_unicode_grapheme(const uint8_t *p, size_t n)
     return at;
 }
 
+/* UTS 18: alphabetic, marks, decimal numbers, connectors, joiners. */
 bool weir_unicode_is_word(uint32_t c)
 {
+    if (c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) ||
+        (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
+        (c >= 0x1F170 && c <= 0x1F189))
+        return true;
     switch (utf8proc_category((utf8proc_int32_t)c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:

@@ -223,7 +223,9 @@ static int between(struct tok_work *w, const struct cutter *outer, size_t a, siz
         w->from = w->norm.from;
         n = w->norm.n;
     }
-    struct cutter c = { .finder = t->finder[TOK_NORMALIZED],
+    /* In a unigram model what the user defined competes with the rest, with a score that wins. */
+    const bool cuts = !(t->freezes && t->kind == TOK_UNIGRAM);
+    struct cutter c = { .finder = cuts ? t->finder[TOK_NORMALIZED] : NULL,
                         .p = w->text,
                         .n = n,
                         .control = outer->control,
@@ -277,6 +279,8 @@ int tok_encode_counted(const struct weir_tok *t, const char *text, size_t n, uns
     }
     if (!rc && (flags & WEIR_TOK_ADD_BOS) && t->add_eos)
         rc = append(&w, t->eos, (uint32_t)n, (uint32_t)n);
+    for (uint32_t i = 0; !rc && (flags & WEIR_TOK_ADD_BOS) && i < t->n_suffix; i++)
+        rc = append(&w, t->suffix[i], (uint32_t)n, (uint32_t)n);
     if (rc == -ENOMEM)
         weir_fail(err, rc, "no memory to encode %zu bytes of text", n);
     if (rc)

@@ -29,6 +29,7 @@ void tok_source_done(struct tok_source *s)
     weir_free(s->entry);
     weir_norm_free(s->norm);
     weir_pretok_free(s->pretok);
+    weir_free(s->own);
     tok_source_init(s);
 }
 
@@ -246,7 +247,7 @@ static int build_scores(struct builder *b)
 {
     struct weir_tok *t = b->t;
     const struct tok_entry *e = b->s->entry;
-    float lowest = FLT_MAX, highest = FLT_MIN; /* the latter is what the reference starts from */
+    double lowest = FLT_MAX;
     for (uint32_t id = 0; id < t->n_vocab; id++) {
         if (t->kind == TOK_RANK)
             t->prio[id] = id;
@@ -254,10 +255,8 @@ static int build_scores(struct builder *b)
             t->prio[id] = prio_of(e[id].score);
         else if (t->kind == TOK_UNIGRAM) {
             t->score[id] = isnan(e[id].score) ? -1e30 : e[id].score;
-            if (t->attr[id] == WEIR_TOK_NORMAL) {
-                lowest = fminf(lowest, (float)t->score[id]);
-                highest = fmaxf(highest, (float)t->score[id]);
-            }
+            if (t->attr[id] == WEIR_TOK_NORMAL)
+                lowest = fmin(lowest, t->score[id]);
             const uint8_t *p = tok_bytes(t, id);
             const uint32_t n = tok_len(t, id);
             if (n && tok_find(t, &t->pieces, tok_hash(p, n), p, n) == id)
@@ -267,8 +266,7 @@ static int build_scores(struct builder *b)
     if (t->kind != TOK_UNIGRAM)
         return 0;
     t->float_sums = b->s->float_sums;
-    t->unk_score = t->float_sums ? (double)(lowest - 10.0f) : (double)lowest - 10.0;
-    t->user_score = highest;
+    t->unk_score = t->float_sums ? (double)((float)lowest - 10.0f) : lowest - 10.0;
     qsort_r(t->sorted, t->n_sorted, sizeof(*t->sorted), by_bytes, t);
     for (uint32_t i = 0, c = 0; c <= 256; c++) {
         while (i < t->n_sorted && *tok_bytes(t, t->sorted[i]) < c)
@@ -418,6 +416,9 @@ static int build_ids(struct builder *b)
     for (uint32_t i = 0; i < s->n_prefix; i++)
         if (checked(t, s->prefix[i]) != WEIR_TOK_NONE)
             t->prefix[t->n_prefix++] = s->prefix[i];
+    for (uint32_t i = 0; i < s->n_suffix; i++)
+        if (checked(t, s->suffix[i]) != WEIR_TOK_NONE)
+            t->suffix[t->n_suffix++] = s->suffix[i];
     return 0;
 }
 
@@ -461,11 +462,10 @@ static int take_tables(struct builder *b, uint64_t bytes)
     t->shown_off = weir_alloc(WEIR_MEM_TEXT, n + 1, sizeof(*t->shown_off));
     t->attr = weir_alloc(WEIR_MEM_TEXT, n, 1);
     t->is_end = weir_alloc(WEIR_MEM_TEXT, n / 8 + 1, 1);
-    t->prefix = weir_alloc(WEIR_MEM_TEXT, s->n_prefix + 1, sizeof(*t->prefix));
     t->pieces.n_slot = tok_table_slots(s->n_vocab);
     t->pieces.slot = weir_alloc(WEIR_MEM_TEXT, t->pieces.n_slot, sizeof(*t->pieces.slot));
-    bool all = t->bytes && t->shown && t->off && t->shown_off && t->attr && t->is_end &&
-               t->prefix && t->pieces.slot;
+    bool all =
+        t->bytes && t->shown && t->off && t->shown_off && t->attr && t->is_end && t->pieces.slot;
     if (t->kind == TOK_UNIGRAM) {
         t->score = weir_alloc(WEIR_MEM_TEXT, n, sizeof(*t->score));
         t->sorted = weir_alloc(WEIR_MEM_TEXT, n, sizeof(*t->sorted));
@@ -550,7 +550,6 @@ void weir_tok_free(struct weir_tok *t)
     weir_free(t->prio);
     weir_free(t->score);
     weir_free(t->sorted);
-    weir_free(t->prefix);
     weir_free(t->is_end);
     weir_free(t->attr);
     if (t->shown_off != t->off)

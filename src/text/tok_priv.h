@@ -111,8 +111,8 @@ struct weir_tok {
     uint32_t max_piece;    /* longest key of pieces */
     uint32_t byte_id[256]; /* or WEIR_TOK_NONE */
     uint32_t bos, eos, unk;
-    uint32_t *prefix; /* ids in front of every text, where BOS would be; [n_prefix] */
-    uint32_t n_prefix;
+    uint32_t prefix[4], n_prefix; /* ids around every text, where BOS and EOS would be */
+    uint32_t suffix[4], n_suffix;
     bool add_bos, add_eos, add_space;
     bool chars;         /* symbols begin as characters, else as bytes */
     bool fuse_unk;      /* neighbouring unknown characters are one unknown token */
@@ -189,10 +189,12 @@ struct tok_source {
     uint32_t bos, eos, unk;
     uint32_t end[64]; /* more tokens that end a generation */
     uint32_t n_end;
-    uint32_t prefix[4], n_prefix;
+    uint32_t prefix[4], n_prefix; /* around every text, where BOS and EOS would be */
+    uint32_t suffix[4], n_suffix;
     bool add_bos, add_eos, add_space, chars, fuse_unk, ignore_merges, freezes;
     struct weir_norm *norm;     /* taken over */
     struct weir_pretok *pretok; /* taken over */
+    char *own;                  /* texts that the loader made up; freed with weir_free */
     char kind_name[64];
 };
 

@@ -32,9 +32,9 @@ static uint32_t narrow(const struct weir_tok *t, uint32_t lo, uint32_t hi, uint3
 static void offer(const struct weir_tok *t, struct tok_best *to, double score, uint32_t from,
                   uint32_t id)
 {
-    if (to->from != UINT32_MAX && !(score > to->score))
-        return;
-    *to = (struct tok_best){ t->float_sums ? (double)(float)score : score, from, id };
+    const double rounded = t->float_sums ? (double)(float)score : score;
+    if (to->from == UINT32_MAX || rounded > to->score)
+        *to = (struct tok_best){ rounded, from, id };
 }
 
 /* The best ways to all places of the word P[0..N). */
@@ -56,8 +56,10 @@ static void find_best(struct tok_work *w, const uint8_t *p, uint32_t n)
             const uint32_t id = t->sorted[lo];
             w->n_step++;
             if (tok_len(t, id) == depth) {
+                /* What a user defined always wins, and the longer the more: the bonus is that of
+                 * sentencepiece 0.2.3, found by experiment. */
                 const double score = t->attr[id] == WEIR_TOK_USER_DEFINED && t->float_sums
-                                         ? depth * t->user_score - 0.1
+                                         ? (double)(float)(depth * 0.1 - 0.1)
                                          : t->score[id];
                 if (t->attr[id] != WEIR_TOK_UNUSED) {
                     offer(t, &best[at + depth], score + here, at, id);
