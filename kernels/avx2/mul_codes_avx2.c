@@ -82,22 +82,16 @@ WEIR_INLINE void scales_mxfp4(const uint8_t *const *w, size_t at, __m256 (*d)[2]
 
 /* ---- three values ---- */
 
-/* One half for all of a block. */
-WEIR_INLINE void same_scale(const uint8_t *const *w, size_t at, __m256 (*d)[2])
+WEIR_INLINE void scales_tq1_0(const uint8_t *const *w, size_t at, __m256 (*d)[2], __m256 (*m)[2])
 {
-    d[0][0] = d[0][1] = d[1][0] = d[1][1] = halves_at(w, at);
+    (void)m;
+    same_scale(w, at + offsetof(struct weir_tq1_0, d), d);
 }
 
 WEIR_INLINE void scales_tq2_0(const uint8_t *const *w, size_t at, __m256 (*d)[2], __m256 (*m)[2])
 {
     (void)m;
     same_scale(w, at + offsetof(struct weir_tq2_0, d), d);
-}
-
-WEIR_INLINE void scales_tq1_0(const uint8_t *const *w, size_t at, __m256 (*d)[2], __m256 (*m)[2])
-{
-    (void)m;
-    same_scale(w, at + offsetof(struct weir_tq1_0, d), d);
 }
 
 /* 32 bytes hold four blocks: block i at shift 2 i. */
@@ -110,44 +104,6 @@ WEIR_INLINE void pair_tq2_0(const uint8_t *w, const int c, const int h, __m256i 
 
     *a = _mm256_and_si256(_mm256_srlv_epi32(two_16(p, p), shift), mask);
     *b = _mm256_and_si256(_mm256_srlv_epi32(two_16(p + 16, p + 16), shift), mask);
-}
-
-/* The highest of the digits left in each byte, 0 to 2: how many of 256 / 3 and 512 / 3 it passes.
- * V has 128 added, for comparisons with sign; three times that is 128 more again. */
-WEIR_INLINE __m256i digit(__m256i v)
-{
-    __m256i one = _mm256_cmpgt_epi8(v, _mm256_set1_epi8(85 - 128));
-    __m256i two = _mm256_cmpgt_epi8(v, _mm256_set1_epi8(170 - 128));
-    return _mm256_sub_epi8(_mm256_sub_epi8(_mm256_setzero_si256(), one), two);
-}
-
-WEIR_INLINE __m256i times_3(__m256i v) { return _mm256_add_epi8(v, _mm256_add_epi8(v, v)); }
-
-/* Digit n of bytes 0 to 31, of 16 more, and of the last four. */
-static inline void ready_tq1_0(const uint8_t *w, struct ready *r)
-{
-    const struct weir_tq1_0 *b = (const void *)w;
-    const __m256i bias = _mm256_set1_epi8(-128);
-    __m256i v = _mm256_xor_si256(_mm256_loadu_si256((const void *)b->qs), bias);
-    __m256i u; /* 16 bytes and four */
-    int last;
-
-    memcpy(&last, b->qh, sizeof last);
-    u = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const void *)(b->qs + 32))),
-                                _mm_cvtsi32_si128(last), 1);
-    u = _mm256_xor_si256(u, bias);
-    WEIR_UNROLL
-    for (int n = 0; n < 5; n++) {
-        __m256i du = digit(u);
-        _mm256_storeu_si256((void *)(r->q + 32 * n), digit(v));
-        _mm_storeu_si128((void *)(r->q + 160 + 16 * n), _mm256_castsi256_si128(du));
-        if (n < 4) {
-            last = _mm_cvtsi128_si32(_mm256_extracti128_si256(du, 1));
-            memcpy(r->q + 240 + 4 * n, &last, sizeof last);
-            v = times_3(v);
-            u = times_3(u);
-        }
-    }
 }
 
 WEIR_INLINE void pair_tq1_0(const uint8_t *w, const int c, const int h, __m256i *a, __m256i *b)

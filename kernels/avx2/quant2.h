@@ -13,13 +13,11 @@
 #define WEIR_KERNELS_AVX2_QUANT2_H
 
 #include "kernels/avx2/avx2.h"
-#include "kernels/blocks.h"
-#include "kernels/tile.h"
+#include "kernels/ready.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#define ROWS 4
 /* For fewer tokens than this, or no more rows than four, each token comes alone. */
 #define MANY 3
 
@@ -30,15 +28,6 @@ typedef void scales_fn(const uint8_t *const *w, size_t at, __m256 (*d)[2], __m25
  * a holds the first 16 bytes of block 2 h + i and half i of b the others.  16 to a scale: half i of
  * a is the block. */
 typedef void pair_fn(const uint8_t *w, const int c, const int h, __m256i *a, __m256i *b);
-
-/* What is found out of a step of one row at once, in vectors of its own shape, before its pairs. */
-struct ready {
-    uint8_t q[256];       /* bytes in natural order, or */
-    uint16_t index[64];   /* where values are looked up, or */
-    const uint8_t *bytes; /* the same in bytes of the block itself, and */
-    uint8_t each_8[32];   /* for 8 elements: a bit of sign each, or what is added */
-};
-typedef void ready_fn(const uint8_t *w, struct ready *r);
 
 /* What a product must know of a type, all constant. */
 struct form {
@@ -74,36 +63,6 @@ WEIR_INLINE __m256 each_4(__m128 v, const int h)
                                     _mm256_setr_epi32(e, e, e, e, e + 1, e + 1, e + 1, e + 1));
 }
 
-/* 16 bytes at AT of each row: v[j] = word j of the rows. */
-WEIR_INLINE void words_4(const uint8_t *const *w, size_t at, __m128i *v)
-{
-    __m128i a, b, c, d;
-
-    WEIR_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        v[r] = _mm_loadu_si128((const __m128i *)(w[r] + at));
-    a = _mm_unpacklo_epi32(v[0], v[1]);
-    b = _mm_unpackhi_epi32(v[0], v[1]);
-    c = _mm_unpacklo_epi32(v[2], v[3]);
-    d = _mm_unpackhi_epi32(v[2], v[3]);
-    v[0] = _mm_unpacklo_epi64(a, c);
-    v[1] = _mm_unpackhi_epi64(a, c);
-    v[2] = _mm_unpacklo_epi64(b, d);
-    v[3] = _mm_unpackhi_epi64(b, d);
-}
-
-/* Byte i of word r, as byte 4 i + r. */
-WEIR_INLINE __m128i by_block(__m128i v)
-{
-    return _mm_shuffle_epi8(v, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-}
-
-/* The same bits of each byte. */
-WEIR_INLINE __m128i mask_bytes(__m128i v, const int mask)
-{
-    return _mm_and_si128(v, _mm_set1_epi8((char)mask));
-}
-
 /* The halves in bytes B and B + 1 of each word, as floats, two times over. */
 WEIR_INLINE __m256 halves_4(__m128i v, const int b)
 {
@@ -133,20 +92,6 @@ WEIR_INLINE void halves_by_block(const uint8_t *const *w, size_t at, const int b
     b = _mm_unpacklo_epi16(h[2], h[3]);
     out[0] = _mm256_cvtph_ps(_mm_unpacklo_epi32(a, b));
     out[1] = _mm256_cvtph_ps(_mm_unpackhi_epi32(a, b));
-}
-
-/* The half at AT of each row, two times over. */
-WEIR_INLINE __m256 halves_at(const uint8_t *const *w, size_t at)
-{
-    uint16_t v[ROWS];
-    __m128 f;
-
-    WEIR_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        memcpy(&v[r], w[r] + at, 2);
-    f = _mm_cvtph_ps(_mm_cvtsi64_si128(
-        (long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 | (uint64_t)v[3] << 48)));
-    return _mm256_set_m128(f, f);
 }
 
 /* 16 bytes times D. */

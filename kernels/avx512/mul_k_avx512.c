@@ -21,12 +21,6 @@ WEIR_INLINE __m512i halves_epi8(int lo, int hi)
     return _mm512_inserti64x4(_mm512_set1_epi8((char)lo), _mm256_set1_epi8((char)hi), 1);
 }
 
-/* The same bits of each byte. */
-WEIR_INLINE __m128i mask_bytes(__m128i v, const int mask)
-{
-    return _mm_and_si128(v, _mm_set1_epi8((char)mask));
-}
-
 /* ---- 32 elements to a scale ---- */
 
 /* Scales and minima of Q4_K and Q5_K: unpack_k_scales, a word of four rows at a time. */
