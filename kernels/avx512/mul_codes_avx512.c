@@ -119,29 +119,33 @@ WEIR_INLINE void scales_tq2_0(const uint8_t *const *w, size_t at, __m512 *d, __m
 }
 
 /* 32 bytes hold four blocks: block i at shift 2 i. */
+WEIR_INLINE __m512i places_tq2_0(const int c)
+{
+    (void)c;
+    return _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 4, 4, 4, 4, 6, 6, 6, 6);
+}
+
 WEIR_INLINE void quad_tq2_0(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
 {
-    const __m512i shift =
-        _mm512_setr_epi64(0, 0, 0x0002000200020002, 0x0002000200020002, 0x0004000400040004,
-                          0x0004000400040004, 0x0006000600060006, 0x0006000600060006);
-    const __m512i mask = _mm512_set1_epi8(3);
+    const __m512i mask =
+        _mm512_setr_epi64(0x0303030303030303, 0x0303030303030303, 0x0c0c0c0c0c0c0c0c,
+                          0x0c0c0c0c0c0c0c0c, 0x3030303030303030, 0x3030303030303030,
+                          (long long)0xc0c0c0c0c0c0c0c0, (long long)0xc0c0c0c0c0c0c0c0);
 
     WEIR_UNROLL
     for (int r = 0; r < ROWS; r++) {
         const __m128i *p = (const void *)(w[r] + at + 32 * c);
-        __m512i lo = _mm512_broadcast_i32x4(_mm_loadu_si128(p));
-        __m512i hi = _mm512_broadcast_i32x4(_mm_loadu_si128(p + 1));
-        a[r] = _mm512_and_si512(_mm512_srlv_epi16(lo, shift), mask);
-        b[r] = _mm512_and_si512(_mm512_srlv_epi16(hi, shift), mask);
+        a[r] = _mm512_and_si512(_mm512_broadcast_i32x4(_mm_loadu_si128(p)), mask);
+        b[r] = _mm512_and_si512(_mm512_broadcast_i32x4(_mm_loadu_si128(p + 1)), mask);
     }
 }
 
 WEIR_MUL_QUANT(IQ4_NL, iq4_nl, STEP_BYTES(IQ4_NL), 1, 32, 128, 0)
 WEIR_MUL_QUANT(IQ4_XS, iq4_xs, STEP_BYTES(IQ4_XS), 2, 32, 128, 0)
 WEIR_MUL_QUANT(MXFP4, mxfp4, STEP_BYTES(MXFP4), 1, 32, 12, 0)
-WEIR_MUL_QUANT(TQ2_0, tq2_0, STEP_BYTES(TQ2_0), 2, 32, 1, 0)
+WEIR_MUL_FORM(TQ2_0, tq2_0, STEP_BYTES(TQ2_0), 2, 32, 1, 0, NULL, 0, places_tq2_0)
 
-WEIR_MUL_FORM(TQ1_0, tq1_0, STEP_BYTES(TQ1_0), 2, 32, 1, 0, ready_tq1_0, 0)
+WEIR_MUL_FORM(TQ1_0, tq1_0, STEP_BYTES(TQ1_0), 2, 32, 1, 0, ready_tq1_0, 0, NULL)
 
 void weir_avx512_mul_codes(struct weir_kernels *t)
 {

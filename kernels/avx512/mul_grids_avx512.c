@@ -165,7 +165,7 @@ QUAD(iq3_s, a[r] = unpacked(p->index + 32 * c, 2, 0, 8, weir_levels_iq3_s);
             d[c] = _mm512_insertf32x8(_mm512_castps256_ps512(v[c][0]), v[c][1], 1);                \
     }                                                                                              \
     WEIR_MUL_FORM(ID, name, sizeof(struct weir_##name), quads, per_scale, offset, 0,               \
-                  ready##_##name, signs)
+                  ready##_##name, signs, NULL)
 MUL_GRID(IQ2_XXS, iq2_xxs, packed, 2, 32, 0, 1)
 MUL_GRID(IQ2_XS, iq2_xs, ready, 4, 16, 0, 1)
 MUL_GRID(IQ2_S, iq2_s, ready, 4, 16, 0, 1)

@@ -30,6 +30,9 @@ typedef void scales_fn(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
  * first 16 bytes of block i and lane i of b the others.  16 to a scale: lane i of a is block i. */
 typedef void quad_fn(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b);
 
+/* For the sums of quad C, by how many bits each is shifted left. */
+typedef __m512i places_fn(const int c);
+
 /* What a product must know of a type, all constant. */
 struct form {
     int bytes;     /* of a step */
@@ -37,8 +40,9 @@ struct form {
     int per_scale; /* 32 or 16 elements share a scale */
     int offset;    /* O: value = d * (q - O) */
     int has_min;
-    ready_fn *ready; /* or NULL.  Bytes are then asked of struct ready instead of rows */
-    int has_signs;   /* the bytes are magnitudes, signs are bits of each_8 */
+    ready_fn *ready;   /* or NULL.  Bytes are then asked of struct ready instead of rows */
+    int has_signs;     /* the bytes are magnitudes, signs are bits of each_8 */
+    places_fn *places; /* or NULL.  The bytes of a quad are still shifted left by these */
 };
 
 /* Two times 64 bytes, 128 elements in order: the first halves of four blocks, and the others. */
@@ -136,7 +140,7 @@ WEIR_INLINE __m512 step(const struct form f, scales_fn *scales, quad_fn *quad,
     WEIR_UNROLL
     for (int c = 0; c < f.quads; c++) {
         __m512i a[ROWS], b[ROWS], xa, xb2 = _mm512_setzero_si512(), s[ROWS];
-        __m512i start = _mm512_setzero_si512();
+        __m512i start = _mm512_setzero_si512(), dot;
         __m128i sum = _mm_setzero_si128(); /* of the 4 blocks, times -O */
         __m128 dx;
 
@@ -161,6 +165,8 @@ WEIR_INLINE __m512 step(const struct form f, scales_fn *scales, quad_fn *quad,
                                                    _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0,
                                                                      0, 0, 3, 0, 0, 0),
                                                    _mm512_castsi128_si512(sum));
+        if (f.offset && f.places)
+            start = _mm512_sllv_epi32(start, f.places(c));
         WEIR_UNROLL
         for (int r = 0; r < ROWS; r++) {
             __m512i ra = xa, rb = xb2;
@@ -173,7 +179,10 @@ WEIR_INLINE __m512 step(const struct form f, scales_fn *scales, quad_fn *quad,
             if (f.per_scale == 32)
                 s[r] = _mm512_dpbusd_epi32(s[r], b[r], rb);
         }
-        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(add_up(s)), _mm512_mul_ps(d[c], each_4(dx)), acc);
+        dot = add_up(s);
+        if (f.places) /* one shift of sums for one of each row's bytes */
+            dot = _mm512_srav_epi32(dot, f.places(c));
+        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(d[c], each_4(dx)), acc);
         if (f.has_min) {
             __m128 xm =
                 f.per_scale == 32 ? _mm_loadu_ps(xs + 4 * c) : _mm_mul_ps(_mm_cvtepi32_ps(sum), dx);
@@ -235,7 +244,7 @@ WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, quad_fn *quad
 }
 
 /* Define mul_NAME from scales_NAME, quad_NAME and a struct form. */
-#define WEIR_MUL_QUANT(ID, name, ...) WEIR_MUL_FORM(ID, name, __VA_ARGS__, NULL, 0)
+#define WEIR_MUL_QUANT(ID, name, ...) WEIR_MUL_FORM(ID, name, __VA_ARGS__, NULL, 0, NULL)
 #define WEIR_MUL_FORM(ID, name, ...)                                                               \
     static void mul_##name(WEIR_MUL_ARGS)                                                          \
     {                                                                                              \
