@@ -96,14 +96,34 @@ WEIR_INLINE void codes_signed(uint8_t *q, codes_long4 grid, uint32_t signs, cons
     memcpy(q, &v, sizeof v);
 }
 
-/* Four times seven bits of signs, completed: the parity of a byte goes to its top. */
-WEIR_INLINE uint32_t codes_parity(uint32_t s)
+typedef uint32_t codes_uint8 __attribute__((vector_size(32)));
+
+/* Eight words at P, APART bytes from each other. */
+WEIR_INLINE codes_uint8 codes_words(const uint8_t *p, const int apart)
 {
-    const uint32_t v = (s & 0x7f) | (s << 1 & 0x7f00) | (s << 2 & 0x7f0000) | (s << 3 & 0x7f000000);
-    uint32_t p = v ^ v >> 4;
+    codes_uint8 v;
+
+    WEIR_UNROLL
+    for (int i = 0; i < 8; i++)
+        v[i] = codes_word(p + i * apart);
+    return v;
+}
+
+/* Four times seven bits of signs in each word, completed: the parity of a byte goes to its top. */
+WEIR_INLINE codes_uint8 codes_even(codes_uint8 s)
+{
+    const codes_uint8 v =
+        (s & 0x7f) | (s << 1 & 0x7f00) | (s << 2 & 0x7f0000) | (s << 3 & 0x7f000000);
+    codes_uint8 p = v ^ v >> 4;
     p ^= p >> 2;
     p ^= p >> 1;
     return v | (p & 0x01010101) << 7;
+}
+
+/* The four bits above them. */
+WEIR_INLINE codes_float8 codes_above(codes_uint8 s)
+{
+    return __builtin_convertvector((codes_int8)(s >> 28), codes_float8);
 }
 
 /* Two entries of four elements. */
@@ -129,17 +149,15 @@ WEIR_INLINE void codes_iq2_scales(float dd, const uint8_t *scales, float *d)
 static inline void codes_iq2_xxs(const uint8_t *block, uint8_t *q, float *d)
 {
     const uint64_t *g = weir_grid_iq2_xxs;
-    codes_8 scale;
+    const codes_uint8 s = codes_words(block + 6, 8), signs = codes_even(s);
 
     WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
         const uint8_t *p = block + 2 + 8 * i;
-        const uint32_t s = codes_word(p + 4);
-        codes_signed(q + 32 * i, (codes_long4){ g[p[0]], g[p[1]], g[p[2]], g[p[3]] },
-                     codes_parity(s), CODES_O_IQ2_XXS);
-        scale[i] = (uint8_t)(s >> 28);
+        codes_signed(q + 32 * i, (codes_long4){ g[p[0]], g[p[1]], g[p[2]], g[p[3]] }, signs[i],
+                     CODES_O_IQ2_XXS);
     }
-    codes_put(d, codes_half(block) * (0.5f + codes_floats(scale)) * 0.25f);
+    codes_put(d, codes_half(block) * (0.5f + codes_above(s)) * 0.25f);
 }
 
 #define CODES_O_IQ2_XS 64
@@ -185,19 +203,17 @@ static inline void codes_iq3_xxs(const uint8_t *block, uint8_t *q, float *d)
 {
     const struct weir_iq3_xxs *b = (const void *)block;
     const uint32_t *g = weir_grid_iq3_xxs;
-    codes_8 scale;
+    const codes_uint8 s = codes_words(b->sc, 4), signs = codes_even(s);
 
     WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
-        const uint32_t s = codes_word(b->sc + 4 * i);
         const uint8_t *p = b->qs + 8 * i;
         codes_signed(q + 32 * i,
                      (codes_long4){ codes_pair(g, p[0], p[1]), codes_pair(g, p[2], p[3]),
                                     codes_pair(g, p[4], p[5]), codes_pair(g, p[6], p[7]) },
-                     codes_parity(s), CODES_O_IQ3_XXS);
-        scale[i] = (uint8_t)(s >> 28);
+                     signs[i], CODES_O_IQ3_XXS);
     }
-    codes_put(d, codes_half(block) * (0.5f + codes_floats(scale)) * 0.5f);
+    codes_put(d, codes_half(block) * (0.5f + codes_above(s)) * 0.5f);
 }
 
 #define CODES_O_IQ3_S 16
