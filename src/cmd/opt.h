@@ -28,7 +28,7 @@ struct weir_args {
     int64_t n_predict;
     const char *stops[WEIR_STOPS_MAX];
     unsigned n_stop;
-    bool ignore_eos, special, echo;
+    bool ignore_eos, special, echo, to_text, no_bos;
     /* sampling */
     struct weir_sampler_opts sampler;
     bool have_seed;

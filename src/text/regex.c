@@ -23,6 +23,13 @@
     "\\t-\\r "                                                                                     \
     "\\x{85}\\x{A0}\\x{1680}\\x{2000}-\\x{200A}\\x{2028}\\x{2029}\\x{202F}\\x{205F}\\x{3000}"
 
+/* What \w is in those engines (UTS 18); PCRE2's lacks the marks. */
+#if PCRE2_MAJOR > 10 || PCRE2_MINOR >= 40
+#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#else
+#define WORD "\\p{L}\\p{Nl}\\p{M}\\p{Nd}\\p{Pc}"
+#endif
+
 struct weir_regex {
     pcre2_code *code;
     bool jit;
@@ -45,8 +52,8 @@ static void pcre_free(void *p, void *unused)
     weir_free(p);
 }
 
-/* PATTERN with \s and \S spelled out; *RET_N bytes.  NULL: no memory. */
-static char *spell_spaces(const char *pattern, size_t n, size_t *ret_n)
+/* PATTERN with \s, \S, \w and \W spelled out; *RET_N bytes.  NULL: no memory. */
+static char *spell_classes(const char *pattern, size_t n, size_t *ret_n)
 {
     size_t m = 0;
     bool in_class = false;
@@ -60,6 +67,10 @@ static char *spell_spaces(const char *pattern, size_t n, size_t *ret_n)
                 s = in_class ? WS : "[" WS "]";
             else if (e == 'S' && !in_class)
                 s = "[^" WS "]";
+            else if (e == 'w')
+                s = in_class ? WORD : "[" WORD "]";
+            else if (e == 'W' && !in_class)
+                s = "[^" WORD "]";
             if (s) {
                 memcpy(out + m, s, strlen(s));
                 m += strlen(s);
@@ -93,7 +104,7 @@ int weir_regex_new(const char *pattern, size_t n, bool literal, struct weir_rege
         return weir_fail(err, -ENOTSUP, "a regular expression has %zu bytes; at most %u are read",
                          n, WEIR_REGEX_MAX_BYTES);
     size_t m = n;
-    char *spelled = literal ? NULL : spell_spaces(pattern, n, &m);
+    char *spelled = literal ? NULL : spell_classes(pattern, n, &m);
     struct weir_regex *r = weir_alloc(WEIR_MEM_TEXT, 1, sizeof(*r));
     pcre2_general_context *mem = pcre2_general_context_create(pcre_alloc, pcre_free, NULL);
     pcre2_compile_context *how = mem ? pcre2_compile_context_create(mem) : NULL;

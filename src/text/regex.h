@@ -5,7 +5,7 @@
  * the caller.
  *
  * Expressions come from model files, where they were written for other engines (Oniguruma, Rust's
- * regex): \s, \S and \d mean what Unicode says there, and what they mean here. */
+ * regex): \s, \w and \d mean what Unicode says there, and so they do here. */
 #ifndef WEIR_SRC_TEXT_REGEX_H
 #define WEIR_SRC_TEXT_REGEX_H
 
