@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-void weir_jinja_init(struct weir_pool *p, struct weir_jinja_opts *o)
+void weir_jinja_init(struct weir_vpool *p, struct weir_jinja_opts *o)
 {
     if (!o->bytes_max)
         o->bytes_max = UINT64_C(256) << 20;
@@ -21,7 +21,7 @@ void weir_jinja_init(struct weir_pool *p, struct weir_jinja_opts *o)
         o->output_max = UINT64_C(64) << 20;
     if (!o->depth_max)
         o->depth_max = 400;
-    weir_pool_init(p, o->bytes_max, o->steps_max, o->depth_max);
+    weir_vpool_init(p, o->bytes_max, o->steps_max, o->depth_max);
 }
 
 void weir_jinja_out_done(struct weir_jinja_out *out)
@@ -31,7 +31,7 @@ void weir_jinja_out_done(struct weir_jinja_out *out)
     *out = (struct weir_jinja_out){ 0 };
 }
 
-static struct weir_val run(struct weir_pool *p, const struct weir_jinja_opts *o, const char *text,
+static struct weir_val run(struct weir_vpool *p, const struct weir_jinja_opts *o, const char *text,
                            size_t n, struct weir_dict *vars)
 {
     struct weir_sb out;
@@ -45,7 +45,7 @@ static struct weir_val run(struct weir_pool *p, const struct weir_jinja_opts *o,
     return weir_sb_done(&out);
 }
 
-int weir_jinja_render(struct weir_pool *p, const struct weir_jinja_opts *o, const char *text,
+int weir_jinja_render(struct weir_vpool *p, const struct weir_jinja_opts *o, const char *text,
                       size_t n, struct weir_val vars, struct weir_jinja_out *ret,
                       struct weir_err *err)
 {

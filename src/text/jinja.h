@@ -24,14 +24,14 @@ struct weir_jinja_opts {
     const struct tm *now; /* for strftime_now; NULL: it is an error */
 };
 
-/* Fill in the defaults and make P ready.  weir_pool_done(p) after. */
-void weir_jinja_init(struct weir_pool *p, struct weir_jinja_opts *o);
+/* Fill in the defaults and make P ready.  weir_vpool_done(p) after. */
+void weir_jinja_init(struct weir_vpool *p, struct weir_jinja_opts *o);
 
 /* Text, and which bytes of it came from the conversation. */
 struct weir_jinja_out {
     char *text; /* terminated; weir_free */
     size_t n;
-    struct weir_span *said; /* [n_said], in order, apart from each other; weir_free */
+    struct weir_vspan *said; /* [n_said], in order, apart from each other; weir_free */
     size_t n_said;
 };
 void weir_jinja_out_done(struct weir_jinja_out *out);
@@ -39,7 +39,7 @@ void weir_jinja_out_done(struct weir_jinja_out *out);
 /* Render the template (N bytes of TEXT) with the variables VARS, a DICT in P.  TEXT and what VARS
  * points to must outlive the call.
  * 0 with *RET; -EINVAL: the template is wrong, or raised, or met a limit; -ENOMEM. */
-int weir_jinja_render(struct weir_pool *p, const struct weir_jinja_opts *o, const char *text,
+int weir_jinja_render(struct weir_vpool *p, const struct weir_jinja_opts *o, const char *text,
                       size_t n, struct weir_val vars, struct weir_jinja_out *ret,
                       struct weir_err *err);
 

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-int64_t weir_jloop_length(struct weir_pool *p, struct weir_jloop *l)
+int64_t weir_jloop_length(struct weir_vpool *p, struct weir_jloop *l)
 {
     if (l->length >= 0)
         return l->length;
@@ -26,7 +26,7 @@ static struct weir_val func(struct weir_jrun *j, const char *name, struct weir_v
                             struct weir_val (*call)(struct weir_jrun *, const struct weir_func *,
                                                     struct weir_jargs *))
 {
-    struct weir_func *f = weir_pool_alloc(j->p, 1, sizeof(*f));
+    struct weir_func *f = weir_vpool_alloc(j->p, 1, sizeof(*f));
     *f = (struct weir_func){ name, call, self, what };
     return weir_val_of(WEIR_V_FUNC, f);
 }
@@ -41,7 +41,7 @@ static bool is_one_of(const struct weir_str *name, const char *const *list)
 
 /* ---- loop ---- */
 
-static bool peek(struct weir_pool *p, struct weir_jloop *l)
+static bool peek(struct weir_vpool *p, struct weir_jloop *l)
 {
     if (!l->have_after && !l->ended) {
         l->have_after = weir_iter_next(p, l->it, &l->after);
@@ -55,7 +55,7 @@ static struct weir_val loop_cycle(struct weir_jrun *j, const struct weir_func *f
 {
     const struct weir_jloop *l = f->self.u.any;
     if (!a->n || a->n_kw)
-        weir_pool_fail(j->p, "loop.cycle needs things to cycle through");
+        weir_vpool_fail(j->p, "loop.cycle needs things to cycle through");
     return a->v[(uint64_t)l->index0 % a->n];
 }
 
@@ -63,11 +63,11 @@ static struct weir_val loop_changed(struct weir_jrun *j, const struct weir_func 
                                     struct weir_jargs *a)
 {
     struct weir_jloop *l = f->self.u.any;
-    struct weir_list *now = weir_list_new(j->p, a->n);
+    struct weir_vlist *now = weir_vlist_new(j->p, a->n);
     if (a->n_kw)
-        weir_pool_fail(j->p, "loop.changed takes no keyword arguments");
+        weir_vpool_fail(j->p, "loop.changed takes no keyword arguments");
     for (size_t i = 0; i < a->n; i++)
-        weir_list_push(j->p, now, a->v[i]);
+        weir_vlist_push(j->p, now, a->v[i]);
     const bool same = l->changed && weir_val_eq(j->p, weir_val_of(WEIR_V_TUPLE, l->changed),
                                                 weir_val_of(WEIR_V_TUPLE, now));
     if (!same)
@@ -115,7 +115,7 @@ static bool loop_attr(struct weir_jrun *j, struct weir_val v, const struct weir_
 static struct weir_val dict_view(struct weir_jrun *j, const struct weir_func *f,
                                  struct weir_jargs *a)
 {
-    struct weir_view *w = weir_pool_alloc(j->p, 1, sizeof(*w));
+    struct weir_vview *w = weir_vpool_alloc(j->p, 1, sizeof(*w));
     weir_jinja_bind(j->p, a, f->name, "", 0, NULL);
     w->m = f->self.u.m;
     w->what = (char)f->what;
@@ -172,12 +172,12 @@ static struct weir_val list_count(struct weir_jrun *j, const struct weir_func *f
     return weir_val_int(n);
 }
 
-static int64_t limit(struct weir_pool *p, struct weir_val v, int64_t dflt, int64_t n)
+static int64_t limit(struct weir_vpool *p, struct weir_val v, int64_t dflt, int64_t n)
 {
     if (v.kind == WEIR_V_MISSING)
         return dflt;
     if (!weir_val_is_int(v))
-        weir_pool_fail(p, "an index must be an integer, not '%s'", weir_val_type(v));
+        weir_vpool_fail(p, "an index must be an integer, not '%s'", weir_val_type(v));
     int64_t i = weir_val_i64(v);
     if (i < 0)
         i += n;
@@ -193,12 +193,12 @@ static struct weir_val list_index(struct weir_jrun *j, const struct weir_func *f
     weir_val_len(j->p, f->self, &n);
     const int64_t from = limit(j->p, in[1], 0, n), to = limit(j->p, in[2], n, n);
     for (int64_t i = from; i < to && i < n; i++) {
-        weir_pool_step(j->p, 1);
+        weir_vpool_step(j->p, 1);
         if (weir_val_at(j->p, f->self, i, &x) &&
             (weir_val_is(x, in[0]) || weir_val_eq(j->p, x, in[0])))
             return weir_val_int(i);
     }
-    weir_pool_fail(j->p, "the value is not in the %s", weir_val_type(f->self));
+    weir_vpool_fail(j->p, "the value is not in the %s", weir_val_type(f->self));
 }
 
 static bool list_attr(struct weir_jrun *j, struct weir_val v, const struct weir_str *name,
@@ -264,9 +264,9 @@ static bool macro_attr(struct weir_jrun *j, const struct weir_jmacro *m,
     if (weir_str_is(name, "name")) {
         *ret = m->name ? weir_val_of(WEIR_V_STR, (void *)m->name) : weir_val_none();
     } else if (weir_str_is(name, "arguments")) {
-        struct weir_list *l = weir_list_new(j->p, 0);
+        struct weir_vlist *l = weir_vlist_new(j->p, 0);
         for (const struct weir_jnode *c = m->def->k[1]; c; c = c->next)
-            weir_list_push(j->p, l, weir_val_of(WEIR_V_STR, (void *)c->name));
+            weir_vlist_push(j->p, l, weir_val_of(WEIR_V_STR, (void *)c->name));
         *ret = weir_val_of(WEIR_V_TUPLE, l);
     } else if (weir_str_is(name, "catch_kwargs")) {
         *ret = weir_val_bool(m->def->flag & WEIR_M_KWARGS);

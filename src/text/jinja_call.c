@@ -12,13 +12,13 @@ static void add_kw(struct weir_jrun *j, struct weir_jargs *a, size_t *cap, const
                    struct weir_val v)
 {
     for (size_t i = 0; i < a->n_kw; i++) {
-        weir_pool_step(j->p, 1);
+        weir_vpool_step(j->p, 1);
         if (a->kw[i].name == k)
-            weir_pool_fail(j->p, "the argument '%.*s' is given twice", (int)k->n, k->p);
+            weir_vpool_fail(j->p, "the argument '%.*s' is given twice", (int)k->n, k->p);
     }
     if (a->n_kw == *cap) {
         *cap = *cap ? 2 * *cap : 4;
-        a->kw = weir_pool_grow(j->p, a->kw, a->n_kw, *cap, sizeof(*a->kw));
+        a->kw = weir_vpool_grow(j->p, a->kw, a->n_kw, *cap, sizeof(*a->kw));
     }
     a->kw[a->n_kw++] = (struct weir_jkw){ k, v };
 }
@@ -26,26 +26,26 @@ static void add_kw(struct weir_jrun *j, struct weir_jargs *a, size_t *cap, const
 void weir_jinja_args(struct weir_jrun *j, const struct weir_jnode *n, struct weir_jargs *ret)
 {
     struct weir_jargs a = { 0 };
-    struct weir_list l = { 0 };
+    struct weir_vlist l = { 0 };
     size_t cap = 0;
     for (const struct weir_jnode *c = n->k[1]; c; c = c->next)
-        weir_list_push(j->p, &l, weir_jinja_eval(j, c));
+        weir_vlist_push(j->p, &l, weir_jinja_eval(j, c));
     for (const struct weir_jnode *c = n->k[2]; c; c = c->next)
         add_kw(j, &a, &cap, c->name, weir_jinja_eval(j, c->k[0]));
     if (n->k[3]) {
         struct weir_iter *it = weir_val_iter(j->p, weir_jinja_eval(j, n->k[3]));
         struct weir_val v;
         while (weir_iter_next(j->p, it, &v))
-            weir_list_push(j->p, &l, v);
+            weir_vlist_push(j->p, &l, v);
     }
     if (n->k[4]) {
         const struct weir_val m = weir_jinja_eval(j, n->k[4]);
         if (m.kind != WEIR_V_DICT)
-            weir_pool_fail(j->p, "what follows ** must be a dict, not '%s'", weir_val_type(m));
+            weir_vpool_fail(j->p, "what follows ** must be a dict, not '%s'", weir_val_type(m));
         for (size_t i = 0; i < m.u.m->n; i++) {
             const struct weir_val k = m.u.m->e[i].k;
             if (k.kind != WEIR_V_STR)
-                weir_pool_fail(j->p, "keywords must be strings, not '%s'", weir_val_type(k));
+                weir_vpool_fail(j->p, "keywords must be strings, not '%s'", weir_val_type(k));
             add_kw(j, &a, &cap, weir_jinja_intern(j->p, j->names, k.u.s->p, k.u.s->n),
                    m.u.m->e[i].v);
         }
@@ -68,7 +68,7 @@ static int place(const char *spec, const struct weir_str *name)
     return -1;
 }
 
-void weir_jinja_bind(struct weir_pool *p, const struct weir_jargs *a, const char *who,
+void weir_jinja_bind(struct weir_vpool *p, const struct weir_jargs *a, const char *who,
                      const char *spec, int min, struct weir_val *out)
 {
     const bool by_place = *spec == '/';
@@ -79,22 +79,22 @@ void weir_jinja_bind(struct weir_pool *p, const struct weir_jargs *a, const char
         s += *s == ' ';
     }
     if (a->n > (size_t)n)
-        weir_pool_fail(p, "%s takes at most %d arguments, %zu were given", who, n, a->n);
+        weir_vpool_fail(p, "%s takes at most %d arguments, %zu were given", who, n, a->n);
     for (int i = 0; i < n; i++)
         out[i] = (size_t)i < a->n ? a->v[i] : (struct weir_val){ .kind = WEIR_V_MISSING };
     for (size_t i = 0; i < a->n_kw; i++) {
         const struct weir_str *k = a->kw[i].name;
         const int at = by_place ? -1 : place(spec, k);
         if (at < 0)
-            weir_pool_fail(p, "%s takes no keyword argument '%.*s'", who,
-                           k->n > 50 ? 50 : (int)k->n, k->p);
+            weir_vpool_fail(p, "%s takes no keyword argument '%.*s'", who,
+                            k->n > 50 ? 50 : (int)k->n, k->p);
         if (out[at].kind != WEIR_V_MISSING)
-            weir_pool_fail(p, "%s got two values for '%.*s'", who, (int)k->n, k->p);
+            weir_vpool_fail(p, "%s got two values for '%.*s'", who, (int)k->n, k->p);
         out[at] = a->kw[i].v;
     }
     for (int i = 0; i < min; i++)
         if (out[i].kind == WEIR_V_MISSING)
-            weir_pool_fail(p, "%s needs %d arguments", who, min);
+            weir_vpool_fail(p, "%s needs %d arguments", who, min);
 }
 
 static bool take_kw(struct weir_jargs *a, bool *used, const struct weir_str *name,
@@ -128,7 +128,7 @@ static void macro_params(struct weir_jrun *j, const struct weir_jmacro *m, struc
                          struct weir_jscope *s)
 {
     const struct weir_jnode *def = m->def;
-    bool *used = weir_pool_alloc(j->p, a->n_kw + 1, sizeof(*used)), own_caller = false;
+    bool *used = weir_vpool_alloc(j->p, a->n_kw + 1, sizeof(*used)), own_caller = false;
     const char *name = m->name ? m->name->p : "a call block";
     const int name_n = m->name ? (int)m->name->n : 12;
     size_t n = 0;
@@ -150,17 +150,17 @@ static void macro_params(struct weir_jrun *j, const struct weir_jmacro *m, struc
     } else {
         for (size_t i = 0; i < a->n_kw; i++)
             if (!used[i])
-                weir_pool_fail(j->p, "macro %.*s takes no keyword argument '%.*s'", name_n, name,
-                               (int)a->kw[i].name->n, a->kw[i].name->p);
+                weir_vpool_fail(j->p, "macro %.*s takes no keyword argument '%.*s'", name_n, name,
+                                (int)a->kw[i].name->n, a->kw[i].name->p);
     }
     if (def->flag & WEIR_M_VARARGS) {
-        struct weir_list *l = weir_list_new(j->p, 0);
+        struct weir_vlist *l = weir_vlist_new(j->p, 0);
         for (size_t i = n; i < a->n; i++)
-            weir_list_push(j->p, l, a->v[i]);
+            weir_vlist_push(j->p, l, a->v[i]);
         param(j, s, "varargs", weir_val_of(WEIR_V_TUPLE, l));
     } else if (a->n > n) {
-        weir_pool_fail(j->p, "macro %.*s takes not more than %zu arguments, %zu were given", name_n,
-                       name, n, a->n);
+        weir_vpool_fail(j->p, "macro %.*s takes not more than %zu arguments, %zu were given",
+                        name_n, name, n, a->n);
     }
 }
 
@@ -219,22 +219,22 @@ static struct weir_val call_joiner(struct weir_jrun *j, struct weir_jjoiner *o,
 struct weir_val weir_jinja_call(struct weir_jrun *j, struct weir_val f, struct weir_jargs *a)
 {
     struct weir_val r;
-    weir_pool_enter(j->p);
+    weir_vpool_enter(j->p);
     switch (f.kind) {
     case WEIR_V_UNDEF: weir_val_fail_undef(j->p, f);
     case WEIR_V_FUNC: r = f.u.f->call(j, f.u.f, a); break;
     case WEIR_V_MACRO: r = call_macro(j, f.u.any, a); break;
     case WEIR_V_LOOP: r = call_loop(j, f.u.any, a); break;
     case WEIR_V_JOINER: r = call_joiner(j, f.u.any, a); break;
-    default: weir_pool_fail(j->p, "'%s' object is not callable", weir_val_type(f));
+    default: weir_vpool_fail(j->p, "'%s' object is not callable", weir_val_type(f));
     }
-    weir_pool_leave(j->p);
+    weir_vpool_leave(j->p);
     return r;
 }
 
-const char *weir_obj_text(struct weir_pool *p, struct weir_val v)
+const char *weir_obj_text(struct weir_vpool *p, struct weir_val v)
 {
-    char *t = weir_pool_alloc(p, 128, 1);
+    char *t = weir_vpool_alloc(p, 128, 1);
     if (v.kind == WEIR_V_MACRO) {
         const struct weir_jmacro *m = v.u.any;
         if (!m->name)

@@ -42,9 +42,9 @@ static bool has_param(const struct weir_jnode *n, const char *name)
     return false;
 }
 
-static void check_macro(struct weir_pool *p, struct weir_jnode *n)
+static void check_macro(struct weir_vpool *p, struct weir_jnode *n)
 {
-    weir_pool_step(p, 1);
+    weir_vpool_step(p, 1);
     if (first_use(n->k[3], "caller") == SEEN_LOADED) {
         n->flag |= WEIR_M_CALLER;
         size_t n_arg = 0, n_dflt = 0, at = 0;
@@ -54,7 +54,7 @@ static void check_macro(struct weir_pool *p, struct weir_jnode *n)
             n_dflt++;
         for (const struct weir_jnode *a = n->k[1]; a; a = a->next, at++)
             if (weir_str_is(a->name, "caller") && at < n_arg - n_dflt)
-                weir_pool_fail(p, "the parameter 'caller' must have a default");
+                weir_vpool_fail(p, "the parameter 'caller' must have a default");
     }
     if (!has_param(n, "kwargs") && first_use(n->k[3], "kwargs") == SEEN_LOADED)
         n->flag |= WEIR_M_KWARGS;
@@ -62,38 +62,38 @@ static void check_macro(struct weir_pool *p, struct weir_jnode *n)
         n->flag |= WEIR_M_VARARGS;
 }
 
-static void check_target(struct weir_pool *p, const struct weir_jnode *t, struct where w)
+static void check_target(struct weir_vpool *p, const struct weir_jnode *t, struct where w)
 {
     if (t->type == WEIR_N_NAME && w.in_for && weir_str_is(t->name, "loop"))
-        weir_pool_fail(p, "the variable 'loop' cannot be assigned to in a for");
+        weir_vpool_fail(p, "the variable 'loop' cannot be assigned to in a for");
     if (t->type == WEIR_N_TUPLE)
         for (const struct weir_jnode *c = t->k[0]; c; c = c->next)
             check_target(p, c, w);
 }
 
-static void check(struct weir_pool *p, struct weir_jnode *list, struct where w);
+static void check(struct weir_vpool *p, struct weir_jnode *list, struct where w);
 
-static void check_kids(struct weir_pool *p, struct weir_jnode *n, struct where w)
+static void check_kids(struct weir_vpool *p, struct weir_jnode *n, struct where w)
 {
     for (size_t i = 0; i < N_KIDS; i++)
         check(p, n->k[i], w);
 }
 
-static void check_one(struct weir_pool *p, struct weir_jnode *n, struct where w)
+static void check_one(struct weir_vpool *p, struct weir_jnode *n, struct where w)
 {
     struct where inner = w, apart = w;
     inner.soft = apart.soft = apart.in_loop = false;
     switch (n->type) {
     case WEIR_N_FILTER:
         if (!w.soft && !weir_jinja_filter(n->name))
-            weir_pool_fail(p, "no filter named '%.*s'", n->name->n > 50 ? 50 : (int)n->name->n,
-                           n->name->p);
+            weir_vpool_fail(p, "no filter named '%.*s'", n->name->n > 50 ? 50 : (int)n->name->n,
+                            n->name->p);
         check_kids(p, n, w);
         break;
     case WEIR_N_TEST:
         if (!w.soft && !weir_jinja_has_test(n->name))
-            weir_pool_fail(p, "no test named '%.*s'", n->name->n > 50 ? 50 : (int)n->name->n,
-                           n->name->p);
+            weir_vpool_fail(p, "no test named '%.*s'", n->name->n > 50 ? 50 : (int)n->name->n,
+                            n->name->p);
         check_kids(p, n, w);
         break;
     case WEIR_N_COND:
@@ -133,7 +133,7 @@ static void check_one(struct weir_pool *p, struct weir_jnode *n, struct where w)
         break;
     case WEIR_N_BLOCK:
         if (weir_dict_get(p, w.blocks, weir_val_of(WEIR_V_STR, (void *)n->name)))
-            weir_pool_fail(p, "the block '%.*s' is defined twice", (int)n->name->n, n->name->p);
+            weir_vpool_fail(p, "the block '%.*s' is defined twice", (int)n->name->n, n->name->p);
         weir_dict_set(p, w.blocks, weir_val_of(WEIR_V_STR, (void *)n->name), weir_val_none());
         check(p, n->k[0], apart);
         break;
@@ -141,25 +141,25 @@ static void check_one(struct weir_pool *p, struct weir_jnode *n, struct where w)
     case WEIR_N_BREAK:
     case WEIR_N_CONTINUE:
         if (!w.in_loop)
-            weir_pool_fail(p, "'%s' outside a loop",
-                           n->type == WEIR_N_BREAK ? "break" : "continue");
+            weir_vpool_fail(p, "'%s' outside a loop",
+                            n->type == WEIR_N_BREAK ? "break" : "continue");
         break;
     default: check_kids(p, n, w); break;
     }
 }
 
-static void check(struct weir_pool *p, struct weir_jnode *list, struct where w)
+static void check(struct weir_vpool *p, struct weir_jnode *list, struct where w)
 {
-    weir_pool_enter(p);
+    weir_vpool_enter(p);
     for (struct weir_jnode *n = list; n; n = n->next) {
-        weir_pool_step(p, 1);
+        weir_vpool_step(p, 1);
         p->line = n->line;
         check_one(p, n, w);
     }
-    weir_pool_leave(p);
+    weir_vpool_leave(p);
 }
 
-void weir_jinja_check(struct weir_pool *p, struct weir_jnode *list)
+void weir_jinja_check(struct weir_vpool *p, struct weir_jnode *list)
 {
     check(p, list, (struct where){ .blocks = weir_dict_new(p) });
 }

@@ -13,7 +13,7 @@
 
 struct weir_jscope *weir_jscope_new(struct weir_jrun *j, struct weir_jscope *up)
 {
-    struct weir_jscope *s = weir_pool_alloc(j->p, 1, sizeof(*s));
+    struct weir_jscope *s = weir_vpool_alloc(j->p, 1, sizeof(*s));
     s->up = up;
     return s;
 }
@@ -21,7 +21,7 @@ struct weir_jscope *weir_jscope_new(struct weir_jrun *j, struct weir_jscope *up)
 void weir_jscope_set(struct weir_jrun *j, struct weir_jscope *s, const struct weir_str *name,
                      struct weir_val v)
 {
-    weir_pool_step(j->p, 1 + s->n / 16);
+    weir_vpool_step(j->p, 1 + s->n / 16);
     for (size_t i = 0; i < s->n; i++) {
         if (s->var[i].name == name) {
             s->var[i].v = v;
@@ -31,9 +31,16 @@ void weir_jscope_set(struct weir_jrun *j, struct weir_jscope *s, const struct we
     }
     if (s->n == s->cap) {
         s->cap = s->cap ? 2 * s->cap : 4;
-        s->var = weir_pool_grow(j->p, s->var, s->n, s->cap, sizeof(*s->var));
+        s->var = weir_vpool_grow(j->p, s->var, s->n, s->cap, sizeof(*s->var));
     }
     s->var[s->n++] = (struct weir_jvar){ .name = name, .v = v };
+}
+
+/* Something that outlives the round (a macro, an iterator) keeps S. */
+static void hold(struct weir_jscope *s)
+{
+    for (; s && !s->held; s = s->up)
+        s->held = true;
 }
 
 static void assign_attr(struct weir_jrun *j, const struct weir_jnode *t, struct weir_val v)
@@ -41,11 +48,11 @@ static void assign_attr(struct weir_jrun *j, const struct weir_jnode *t, struct 
     struct weir_jnode n = { .type = WEIR_N_NAME, .name = t->name, .line = t->line };
     const struct weir_val space = weir_jinja_eval(j, &n);
     if (space.kind != WEIR_V_SPACE)
-        weir_pool_fail(j->p, "cannot assign an attribute of '%.*s', which is not a namespace",
-                       (int)t->name->n, t->name->p);
+        weir_vpool_fail(j->p, "cannot assign an attribute of '%.*s', which is not a namespace",
+                        (int)t->name->n, t->name->p);
     if (t->name2->n && t->name2->p[0] == '_')
-        weir_pool_fail(j->p, "a namespace cannot hold '%.*s', which begins with '_'",
-                       (int)t->name2->n, t->name2->p);
+        weir_vpool_fail(j->p, "a namespace cannot hold '%.*s', which begins with '_'",
+                        (int)t->name2->n, t->name2->p);
     weir_dict_set(j->p, space.u.m, weir_val_of(WEIR_V_STR, (void *)t->name2), v);
 }
 
@@ -60,15 +67,15 @@ static void assign(struct weir_jrun *j, struct weir_jscope *s, const struct weir
         assign_attr(j, t, v);
         return;
     }
-    const struct weir_list *l = weir_val_is_seq(v) ? v.u.l : weir_val_list(j->p, v);
+    const struct weir_vlist *l = weir_val_is_seq(v) ? v.u.l : weir_val_list(j->p, v);
     size_t i = 0;
     for (const struct weir_jnode *c = t->k[0]; c; c = c->next, i++) {
         if (i >= l->n)
-            weir_pool_fail(j->p, "only %zu values to unpack", l->n);
+            weir_vpool_fail(j->p, "only %zu values to unpack", l->n);
         assign(j, s, c, l->v[i]);
     }
     if (i != l->n)
-        weir_pool_fail(j->p, "%zu values to unpack where %zu are expected", l->n, i);
+        weir_vpool_fail(j->p, "%zu values to unpack where %zu are expected", l->n, i);
 }
 
 void weir_jinja_assign(struct weir_jrun *j, const struct weir_jnode *target, struct weir_val v)
@@ -80,7 +87,16 @@ static void write_val(struct weir_jrun *j, struct weir_val v)
 {
     weir_sb_val(j->out, v);
     if (weir_sb_len(j->out) > j->o->output_max)
-        weir_pool_fail(j->p, "more than %" PRIu64 " bytes of text", j->o->output_max);
+        weir_vpool_fail(j->p, "more than %" PRIu64 " bytes of text", j->o->output_max);
+}
+
+/* The result of a block, which must be text already. */
+static void write_text(struct weir_jrun *j, struct weir_val v, const char *what)
+{
+    if (v.kind != WEIR_V_STR)
+        weir_vpool_fail(j->p, "a %s block gave a value of type '%s', not text", what,
+                        weir_val_type(v));
+    write_val(j, v);
 }
 
 struct weir_val weir_jinja_capture(struct weir_jrun *j, const struct weir_jnode *body,
@@ -103,7 +119,7 @@ struct picky {
 };
 
 /* The things for which `for x in y if TEST` goes round, found as they are asked for. */
-static bool next_picked(struct weir_pool *p, struct weir_iter *it, struct weir_val *ret)
+static bool next_picked(struct weir_vpool *p, struct weir_iter *it, struct weir_val *ret)
 {
     struct picky *k = it->more;
     struct weir_jscope *saved = k->j->scope;
@@ -119,9 +135,10 @@ static bool next_picked(struct weir_pool *p, struct weir_iter *it, struct weir_v
 
 static struct weir_iter *pick(struct weir_jrun *j, const struct weir_jnode *n, struct weir_iter *of)
 {
-    struct weir_iter *it = weir_pool_alloc(j->p, 1, sizeof(*it));
-    struct picky *k = weir_pool_alloc(j->p, 1, sizeof(*k));
+    struct weir_iter *it = weir_vpool_alloc(j->p, 1, sizeof(*it));
+    struct picky *k = weir_vpool_alloc(j->p, 1, sizeof(*k));
     *k = (struct picky){ j, n, j->scope };
+    hold(j->scope);
     it->next = next_picked;
     it->inner = of;
     it->more = k;
@@ -146,8 +163,8 @@ static bool loop_next(struct weir_jrun *j, struct weir_jloop *l, struct weir_val
 static enum weir_jflow run_for(struct weir_jrun *j, const struct weir_jnode *n,
                                struct weir_val iterable, uint32_t depth0)
 {
-    struct weir_jscope *outer = j->scope;
-    struct weir_jloop *l = weir_pool_alloc(j->p, 1, sizeof(*l));
+    struct weir_jscope *outer = j->scope, *round = NULL;
+    struct weir_jloop *l = weir_vpool_alloc(j->p, 1, sizeof(*l));
     const struct weir_str *name = weir_jinja_intern(j->p, j->names, "loop", 4);
     struct weir_val v;
     bool none = true;
@@ -163,8 +180,13 @@ static enum weir_jflow run_for(struct weir_jrun *j, const struct weir_jnode *n,
     l->depth0 = depth0;
     l->recurse = n->flag ? n : NULL;
     l->scope = outer;
+    if (l->recurse)
+        hold(outer);
     while (flow != WEIR_J_BREAK && loop_next(j, l, &v)) {
-        j->scope = weir_jscope_new(j, outer);
+        if (!round || round->held)
+            round = weir_jscope_new(j, outer);
+        round->n = 0;
+        j->scope = round;
         weir_jscope_set(j, j->scope, name, weir_val_of(WEIR_V_LOOP, l));
         weir_jinja_assign(j, n->k[0], v);
         flow = weir_jinja_exec(j, n->k[2]);
@@ -186,15 +208,15 @@ struct weir_val weir_jinja_loop_call(struct weir_jrun *j, const struct weir_jloo
     struct weir_jscope *saved = j->scope;
     struct weir_sb b, *outer = j->out;
     if (!l->recurse)
-        weir_pool_fail(j->p, "a loop must be 'recursive' to be called");
-    weir_pool_enter(j->p);
+        weir_vpool_fail(j->p, "a loop must be 'recursive' to be called");
+    weir_vpool_enter(j->p);
     weir_sb_init(&b, j->p);
     j->out = &b;
     j->scope = l->scope;
     run_for(j, l->recurse, iterable, l->depth0 + 1);
     j->scope = saved;
     j->out = outer;
-    weir_pool_leave(j->p);
+    weir_vpool_leave(j->p);
     return weir_sb_done(&b);
 }
 
@@ -242,7 +264,7 @@ static enum weir_jflow run_filter_block(struct weir_jrun *j, const struct weir_j
     struct weir_val v;
     const enum weir_jflow flow = filtered(j, n->k[0], n->k[1], &v);
     if (flow == WEIR_J_ON)
-        write_val(j, v);
+        write_text(j, v, "filter");
     return flow;
 }
 
@@ -260,10 +282,11 @@ static enum weir_jflow run_with(struct weir_jrun *j, const struct weir_jnode *n)
 
 static struct weir_val new_macro(struct weir_jrun *j, const struct weir_jnode *n)
 {
-    struct weir_jmacro *m = weir_pool_alloc(j->p, 1, sizeof(*m));
+    struct weir_jmacro *m = weir_vpool_alloc(j->p, 1, sizeof(*m));
     m->def = n;
     m->name = n->name;
     m->scope = j->scope;
+    hold(j->scope);
     return weir_val_of(WEIR_V_MACRO, m);
 }
 
@@ -272,13 +295,13 @@ static void run_call_block(struct weir_jrun *j, const struct weir_jnode *n)
     struct weir_jargs a;
     const struct weir_val f = weir_jinja_eval(j, n->k[0]->k[0]);
     weir_jinja_args(j, n->k[0], &a);
-    struct weir_jkw *kw = weir_pool_alloc(j->p, a.n_kw + 1, sizeof(*kw));
+    struct weir_jkw *kw = weir_vpool_alloc(j->p, a.n_kw + 1, sizeof(*kw));
     for (size_t i = 0; i < a.n_kw; i++)
         kw[i] = a.kw[i];
     kw[a.n_kw].name = weir_jinja_intern(j->p, j->names, "caller", 6);
     kw[a.n_kw++].v = new_macro(j, n);
     a.kw = kw;
-    write_val(j, weir_jinja_call(j, f, &a));
+    write_text(j, weir_jinja_call(j, f, &a), "call");
 }
 
 static enum weir_jflow run_scope(struct weir_jrun *j, const struct weir_jnode *n,
@@ -310,7 +333,7 @@ static enum weir_jflow run(struct weir_jrun *j, const struct weir_jnode *n)
     case WEIR_N_SCOPE: return run_scope(j, n, j->scope);
     case WEIR_N_BREAK: return WEIR_J_BREAK;
     case WEIR_N_CONTINUE: return WEIR_J_CONTINUE;
-    default: weir_pool_fail(j->p, "there are no other templates to include");
+    default: weir_vpool_fail(j->p, "there are no other templates to include");
     }
     return WEIR_J_ON;
 }
@@ -318,12 +341,12 @@ static enum weir_jflow run(struct weir_jrun *j, const struct weir_jnode *n)
 enum weir_jflow weir_jinja_exec(struct weir_jrun *j, const struct weir_jnode *list)
 {
     enum weir_jflow flow = WEIR_J_ON;
-    weir_pool_enter(j->p);
+    weir_vpool_enter(j->p);
     for (const struct weir_jnode *n = list; n && flow == WEIR_J_ON; n = n->next) {
-        weir_pool_step(j->p, 1);
+        weir_vpool_step(j->p, 1);
         j->p->line = n->line;
         flow = run(j, n);
     }
-    weir_pool_leave(j->p);
+    weir_vpool_leave(j->p);
     return flow;
 }

@@ -10,7 +10,7 @@
 static struct weir_val look_up(struct weir_jrun *j, const struct weir_str *name)
 {
     for (const struct weir_jscope *s = j->scope; s; s = s->up) {
-        weir_pool_step(j->p, 1);
+        weir_vpool_step(j->p, 1);
         for (size_t i = 0; i < s->n; i++) {
             if (s->var[i].name != name)
                 continue;
@@ -24,11 +24,11 @@ static struct weir_val look_up(struct weir_jrun *j, const struct weir_str *name)
     return weir_jinja_global(j, name, &g) ? g : weir_val_undef(j->p, name, NULL);
 }
 
-static struct weir_list *eval_list(struct weir_jrun *j, const struct weir_jnode *list)
+static struct weir_vlist *eval_list(struct weir_jrun *j, const struct weir_jnode *list)
 {
-    struct weir_list *l = weir_list_new(j->p, 0);
+    struct weir_vlist *l = weir_vlist_new(j->p, 0);
     for (const struct weir_jnode *c = list; c; c = c->next)
-        weir_list_push(j->p, l, weir_jinja_eval(j, c));
+        weir_vlist_push(j->p, l, weir_jinja_eval(j, c));
     return l;
 }
 
@@ -73,8 +73,8 @@ static struct weir_val sign(struct weir_jrun *j, const struct weir_jnode *n)
     if (v.kind == WEIR_V_UNDEF)
         weir_val_fail_undef(j->p, v);
     if (!weir_val_is_num(v))
-        weir_pool_fail(j->p, "bad operand type for unary %c: '%s'",
-                       n->type == WEIR_N_NEG ? '-' : '+', weir_val_type(v));
+        weir_vpool_fail(j->p, "bad operand type for unary %c: '%s'",
+                        n->type == WEIR_N_NEG ? '-' : '+', weir_val_type(v));
     const bool said = v.said;
     if (v.kind == WEIR_V_REAL) {
         v.u.d = n->type == WEIR_N_NEG ? -v.u.d : v.u.d;
@@ -82,7 +82,7 @@ static struct weir_val sign(struct weir_jrun *j, const struct weir_jnode *n)
     }
     const int64_t i = weir_val_i64(v);
     if (n->type == WEIR_N_NEG && i == INT64_MIN)
-        weir_pool_fail(j->p, "an integer does not fit 64 bits");
+        weir_vpool_fail(j->p, "an integer does not fit 64 bits");
     v = weir_val_int(n->type == WEIR_N_NEG ? -i : i);
     v.said = said;
     return v;
@@ -116,7 +116,7 @@ static struct weir_val item(struct weir_jrun *j, const struct weir_jnode *n)
 
 static struct weir_val undef_else(struct weir_jrun *j, const struct weir_jnode *n)
 {
-    char *hint = weir_pool_alloc(j->p, 120, 1);
+    char *hint = weir_vpool_alloc(j->p, 120, 1);
     snprintf(hint, 120, "the inline if of line %u was false and has no else", n->line);
     return weir_val_undef_hint(j->p, hint);
 }
@@ -179,16 +179,16 @@ static struct weir_val eval(struct weir_jrun *j, const struct weir_jnode *n)
     case WEIR_N_CALL: return call(j, n);
     case WEIR_N_FILTER: return filter(j, n);
     case WEIR_N_TEST: return test(j, n);
-    default: weir_pool_fail(j->p, "a slice stands where a value is expected");
+    default: weir_vpool_fail(j->p, "a slice stands where a value is expected");
     }
 }
 
 struct weir_val weir_jinja_eval(struct weir_jrun *j, const struct weir_jnode *n)
 {
-    weir_pool_step(j->p, 1);
-    weir_pool_enter(j->p);
+    weir_vpool_step(j->p, 1);
+    weir_vpool_enter(j->p);
     j->p->line = n->line;
     const struct weir_val v = eval(j, n);
-    weir_pool_leave(j->p);
+    weir_vpool_leave(j->p);
     return v;
 }

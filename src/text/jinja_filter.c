@@ -25,12 +25,12 @@ struct weir_val weir_jinja_filter_call(struct weir_jrun *j, const struct weir_st
     const struct weir_jfilter *f = weir_jinja_filter(name);
     struct weir_val in[8] = { v };
     if (!f)
-        weir_pool_fail(j->p, "no filter named '%.*s'", name->n > 50 ? 50 : (int)name->n, name->p);
+        weir_vpool_fail(j->p, "no filter named '%.*s'", name->n > 50 ? 50 : (int)name->n, name->p);
     if (f->spec)
         weir_jinja_bind(j->p, a, f->name, f->spec, f->min, in + 1);
-    weir_pool_enter(j->p);
+    weir_vpool_enter(j->p);
     const struct weir_val r = f->fn(j, in, a);
-    weir_pool_leave(j->p);
+    weir_vpool_leave(j->p);
     return r;
 }
 
@@ -63,13 +63,13 @@ struct weir_val weir_jinja_path(struct weir_jrun *j, struct weir_val v, struct w
     return v;
 }
 
-int weir_cmp_less(struct weir_pool *p, struct weir_val a, struct weir_val b)
+int weir_cmp_less(struct weir_vpool *p, struct weir_val a, struct weir_val b)
 {
     return weir_val_order(p, '<', a, b) ? -1 : 1;
 }
 
 /* Stable merge of [lo, mid) and [mid, hi): the right one goes first only when it is less. */
-static void merge(struct weir_pool *p, struct weir_list *l, struct weir_list *keys,
+static void merge(struct weir_vpool *p, struct weir_vlist *l, struct weir_vlist *keys,
                   struct weir_val *tmp, size_t lo, size_t mid, size_t hi, weir_cmp_fn *cmp,
                   bool reverse)
 {
@@ -88,10 +88,10 @@ static void merge(struct weir_pool *p, struct weir_list *l, struct weir_list *ke
     memcpy(keys->v + lo, tk, n * sizeof(*tk));
 }
 
-void weir_list_sort(struct weir_pool *p, struct weir_list *l, struct weir_list *keys,
-                    weir_cmp_fn *cmp, bool reverse)
+void weir_vlist_sort(struct weir_vpool *p, struct weir_vlist *l, struct weir_vlist *keys,
+                     weir_cmp_fn *cmp, bool reverse)
 {
-    struct weir_val *tmp = weir_pool_alloc(p, 2 * l->n, sizeof(*tmp));
+    struct weir_val *tmp = weir_vpool_alloc(p, 2 * l->n, sizeof(*tmp));
     for (size_t width = 1; width < l->n; width *= 2)
         for (size_t lo = 0; lo + width < l->n; lo += 2 * width)
             merge(p, l, keys, tmp, lo, lo + width, lo + 2 * width < l->n ? lo + 2 * width : l->n,

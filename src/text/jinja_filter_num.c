@@ -17,13 +17,13 @@ static struct weir_val abs_(struct weir_jrun *j, struct weir_val *in, struct wei
     struct weir_val v = in[0];
     (void)a;
     if (!weir_val_is_num(v))
-        weir_pool_fail(j->p, "bad operand type for abs: '%s'", weir_val_type(v));
+        weir_vpool_fail(j->p, "bad operand type for abs: '%s'", weir_val_type(v));
     struct weir_val r;
     if (v.kind == WEIR_V_REAL) {
         r = weir_val_real(fabs(v.u.d));
     } else {
         if (weir_val_i64(v) == INT64_MIN)
-            weir_pool_fail(j->p, "an integer does not fit 64 bits");
+            weir_vpool_fail(j->p, "an integer does not fit 64 bits");
         r = weir_val_int(weir_val_i64(v) < 0 ? -weir_val_i64(v) : weir_val_i64(v));
     }
     r.said = v.said;
@@ -35,7 +35,7 @@ static struct weir_val abs_(struct weir_jrun *j, struct weir_val *in, struct wei
 static char *plain(struct weir_jrun *j, const struct weir_str *s)
 {
     const struct weir_str *t = weir_str_strip(j->p, s, NULL, 3).u.s;
-    char *out = weir_pool_alloc(j->p, t->n + 1, 1);
+    char *out = weir_vpool_alloc(j->p, t->n + 1, 1);
     size_t at = 0, n = 0;
     uint32_t c;
     while (weir_str_next(t, &at, &c)) {
@@ -87,10 +87,10 @@ static bool parse_int(struct weir_jrun *j, const char *t, int base, int64_t *ret
         if (d < 0 || (zeros_only && d))
             return false;
         if (__builtin_mul_overflow(v, base, &v) || __builtin_sub_overflow(v, d, &v))
-            weir_pool_fail(j->p, "an integer does not fit 64 bits");
+            weir_vpool_fail(j->p, "an integer does not fit 64 bits");
     }
     if (!negative && v == INT64_MIN)
-        weir_pool_fail(j->p, "an integer does not fit 64 bits");
+        weir_vpool_fail(j->p, "an integer does not fit 64 bits");
     *ret = negative ? v : -v;
     return true;
 }
@@ -98,7 +98,7 @@ static bool parse_int(struct weir_jrun *j, const char *t, int base, int64_t *ret
 /* float(T); false when it is none. */
 static bool parse_real(struct weir_jrun *j, const char *t, double *ret)
 {
-    char *out = weir_pool_alloc(j->p, strlen(t) + 1, 1), *end;
+    char *out = weir_vpool_alloc(j->p, strlen(t) + 1, 1), *end;
     size_t n = 0;
     for (const char *s = t; *s; s++) {
         if (*s == '_') {
@@ -141,11 +141,11 @@ static struct weir_val to_int(struct weir_jrun *j, struct weir_val *in, struct w
     if (in[0].kind == WEIR_V_REAL) {
         if (isnan(in[0].u.d) || isinf(in[0].u.d)) {
             if (isinf(in[0].u.d))
-                weir_pool_fail(j->p, "infinity is no integer");
+                weir_vpool_fail(j->p, "infinity is no integer");
             return dflt;
         }
         if (!real_to_int(in[0].u.d, &i))
-            weir_pool_fail(j->p, "an integer does not fit 64 bits");
+            weir_vpool_fail(j->p, "an integer does not fit 64 bits");
         return marked(weir_val_int(i), in[0]);
     }
     if (in[0].kind != WEIR_V_STR)
@@ -161,7 +161,7 @@ static struct weir_val to_int(struct weir_jrun *j, struct weir_val *in, struct w
     if (!parse_real(j, t, &d) || isnan(d) || isinf(d))
         return dflt;
     if (!real_to_int(d, &i))
-        weir_pool_fail(j->p, "an integer does not fit 64 bits");
+        weir_vpool_fail(j->p, "an integer does not fit 64 bits");
     return marked(weir_val_int(i), in[0]);
 }
 
@@ -210,23 +210,23 @@ static struct weir_val round_(struct weir_jrun *j, struct weir_val *in, struct w
     else if (in[2].kind != WEIR_V_MISSING)
         how = 0;
     if (!how)
-        weir_pool_fail(j->p, "the method of round must be common, ceil or floor");
+        weir_vpool_fail(j->p, "the method of round must be common, ceil or floor");
     if (v.kind == WEIR_V_UNDEF)
         weir_val_fail_undef(j->p, v);
     if (!weir_val_is_num(v))
-        weir_pool_fail(j->p, "round needs a number, not '%s'", weir_val_type(v));
+        weir_vpool_fail(j->p, "round needs a number, not '%s'", weir_val_type(v));
     if (in[1].kind != WEIR_V_MISSING && in[1].kind != WEIR_V_NONE) {
         if (!weir_val_is_int(in[1]))
-            weir_pool_fail(j->p, "round needs an integer, not '%s'", weir_val_type(in[1]));
+            weir_vpool_fail(j->p, "round needs an integer, not '%s'", weir_val_type(in[1]));
         places = weir_val_i64(in[1]);
     }
     if (in[1].kind == WEIR_V_NONE) {
         if (how != 'c')
-            weir_pool_fail(j->p, "round needs an integer, not 'NoneType'");
+            weir_vpool_fail(j->p, "round needs an integer, not 'NoneType'");
         if (v.kind == WEIR_V_REAL) {
             int64_t i;
             if (!real_to_int(nearbyint(v.u.d), &i))
-                weir_pool_fail(j->p, "an integer does not fit 64 bits");
+                weir_vpool_fail(j->p, "an integer does not fit 64 bits");
             return marked(weir_val_int(i), v);
         }
     }
@@ -248,7 +248,7 @@ static struct weir_val round_(struct weir_jrun *j, struct weir_val *in, struct w
         const int64_t rest = i - down;
         const bool up = rest > unit / 2 || (rest == unit / 2 && (down / unit) % 2 != 0);
         if (up && __builtin_add_overflow(down, unit, &down))
-            weir_pool_fail(j->p, "an integer does not fit 64 bits");
+            weir_vpool_fail(j->p, "an integer does not fit 64 bits");
         return marked(weir_val_int(down), v);
     }
     const struct weir_val unit =
@@ -259,7 +259,7 @@ static struct weir_val round_(struct weir_jrun *j, struct weir_val *in, struct w
         int64_t i;
         const double d = how == 'u' ? ceil(big.u.d) : floor(big.u.d);
         if (!real_to_int(d, &i))
-            weir_pool_fail(j->p, "an integer does not fit 64 bits");
+            weir_vpool_fail(j->p, "an integer does not fit 64 bits");
         whole = weir_val_int(i);
     }
     return marked(weir_jinja_binop(j->p, '/', whole, unit), v);
@@ -277,8 +277,8 @@ static struct weir_val default_(struct weir_jrun *j, struct weir_val *in, struct
 static const struct weir_str *separator(struct weir_jrun *j, struct weir_val v, const char *what)
 {
     if (v.kind != WEIR_V_STR)
-        weir_pool_fail(j->p, "the %s separator of tojson must be a string, not '%s'", what,
-                       weir_val_type(v));
+        weir_vpool_fail(j->p, "the %s separator of tojson must be a string, not '%s'", what,
+                        weir_val_type(v));
     return v.u.s;
 }
 
@@ -295,14 +295,14 @@ static struct weir_val tojson(struct weir_jrun *j, struct weir_val *in, struct w
         else if (weir_val_is_int(in[2]))
             o.indent = weir_str_repeat(j->p, weir_val_cstr(j->p, " ").u.s, weir_val_i64(in[2])).u.s;
         else
-            weir_pool_fail(j->p, "the indent of tojson must be an integer or a string, not '%s'",
-                           weir_val_type(in[2]));
+            weir_vpool_fail(j->p, "the indent of tojson must be an integer or a string, not '%s'",
+                            weir_val_type(in[2]));
         o.item_sep = weir_val_cstr(j->p, ",").u.s;
     }
     if (in[3].kind != WEIR_V_MISSING && in[3].kind != WEIR_V_NONE) {
-        const struct weir_list *l = weir_val_list(j->p, in[3]);
+        const struct weir_vlist *l = weir_val_list(j->p, in[3]);
         if (l->n != 2)
-            weir_pool_fail(j->p, "the separators of tojson must be two, not %zu", l->n);
+            weir_vpool_fail(j->p, "the separators of tojson must be two, not %zu", l->n);
         o.item_sep = separator(j, l->v[0], "item");
         o.key_sep = separator(j, l->v[1], "key");
     }
@@ -313,7 +313,7 @@ static struct weir_val attr(struct weir_jrun *j, struct weir_val *in, struct wei
 {
     (void)a;
     if (in[1].kind != WEIR_V_STR)
-        weir_pool_fail(j->p, "attr needs a string, not '%s'", weir_val_type(in[1]));
+        weir_vpool_fail(j->p, "attr needs a string, not '%s'", weir_val_type(in[1]));
     if (in[0].kind == WEIR_V_UNDEF)
         weir_val_fail_undef(j->p, in[0]);
     if (in[0].kind == WEIR_V_DICT && weir_dict_get(j->p, in[0].u.m, in[1])) {
@@ -332,20 +332,20 @@ static struct weir_val filesize(struct weir_jrun *j, struct weir_val *in, struct
     (void)a;
     const bool binary = in[1].kind != WEIR_V_MISSING && weir_val_true(j->p, in[1]);
     double d = 0;
-    char t[64];
+    char t[400]; /* the largest double has 309 digits */
     if (in[0].kind == WEIR_V_UNDEF)
         weir_val_fail_undef(j->p, in[0]);
     if (weir_val_is_num(in[0]))
         d = weir_val_f64(in[0]);
     else if (in[0].kind != WEIR_V_STR || !parse_real(j, plain(j, in[0].u.s), &d))
-        weir_pool_fail(j->p, "filesizeformat needs a number, not '%s'", weir_val_type(in[0]));
+        weir_vpool_fail(j->p, "filesizeformat needs a number, not '%s'", weir_val_type(in[0]));
     const double base = binary ? 1024 : 1000;
     if (d == 1) {
         strcpy(t, "1 Byte");
     } else if (d < base) {
         int64_t i;
         if (!real_to_int(d, &i))
-            weir_pool_fail(j->p, "an integer does not fit 64 bits");
+            weir_vpool_fail(j->p, "an integer does not fit 64 bits");
         snprintf(t, sizeof(t), "%lld Bytes", (long long)i);
     } else {
         double unit = base;
@@ -359,7 +359,7 @@ static struct weir_val filesize(struct weir_jrun *j, struct weir_val *in, struct
         if (!isfinite(d) ||
             snprintf(t, sizeof(t), "%.1f %c%sB", base * d / unit, binary ? big[i] : letters[i],
                      binary ? "i" : "") >= (int)sizeof(t))
-            weir_pool_fail(j->p, "filesizeformat: the number is too large");
+            weir_vpool_fail(j->p, "filesizeformat: the number is too large");
     }
     struct weir_sb b;
     weir_sb_init(&b, j->p);

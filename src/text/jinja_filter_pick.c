@@ -19,7 +19,7 @@ struct work {
 static const struct weir_val missing = { .kind = WEIR_V_MISSING };
 
 /* The walk begins; false: there is nothing to walk. */
-static bool begin(struct weir_pool *p, struct work *w)
+static bool begin(struct weir_vpool *p, struct work *w)
 {
     if (!weir_val_true(p, w->value))
         return false;
@@ -27,14 +27,14 @@ static bool begin(struct weir_pool *p, struct work *w)
     return true;
 }
 
-static const struct weir_str *need_name(struct weir_pool *p, struct weir_val v, const char *what)
+static const struct weir_str *need_name(struct weir_vpool *p, struct weir_val v, const char *what)
 {
     if (v.kind != WEIR_V_STR)
-        weir_pool_fail(p, "the name of a %s must be a string, not '%s'", what, weir_val_type(v));
+        weir_vpool_fail(p, "the name of a %s must be a string, not '%s'", what, weir_val_type(v));
     return v.u.s;
 }
 
-static void prepare_map(struct weir_pool *p, struct work *w)
+static void prepare_map(struct weir_vpool *p, struct work *w)
 {
     const struct weir_jargs *a = &w->a;
     bool has_path = false;
@@ -42,7 +42,7 @@ static void prepare_map(struct weir_pool *p, struct work *w)
         has_path = has_path || weir_str_is(a->kw[i].name, "attribute");
     if (a->n || !has_path) {
         if (!a->n)
-            weir_pool_fail(p, "map needs the name of a filter");
+            weir_vpool_fail(p, "map needs the name of a filter");
         w->name = need_name(p, a->v[0], "filter");
         w->rest = (struct weir_jargs){ a->v + 1, a->n - 1, a->kw, a->n_kw };
         return;
@@ -54,12 +54,12 @@ static void prepare_map(struct weir_pool *p, struct work *w)
         else if (weir_str_is(a->kw[i].name, "default"))
             w->dflt = a->kw[i].v;
         else
-            weir_pool_fail(p, "map takes no keyword argument '%.*s'", (int)a->kw[i].name->n,
-                           a->kw[i].name->p);
+            weir_vpool_fail(p, "map takes no keyword argument '%.*s'", (int)a->kw[i].name->n,
+                            a->kw[i].name->p);
     }
 }
 
-static bool next_mapped(struct weir_pool *p, struct weir_iter *it, struct weir_val *ret)
+static bool next_mapped(struct weir_vpool *p, struct weir_iter *it, struct weir_val *ret)
 {
     struct work *w = it->more;
     struct weir_val v;
@@ -68,23 +68,23 @@ static bool next_mapped(struct weir_pool *p, struct weir_iter *it, struct weir_v
             return false;
         prepare_map(p, w);
     }
-    weir_pool_enter(p);
+    weir_vpool_enter(p);
     const bool more = weir_iter_next(p, w->it, &v);
     if (more)
         *ret = w->name ? weir_jinja_filter_call(w->j, w->name, v, &w->rest)
                        : weir_jinja_path(w->j, v, w->path, w->dflt);
-    weir_pool_leave(p);
+    weir_vpool_leave(p);
     return more;
 }
 
-static void prepare_select(struct weir_pool *p, struct work *w)
+static void prepare_select(struct weir_vpool *p, struct work *w)
 {
     const struct weir_jargs *a = &w->a;
     const size_t off = w->attr;
     w->path = missing;
     if (w->attr) {
         if (!a->n)
-            weir_pool_fail(p, "the name of an attribute is missing");
+            weir_vpool_fail(p, "the name of an attribute is missing");
         w->path = a->v[0];
     }
     if (a->n <= off)
@@ -93,7 +93,7 @@ static void prepare_select(struct weir_pool *p, struct work *w)
     w->rest = (struct weir_jargs){ a->v + off + 1, a->n - off - 1, a->kw, a->n_kw };
 }
 
-static bool next_selected(struct weir_pool *p, struct weir_iter *it, struct weir_val *ret)
+static bool next_selected(struct weir_vpool *p, struct weir_iter *it, struct weir_val *ret)
 {
     struct work *w = it->more;
     struct weir_val v;
@@ -103,7 +103,7 @@ static bool next_selected(struct weir_pool *p, struct weir_iter *it, struct weir
             return false;
         prepare_select(p, w);
     }
-    weir_pool_enter(p);
+    weir_vpool_enter(p);
     while (!found && weir_iter_next(p, w->it, &v)) {
         const struct weir_val x = weir_jinja_path(w->j, v, w->path, missing);
         const bool yes =
@@ -111,15 +111,15 @@ static bool next_selected(struct weir_pool *p, struct weir_iter *it, struct weir
         found = yes != w->reject;
         *ret = v;
     }
-    weir_pool_leave(p);
+    weir_vpool_leave(p);
     return found;
 }
 
 static struct weir_val start(struct weir_jrun *j, struct weir_val v, const struct weir_jargs *a,
                              const char *name, struct work **ret)
 {
-    struct weir_iter *it = weir_pool_alloc(j->p, 1, sizeof(*it));
-    struct work *w = weir_pool_alloc(j->p, 1, sizeof(*w));
+    struct weir_iter *it = weir_vpool_alloc(j->p, 1, sizeof(*it));
+    struct work *w = weir_vpool_alloc(j->p, 1, sizeof(*w));
     w->j = j;
     w->a = *a;
     w->value = v;

@@ -26,7 +26,7 @@ static const struct weir_str *need_str(struct weir_jrun *j, const char *who, str
     if (v.kind == WEIR_V_UNDEF)
         weir_val_fail_undef(j->p, v);
     if (v.kind != WEIR_V_STR)
-        weir_pool_fail(j->p, "%s needs a string, not '%s'", who, weir_val_type(v));
+        weir_vpool_fail(j->p, "%s needs a string, not '%s'", who, weir_val_type(v));
     return v.u.s;
 }
 
@@ -37,7 +37,7 @@ static int64_t need_int(struct weir_jrun *j, const char *who, struct weir_val v,
     if (v.kind == WEIR_V_UNDEF)
         weir_val_fail_undef(j->p, v);
     if (!weir_val_is_int(v))
-        weir_pool_fail(j->p, "%s needs an integer, not '%s'", who, weir_val_type(v));
+        weir_vpool_fail(j->p, "%s needs an integer, not '%s'", who, weir_val_type(v));
     return weir_val_i64(v);
 }
 
@@ -143,16 +143,16 @@ static struct weir_val safe(struct weir_jrun *j, struct weir_val *in, struct wei
 static struct weir_val format(struct weir_jrun *j, struct weir_val *in, struct weir_jargs *a)
 {
     if (a->n && a->n_kw)
-        weir_pool_fail(j->p, "format takes arguments by position or by name, not both");
+        weir_vpool_fail(j->p, "format takes arguments by position or by name, not both");
     if (a->n_kw) {
         struct weir_dict *m = weir_dict_new(j->p);
         for (size_t i = 0; i < a->n_kw; i++)
             weir_dict_set(j->p, m, weir_val_of(WEIR_V_STR, (void *)a->kw[i].name), a->kw[i].v);
         return weir_jinja_percent(j->p, text(j, in[0]), weir_val_of(WEIR_V_DICT, m));
     }
-    struct weir_list *l = weir_list_new(j->p, a->n);
+    struct weir_vlist *l = weir_vlist_new(j->p, a->n);
     for (size_t i = 0; i < a->n; i++)
-        weir_list_push(j->p, l, a->v[i]);
+        weir_vlist_push(j->p, l, a->v[i]);
     return weir_jinja_percent(j->p, text(j, in[0]), weir_val_of(WEIR_V_TUPLE, l));
 }
 
@@ -168,7 +168,7 @@ static struct weir_val indent(struct weir_jrun *j, struct weir_val *in, struct w
         by = weir_str_repeat(j->p, weir_val_cstr(j->p, " ").u.s, need_int(j, "indent", in[1], 4))
                  .u.s;
     const struct weir_str *nl = weir_val_cstr(j->p, "\n").u.s;
-    const struct weir_list *l = weir_str_lines(j->p, weir_str_concat(j->p, s, nl).u.s, false);
+    const struct weir_vlist *l = weir_str_lines(j->p, weir_str_concat(j->p, s, nl).u.s, false);
     weir_sb_init(&b, j->p);
     for (size_t i = 0; i < l->n; i++) {
         if (i)
@@ -191,7 +191,6 @@ static struct weir_val center(struct weir_jrun *j, struct weir_val *in, struct w
 
 static struct weir_val truncate(struct weir_jrun *j, struct weir_val *in, struct weir_jargs *a)
 {
-    const struct weir_str *s = need_str(j, "truncate", in[0]);
     const struct weir_str *end = in[3].kind == WEIR_V_MISSING ? weir_val_cstr(j->p, "...").u.s
                                                               : need_str(j, "truncate", in[3]);
     (void)a;
@@ -199,10 +198,12 @@ static struct weir_val truncate(struct weir_jrun *j, struct weir_val *in, struct
     const int64_t leeway = absent(in[4]) ? 5 : need_int(j, "truncate", in[4], 5);
     const int64_t n_end = (int64_t)weir_str_chars(j->p, end);
     if (length < n_end || leeway < 0)
-        weir_pool_fail(j->p, "truncate: a length of %lld is less than that of the end, %lld",
-                       (long long)length, (long long)n_end);
-    if ((int64_t)weir_str_chars(j->p, s) - leeway <= length)
+        weir_vpool_fail(j->p, "truncate: a length of %lld is less than that of the end, %lld",
+                        (long long)length, (long long)n_end);
+    int64_t have;
+    if (weir_val_len(j->p, in[0], &have) && have - leeway <= length)
         return in[0];
+    const struct weir_str *s = need_str(j, "truncate", in[0]);
     const size_t cut = weir_str_off(j->p, s, (size_t)(length - n_end));
     size_t stop = cut;
     if (!flag(j, in[2])) {
@@ -220,7 +221,7 @@ static struct weir_val wordcount(struct weir_jrun *j, struct weir_val *in, struc
     int64_t n = 0;
     bool in_word = false;
     (void)a;
-    weir_pool_step(j->p, s->n / 4);
+    weir_vpool_step(j->p, s->n / 4);
     while (weir_str_next(s, &at, &c)) {
         const bool w = c == '_' || (weir_uni_props(c) & (WEIR_UNI_ALPHA | WEIR_UNI_DECIMAL |
                                                          WEIR_UNI_DIGIT | WEIR_UNI_NUMERIC));
@@ -263,15 +264,15 @@ static struct weir_val urlencode(struct weir_jrun *j, struct weir_val *in, struc
         return weir_sb_done(&b);
     }
     if (v.kind == WEIR_V_DICT) {
-        struct weir_view *w = weir_pool_alloc(j->p, 1, sizeof(*w));
+        struct weir_vview *w = weir_vpool_alloc(j->p, 1, sizeof(*w));
         w->m = v.u.m;
         w->what = 'i';
         it = weir_val_iter(j->p, weir_val_of(WEIR_V_VIEW, w));
     }
     while (weir_iter_next(j->p, it, &v)) {
-        const struct weir_list *pair = weir_val_list(j->p, v);
+        const struct weir_vlist *pair = weir_val_list(j->p, v);
         if (pair->n != 2)
-            weir_pool_fail(j->p, "urlencode needs pairs, one thing has length %zu", pair->n);
+            weir_vpool_fail(j->p, "urlencode needs pairs, one thing has length %zu", pair->n);
         if (more)
             weir_sb_puts(&b, "&");
         more = true;
@@ -290,7 +291,7 @@ static struct weir_val xmlattr(struct weir_jrun *j, struct weir_val *in, struct 
     if (in[0].kind == WEIR_V_UNDEF)
         weir_val_fail_undef(j->p, in[0]);
     if (in[0].kind != WEIR_V_DICT)
-        weir_pool_fail(j->p, "xmlattr needs a dict, not '%s'", weir_val_type(in[0]));
+        weir_vpool_fail(j->p, "xmlattr needs a dict, not '%s'", weir_val_type(in[0]));
     weir_sb_init(&b, j->p);
     for (size_t i = 0; i < in[0].u.m->n; i++) {
         const struct weir_entry *e = &in[0].u.m->e[i];
@@ -299,7 +300,7 @@ static struct weir_val xmlattr(struct weir_jrun *j, struct weir_val *in, struct 
         const struct weir_str *k = need_str(j, "xmlattr", e->k);
         for (size_t c = 0; c < k->n; c++)
             if (k->p[c] && strchr(" \t\n\r\f\v/>=", k->p[c]))
-                weir_pool_fail(j->p, "xmlattr: invalid character in the name of an attribute");
+                weir_vpool_fail(j->p, "xmlattr: invalid character in the name of an attribute");
         if (space || weir_sb_len(&b))
             weir_sb_puts(&b, " ");
         weir_sb_str(&b, weir_str_escape(j->p, k).u.s);
@@ -316,8 +317,8 @@ static struct weir_val xmlattr(struct weir_jrun *j, struct weir_val *in, struct 
 static struct weir_val unsupported(struct weir_jrun *j, struct weir_val *in, struct weir_jargs *a)
 {
     (void)in, (void)a;
-    weir_pool_fail(j->p, "the filters pprint, random, striptags, urlize and wordwrap are not "
-                         "supported");
+    weir_vpool_fail(j->p, "the filters pprint, random, striptags, urlize and wordwrap are not "
+                          "supported");
 }
 
 const struct weir_jfilter weir_jfilters_text[] = {

@@ -21,7 +21,7 @@ static struct weir_val finish(struct weir_sb *b, const struct weir_str *fmt, boo
     return v;
 }
 
-static const struct weir_str *converted(struct weir_pool *p, struct weir_val v, char how)
+static const struct weir_str *converted(struct weir_vpool *p, struct weir_val v, char how)
 {
     struct weir_sb b;
     if (how == 's')
@@ -48,30 +48,30 @@ static const struct weir_str *converted(struct weir_pool *p, struct weir_val v, 
     return weir_sb_done(&a).u.s;
 }
 
-static int64_t digits(struct weir_pool *p, const struct weir_str *s, size_t *at)
+static int64_t digits(struct weir_vpool *p, const struct weir_str *s, size_t *at)
 {
     int64_t v = 0;
     while (*at < s->n && s->p[*at] >= '0' && s->p[*at] <= '9') {
         v = v * 10 + (s->p[(*at)++] - '0');
         if (v > 1000000)
-            weir_pool_fail(p, "a field of %lld characters is too long", (long long)v);
+            weir_vpool_fail(p, "a field of %lld characters is too long", (long long)v);
     }
     return v;
 }
 
-static int64_t truncated(struct weir_pool *p, struct weir_val v)
+static int64_t truncated(struct weir_vpool *p, struct weir_val v)
 {
     if (v.kind != WEIR_V_REAL)
         return weir_val_i64(v);
     if (!(fabs(v.u.d) < 9.2e18))
-        weir_pool_fail(p, "an integer does not fit 64 bits");
+        weir_vpool_fail(p, "an integer does not fit 64 bits");
     return (int64_t)v.u.d;
 }
 
 /* ---- % ---- */
 
 struct percent {
-    struct weir_pool *p;
+    struct weir_vpool *p;
     struct weir_val arg;
     size_t used;
     bool said;
@@ -83,7 +83,7 @@ static struct weir_val next_arg(struct percent *c)
     const bool is_tuple = c->arg.kind == WEIR_V_TUPLE;
     const size_t n = is_tuple ? c->arg.u.l->n : 1;
     if (c->used >= n)
-        weir_pool_fail(c->p, "not enough arguments for the format string");
+        weir_vpool_fail(c->p, "not enough arguments for the format string");
     c->used++;
     return is_tuple ? c->arg.u.l->v[c->used - 1] : c->arg;
 }
@@ -92,17 +92,17 @@ static int64_t star(struct percent *c)
 {
     const struct weir_val v = next_arg(c);
     if (!weir_val_is_int(v))
-        weir_pool_fail(c->p, "* wants an integer");
+        weir_vpool_fail(c->p, "* wants an integer");
     const int64_t i = weir_val_i64(v);
     if (i > 1000000 || i < -1000000)
-        weir_pool_fail(c->p, "a field of %lld characters is too long", (long long)i);
+        weir_vpool_fail(c->p, "a field of %lld characters is too long", (long long)i);
     return i;
 }
 
 static void percent_one(struct percent *c, struct weir_sb *b, struct weir_field *f,
                         struct weir_val v)
 {
-    struct weir_pool *p = c->p;
+    struct weir_vpool *p = c->p;
     const char type = f->type;
     c->said = c->said || weir_val_any_said(p, v);
     switch (type) {
@@ -125,13 +125,13 @@ static void percent_one(struct percent *c, struct weir_sb *b, struct weir_field 
             const int64_t i = weir_val_i64(v);
             struct weir_sb one;
             if (i < 0 || i > 0x10ffff)
-                weir_pool_fail(p, "%%c wants a character");
+                weir_vpool_fail(p, "%%c wants a character");
             weir_sb_init(&one, p);
             weir_sb_char(&one, (uint32_t)i, false);
             v = weir_sb_done(&one);
         }
         if (v.kind != WEIR_V_STR || weir_str_chars(p, v.u.s) != 1)
-            weir_pool_fail(p, "%%c wants a character");
+            weir_vpool_fail(p, "%%c wants a character");
         f->fill = 0;
         f->prec = -1;
         f->align = f->align == '<' ? '<' : '>';
@@ -147,7 +147,7 @@ static void percent_one(struct percent *c, struct weir_sb *b, struct weir_field 
         if (v.kind == WEIR_V_UNDEF)
             weir_val_fail_undef(p, v);
         if (!weir_val_is_int(v) && !(dec && v.kind == WEIR_V_REAL))
-            weir_pool_fail(p, "%%%c wants a number, not '%s'", type, weir_val_type(v));
+            weir_vpool_fail(p, "%%%c wants a number, not '%s'", type, weir_val_type(v));
         if (dec)
             f->type = 'd';
         weir_field_int(b, f, truncated(p, v));
@@ -162,10 +162,10 @@ static void percent_one(struct percent *c, struct weir_sb *b, struct weir_field 
         if (v.kind == WEIR_V_UNDEF)
             weir_val_fail_undef(p, v);
         if (!weir_val_is_num(v))
-            weir_pool_fail(p, "%%%c wants a number, not '%s'", type, weir_val_type(v));
+            weir_vpool_fail(p, "%%%c wants a number, not '%s'", type, weir_val_type(v));
         weir_field_real(b, f, weir_val_f64(v));
         return;
-    default: weir_pool_fail(p, "unsupported format character 0x%02x", (unsigned char)type);
+    default: weir_vpool_fail(p, "unsupported format character 0x%02x", (unsigned char)type);
     }
 }
 
@@ -178,18 +178,18 @@ static struct weir_val keyed(struct percent *c, const struct weir_str *fmt, size
         ++*at;
     }
     if (depth)
-        weir_pool_fail(c->p, "incomplete format key");
+        weir_vpool_fail(c->p, "incomplete format key");
     if (c->arg.kind != WEIR_V_DICT)
-        weir_pool_fail(c->p, "format requires a mapping, not '%s'", weir_val_type(c->arg));
+        weir_vpool_fail(c->p, "format requires a mapping, not '%s'", weir_val_type(c->arg));
     const struct weir_val *v =
         weir_dict_get(c->p, c->arg.u.m, weir_str_sub(c->p, fmt, start, *at - 1));
     if (!v)
-        weir_pool_fail(c->p, "the format key '%.*s' is not there", (int)(*at - 1 - start),
-                       fmt->p + start);
+        weir_vpool_fail(c->p, "the format key '%.*s' is not there", (int)(*at - 1 - start),
+                        fmt->p + start);
     return *v;
 }
 
-struct weir_val weir_jinja_percent(struct weir_pool *p, const struct weir_str *fmt,
+struct weir_val weir_jinja_percent(struct weir_vpool *p, const struct weir_str *fmt,
                                    struct weir_val arg)
 {
     struct percent c = { .p = p, .arg = arg, .markup = fmt->markup };
@@ -206,7 +206,7 @@ struct weir_val weir_jinja_percent(struct weir_pool *p, const struct weir_str *f
         struct weir_field f = { .prec = -1, .width = -1 };
         struct weir_val v = { .kind = WEIR_V_MISSING };
         bool zero = false;
-        weir_pool_step(p, 1);
+        weir_vpool_step(p, 1);
         if (at < fmt->n && fmt->p[at] == '(')
             v = keyed(&c, fmt, &at);
         for (; at < fmt->n && strchr("#0- +", fmt->p[at]) && fmt->p[at]; at++) {
@@ -239,7 +239,7 @@ struct weir_val weir_jinja_percent(struct weir_pool *p, const struct weir_str *f
         if (at < fmt->n && strchr("hlL", fmt->p[at]) && fmt->p[at])
             at++;
         if (at >= fmt->n)
-            weir_pool_fail(p, "incomplete format");
+            weir_vpool_fail(p, "incomplete format");
         f.type = fmt->p[at++];
         if (f.type == '%') {
             weir_sb_puts(&b, "%");
@@ -255,7 +255,7 @@ struct weir_val weir_jinja_percent(struct weir_pool *p, const struct weir_str *f
                          arg.kind == WEIR_V_UNDEF || arg.kind == WEIR_V_RANGE;
     const size_t n = arg.kind == WEIR_V_TUPLE ? arg.u.l->n : 1;
     if (c.used < n && !lenient)
-        weir_pool_fail(p, "not all arguments were used by the format string");
+        weir_vpool_fail(p, "not all arguments were used by the format string");
     return finish(&b, fmt, c.said);
 }
 
@@ -270,7 +270,7 @@ struct braces {
     bool said;
 };
 
-static void parse_spec(struct weir_pool *p, const struct weir_str *s, struct weir_field *f,
+static void parse_spec(struct weir_vpool *p, const struct weir_str *s, struct weir_field *f,
                        bool *ret_zero)
 {
     size_t at = 0, after = 0;
@@ -310,15 +310,15 @@ static void parse_spec(struct weir_pool *p, const struct weir_str *s, struct wei
         const size_t start = ++at;
         f->prec = digits(p, s, &at);
         if (at == start)
-            weir_pool_fail(p, "format specifier missing precision");
+            weir_vpool_fail(p, "format specifier missing precision");
     }
     if (at < s->n)
         f->type = s->p[at++];
     if (at != s->n)
-        weir_pool_fail(p, "invalid format specifier '%.*s'", s->n > 50 ? 50 : (int)s->n, s->p);
+        weir_vpool_fail(p, "invalid format specifier '%.*s'", s->n > 50 ? 50 : (int)s->n, s->p);
 }
 
-static void format_one(struct weir_pool *p, struct weir_sb *b, struct weir_val v,
+static void format_one(struct weir_vpool *p, struct weir_sb *b, struct weir_val v,
                        const struct weir_str *spec)
 {
     struct weir_field f;
@@ -330,30 +330,30 @@ static void format_one(struct weir_pool *p, struct weir_sb *b, struct weir_val v
     parse_spec(p, spec, &f, &zero);
     if (v.kind == WEIR_V_STR) {
         if ((f.type && f.type != 's') || f.sign || f.group || (f.align == '=' && !zero) || f.alt)
-            weir_pool_fail(p, "the format '%.*s' is not for strings",
-                           spec->n > 50 ? 50 : (int)spec->n, spec->p);
+            weir_vpool_fail(p, "the format '%.*s' is not for strings",
+                            spec->n > 50 ? 50 : (int)spec->n, spec->p);
         if (f.align == '=')
             f.align = '<';
         weir_field_str(b, &f, v.u.s);
         return;
     }
     if (!weir_val_is_num(v))
-        weir_pool_fail(p, "the format '%.*s' is not for '%s'", spec->n > 50 ? 50 : (int)spec->n,
-                       spec->p, weir_val_type(v));
+        weir_vpool_fail(p, "the format '%.*s' is not for '%s'", spec->n > 50 ? 50 : (int)spec->n,
+                        spec->p, weir_val_type(v));
     const bool as_real = f.type && strchr("eEfFgG%", f.type);
     if (v.kind != WEIR_V_REAL && !as_real) {
         if (f.type == 'n')
             f.type = 'd';
         if (f.type == 'c' || (f.type && !strchr("dxXob", f.type)) || f.prec >= 0 ||
             (f.group == ',' && f.type && f.type != 'd'))
-            weir_pool_fail(p, "the format '%.*s' is not for integers",
-                           spec->n > 50 ? 50 : (int)spec->n, spec->p);
+            weir_vpool_fail(p, "the format '%.*s' is not for integers",
+                            spec->n > 50 ? 50 : (int)spec->n, spec->p);
         weir_field_int(b, &f, weir_val_i64(v));
         return;
     }
     if (f.type && !strchr("eEfFgGn%", f.type))
-        weir_pool_fail(p, "the format '%.*s' is not for floats", spec->n > 50 ? 50 : (int)spec->n,
-                       spec->p);
+        weir_vpool_fail(p, "the format '%.*s' is not for floats", spec->n > 50 ? 50 : (int)spec->n,
+                        spec->p);
     weir_field_real(b, &f, weir_val_f64(v));
 }
 
@@ -376,16 +376,16 @@ static int64_t number(const struct weir_str *s)
 /* The argument that the first word of a field names. */
 static struct weir_val first_of(struct braces *c, const struct weir_str *name, bool empty)
 {
-    struct weir_pool *p = c->j->p;
+    struct weir_vpool *p = c->j->p;
     size_t at = 0;
     if (empty) {
         if (c->by_number)
-            weir_pool_fail(p, "numbered and unnumbered fields are mixed");
+            weir_vpool_fail(p, "numbered and unnumbered fields are mixed");
         c->by_turn = true;
         at = c->next++;
     } else if (all_digits(name)) {
         if (c->by_turn)
-            weir_pool_fail(p, "numbered and unnumbered fields are mixed");
+            weir_vpool_fail(p, "numbered and unnumbered fields are mixed");
         c->by_number = true;
         at = (size_t)number(name);
     } else {
@@ -395,18 +395,18 @@ static struct weir_val first_of(struct braces *c, const struct weir_str *name, b
         const struct weir_val *v =
             c->map ? weir_dict_get(p, c->map, weir_val_of(WEIR_V_STR, (void *)name)) : NULL;
         if (!v)
-            weir_pool_fail(p, "the format has no argument '%.*s'", name->n > 50 ? 50 : (int)name->n,
-                           name->p);
+            weir_vpool_fail(p, "the format has no argument '%.*s'",
+                            name->n > 50 ? 50 : (int)name->n, name->p);
         return *v;
     }
     if (at >= c->a->n)
-        weir_pool_fail(p, "the format wants argument %zu, %zu were given", at, c->a->n);
+        weir_vpool_fail(p, "the format wants argument %zu, %zu were given", at, c->a->n);
     return c->a->v[at];
 }
 
 static struct weir_val field_value(struct braces *c, const struct weir_str *s)
 {
-    struct weir_pool *p = c->j->p;
+    struct weir_vpool *p = c->j->p;
     size_t at = 0;
     while (at < s->n && s->p[at] != '.' && s->p[at] != '[')
         at++;
@@ -417,7 +417,7 @@ static struct weir_val field_value(struct braces *c, const struct weir_str *s)
         while (at < s->n && (dot ? s->p[at] != '.' && s->p[at] != '[' : s->p[at] != ']'))
             at++;
         if (at == start || (!dot && at == s->n))
-            weir_pool_fail(p, "an empty or open part in a format field");
+            weir_vpool_fail(p, "an empty or open part in a format field");
         const struct weir_str *part = weir_str_sub(p, s, start, at).u.s;
         if (dot)
             v = weir_jinja_attr(c->j, v, part);
@@ -427,7 +427,7 @@ static struct weir_val field_value(struct braces *c, const struct weir_str *s)
                                                  : weir_val_of(WEIR_V_STR, (void *)part));
         at += !dot;
         if (!dot && at < s->n && s->p[at] != '.' && s->p[at] != '[')
-            weir_pool_fail(p, "only '.' or '[' may follow ']' in a format field");
+            weir_vpool_fail(p, "only '.' or '[' may follow ']' in a format field");
     }
     return v;
 }
@@ -438,7 +438,7 @@ static struct weir_val braces(struct braces *c, const struct weir_str *fmt, int 
 static void field(struct braces *c, struct weir_sb *b, const struct weir_str *fmt, size_t *at,
                   int level)
 {
-    struct weir_pool *p = c->j->p;
+    struct weir_vpool *p = c->j->p;
     size_t name_end = *at, depth = 1, end;
     bool in_index = false;
     while (name_end < fmt->n) {
@@ -447,7 +447,7 @@ static void field(struct braces *c, struct weir_sb *b, const struct weir_str *fm
         if (!in_index && (o == ':' || o == '!' || o == '}'))
             break;
         if (o == '{')
-            weir_pool_fail(p, "unexpected '{' in the name of a format field");
+            weir_vpool_fail(p, "unexpected '{' in the name of a format field");
         name_end++;
     }
     for (end = name_end; end < fmt->n; end++) {
@@ -457,7 +457,7 @@ static void field(struct braces *c, struct weir_sb *b, const struct weir_str *fm
             break;
     }
     if (end >= fmt->n)
-        weir_pool_fail(p, "a '{' in a format has no end");
+        weir_vpool_fail(p, "a '{' in a format has no end");
     const struct weir_str *name = weir_str_sub(p, fmt, *at, name_end).u.s;
     size_t spec_at = name_end;
     char how = 0;
@@ -465,7 +465,7 @@ static void field(struct braces *c, struct weir_sb *b, const struct weir_str *fm
         how = spec_at + 1 < end ? fmt->p[spec_at + 1] : 0;
         spec_at += 2;
         if ((how != 's' && how != 'r' && how != 'a') || (spec_at < end && fmt->p[spec_at] != ':'))
-            weir_pool_fail(p, "a format converts with !s, !r or !a");
+            weir_vpool_fail(p, "a format converts with !s, !r or !a");
     }
     struct weir_val v = field_value(c, name);
     c->said = c->said || weir_val_any_said(p, v);
@@ -480,20 +480,20 @@ static void field(struct braces *c, struct weir_sb *b, const struct weir_str *fm
 
 static struct weir_val braces(struct braces *c, const struct weir_str *fmt, int level)
 {
-    struct weir_pool *p = c->j->p;
+    struct weir_vpool *p = c->j->p;
     struct weir_sb b;
     size_t at = 0;
     if (level > 1)
-        weir_pool_fail(p, "format fields are nested too deep");
+        weir_vpool_fail(p, "format fields are nested too deep");
     weir_sb_init(&b, p);
     while (at < fmt->n) {
         const char o = fmt->p[at];
-        weir_pool_step(p, 1);
+        weir_vpool_step(p, 1);
         if ((o == '{' || o == '}') && at + 1 < fmt->n && fmt->p[at + 1] == o) {
             weir_sb_sub(&b, fmt, at, at + 1);
             at += 2;
         } else if (o == '}') {
-            weir_pool_fail(p, "a single '}' in a format");
+            weir_vpool_fail(p, "a single '}' in a format");
         } else if (o == '{') {
             at++;
             field(c, &b, fmt, &at, level);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct lex {
-    struct weir_pool *p;
+    struct weir_vpool *p;
     struct weir_dict *names;
     const char *s; /* newlines are \n only */
     size_t n, at;
@@ -23,7 +23,7 @@ struct lex {
     size_t n_open;
 };
 
-const struct weir_str *weir_jinja_intern(struct weir_pool *p, struct weir_dict *names,
+const struct weir_str *weir_jinja_intern(struct weir_vpool *p, struct weir_dict *names,
                                          const char *text, size_t n)
 {
     const struct weir_val v = weir_val_str(p, text, n);
@@ -38,9 +38,9 @@ static struct weir_jtok *push(struct lex *x, enum weir_jtok_type type)
 {
     if (x->n_t == x->cap_t) {
         x->cap_t = x->cap_t ? 2 * x->cap_t : 64;
-        x->t = weir_pool_grow(x->p, x->t, x->n_t, x->cap_t, sizeof(*x->t));
+        x->t = weir_vpool_grow(x->p, x->t, x->n_t, x->cap_t, sizeof(*x->t));
     }
-    weir_pool_step(x->p, 1);
+    weir_vpool_step(x->p, 1);
     x->t[x->n_t] = (struct weir_jtok){ .type = type, .line = x->line };
     return &x->t[x->n_t++];
 }
@@ -136,12 +136,12 @@ static void raw(struct lex *x, size_t begin_end)
             return;
         }
     }
-    weir_pool_fail(x->p, "a raw block has no end");
+    weir_vpool_fail(x->p, "a raw block has no end");
 }
 
 static void comment(struct lex *x, size_t at)
 {
-    weir_pool_step(x->p, (x->n - at) / 64);
+    weir_vpool_step(x->p, (x->n - at) / 64);
     for (; at + 1 < x->n; at++) {
         const size_t end =
             x->s[at] == '-' || x->s[at] == '+' || x->s[at] == '#' ? tag_end(x, at, "#}", true) : 0;
@@ -150,7 +150,7 @@ static void comment(struct lex *x, size_t at)
             return;
         }
     }
-    weir_pool_fail(x->p, "a comment has no end");
+    weir_vpool_fail(x->p, "a comment has no end");
 }
 
 static size_t digits(const struct lex *x, size_t at)
@@ -188,7 +188,7 @@ static bool real(struct lex *x)
     }
     if (end == whole)
         return false;
-    char *t = weir_pool_alloc(x->p, end - x->at + 1, 1);
+    char *t = weir_vpool_alloc(x->p, end - x->at + 1, 1);
     size_t n = 0;
     for (size_t i = x->at; i < end; i++)
         if (x->s[i] != '_')
@@ -230,7 +230,7 @@ static void integer(struct lex *x)
         if (d < 0)
             break;
         if (__builtin_mul_overflow(v, base, &v) || __builtin_add_overflow(v, d, &v))
-            weir_pool_fail(x->p, "an integer does not fit 64 bits");
+            weir_vpool_fail(x->p, "an integer does not fit 64 bits");
         at += 1 + under;
     }
     push(x, WEIR_T_INT)->v = weir_val_int(v);
@@ -253,7 +253,7 @@ static bool name(struct lex *x)
     if (at == x->at)
         return false;
     if (!good)
-        weir_pool_fail(x->p, "invalid character in an identifier");
+        weir_vpool_fail(x->p, "invalid character in an identifier");
     const struct weir_str *s = weir_jinja_intern(x->p, x->names, x->s + x->at, at - x->at);
     push(x, WEIR_T_NAME)->v = weir_val_of(WEIR_V_STR, (void *)s);
     move(x, at);
@@ -266,11 +266,11 @@ static size_t hex_escape(struct lex *x, struct weir_sb *b, size_t at, unsigned n
     for (unsigned i = 0; i < n; i++, at++) {
         const int d = at < end ? digit_of(x->s[at], 16) : -1;
         if (d < 0)
-            weir_pool_fail(x->p, "an escape in a string needs %u hexadecimal digits", n);
+            weir_vpool_fail(x->p, "an escape in a string needs %u hexadecimal digits", n);
         c = c << 4 | (uint32_t)d;
     }
     if (c > 0x10ffff)
-        weir_pool_fail(x->p, "an escape in a string is no character");
+        weir_vpool_fail(x->p, "an escape in a string is no character");
     weir_sb_char(b, c, false);
     return at;
 }
@@ -290,7 +290,7 @@ static size_t escape(struct lex *x, struct weir_sb *b, size_t at, size_t end)
     } else if (c == 'U') {
         at = hex_escape(x, b, at, 8, end);
     } else if (c == 'N') {
-        weir_pool_fail(x->p, "characters by name (\\N) are not supported");
+        weir_vpool_fail(x->p, "characters by name (\\N) are not supported");
     } else if (c >= '0' && c <= '7') {
         uint32_t v = (uint32_t)(c - '0');
         for (int i = 0; i < 2 && at < end && x->s[at] >= '0' && x->s[at] <= '7'; i++)
@@ -309,7 +309,7 @@ static void string(struct lex *x)
     while (end < x->n && x->s[end] != quote)
         end += x->s[end] == '\\' ? 2 : 1;
     if (end >= x->n)
-        weir_pool_fail(x->p, "a string has no end");
+        weir_vpool_fail(x->p, "a string has no end");
     struct weir_sb b;
     weir_sb_init(&b, x->p);
     for (size_t at = x->at + 1; at < end;) {
@@ -338,14 +338,14 @@ static void operator(struct lex *x)
     if (!op && c && strchr("+-/*%~[](){}><=.:|,;", c))
         op = c;
     if (!op)
-        weir_pool_fail(x->p, "unexpected character 0x%02x", (unsigned char)c);
+        weir_vpool_fail(x->p, "unexpected character 0x%02x", (unsigned char)c);
     if (op == '(' || op == '[' || op == '{') {
         if (x->n_open == sizeof(x->open))
-            weir_pool_fail(x->p, "more than %zu brackets are open", sizeof(x->open));
+            weir_vpool_fail(x->p, "more than %zu brackets are open", sizeof(x->open));
         x->open[x->n_open++] = op == '(' ? ')' : op == '[' ? ']' : '}';
     } else if (op == ')' || op == ']' || op == '}') {
         if (!x->n_open || x->open[--x->n_open] != op)
-            weir_pool_fail(x->p, "unexpected '%c'", op);
+            weir_vpool_fail(x->p, "unexpected '%c'", op);
     }
     push(x, WEIR_T_OP)->op = op;
     move(x, x->at + (op > 0xff ? 2 : 1));
@@ -406,11 +406,11 @@ static void root(struct lex *x)
         tag(x, kind == '{');
 }
 
-struct weir_jtok *weir_jinja_lex(struct weir_pool *p, struct weir_dict *names, const char *text,
+struct weir_jtok *weir_jinja_lex(struct weir_vpool *p, struct weir_dict *names, const char *text,
                                  size_t n)
 {
     struct lex x = { .p = p, .names = names, .line = 1, .line_start = true };
-    char *s = weir_pool_alloc(p, n + 1, 1);
+    char *s = weir_vpool_alloc(p, n + 1, 1);
     for (size_t i = 0; i < n; i++) {
         if (text[i] == '\r' && i + 1 < n && text[i + 1] == '\n')
             continue;
@@ -419,7 +419,7 @@ struct weir_jtok *weir_jinja_lex(struct weir_pool *p, struct weir_dict *names, c
     if (x.n && s[x.n - 1] == '\n')
         x.n--;
     x.s = s;
-    weir_pool_step(p, n / 4);
+    weir_vpool_step(p, n / 4);
     while (x.at < x.n)
         root(&x);
     push(&x, WEIR_T_EOF);

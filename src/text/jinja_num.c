@@ -16,7 +16,7 @@
 
 static void fill(struct weir_sb *b, const struct weir_field *f, int64_t n)
 {
-    weir_pool_step(b->p, n > 0 ? (uint64_t)n : 0);
+    weir_vpool_step(b->p, n > 0 ? (uint64_t)n : 0);
     for (; n > 0; n--)
         weir_sb_char(b, f->fill ? f->fill : ' ', false);
 }
@@ -83,8 +83,8 @@ void weir_field_int(struct weir_sb *b, const struct weir_field *f, int64_t i)
     char digits[72];
     size_t n = 0;
     if (f->prec > FIELD_MAX || (f->group && f->width > FIELD_MAX))
-        weir_pool_fail(b->p, "a field of %lld digits is too long",
-                       (long long)(f->prec > f->width ? f->prec : f->width));
+        weir_vpool_fail(b->p, "a field of %lld digits is too long",
+                        (long long)(f->prec > f->width ? f->prec : f->width));
     do
         digits[n++] = (type == 'X' ? "0123456789ABCDEF" : "0123456789abcdef")[u % base];
     while (u /= base);
@@ -136,8 +136,8 @@ void weir_field_real(struct weir_sb *b, const struct weir_field *f, double d)
     const double a = negative ? -d : d;
     const int prec = f->prec < 0 ? 6 : (int)f->prec;
     if (f->prec > FIELD_MAX || (f->group && f->width > FIELD_MAX))
-        weir_pool_fail(b->p, "a field of %lld digits is too long",
-                       (long long)(f->prec > f->width ? f->prec : f->width));
+        weir_vpool_fail(b->p, "a field of %lld digits is too long",
+                        (long long)(f->prec > f->width ? f->prec : f->width));
     const char type = f->type == '%' ? 'f' : f->type == 'n' ? 'g' : f->type;
     if (isnan(a) || isinf(a)) {
         strcpy(t, isnan(a) ? "nan" : "inf");
@@ -159,7 +159,7 @@ void weir_field_real(struct weir_sb *b, const struct weir_field *f, double d)
 
 void weir_field_str(struct weir_sb *b, const struct weir_field *f, const struct weir_str *s)
 {
-    struct weir_pool *p = b->p;
+    struct weir_vpool *p = b->p;
     if (f->prec >= 0)
         s = weir_str_sub(p, s, 0, weir_str_off(p, s, (size_t)f->prec)).u.s;
     const int64_t n = (int64_t)weir_str_chars(p, s);

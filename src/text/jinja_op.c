@@ -8,16 +8,16 @@
 
 #include <math.h>
 
-_Noreturn static void fail_types(struct weir_pool *p, int op, struct weir_val a, struct weir_val b)
+_Noreturn static void fail_types(struct weir_vpool *p, int op, struct weir_val a, struct weir_val b)
 {
     const char t[3] = { (char)(op > 0xff ? op >> 8 : op), (char)(op > 0xff ? op & 0xff : 0), 0 };
-    weir_pool_fail(p, "unsupported operand types for %s: '%s' and '%s'", t, weir_val_type(a),
-                   weir_val_type(b));
+    weir_vpool_fail(p, "unsupported operand types for %s: '%s' and '%s'", t, weir_val_type(a),
+                    weir_val_type(b));
 }
 
-_Noreturn static void fail_range(struct weir_pool *p)
+_Noreturn static void fail_range(struct weir_vpool *p)
 {
-    weir_pool_fail(p, "an integer does not fit 64 bits");
+    weir_vpool_fail(p, "an integer does not fit 64 bits");
 }
 
 static int64_t floor_div(int64_t a, int64_t b)
@@ -26,7 +26,7 @@ static int64_t floor_div(int64_t a, int64_t b)
     return q - (a % b != 0 && (a < 0) != (b < 0));
 }
 
-static int64_t int_pow(struct weir_pool *p, int64_t a, int64_t n)
+static int64_t int_pow(struct weir_vpool *p, int64_t a, int64_t n)
 {
     int64_t r = 1;
     while (n > 0) {
@@ -39,15 +39,15 @@ static int64_t int_pow(struct weir_pool *p, int64_t a, int64_t n)
     return r;
 }
 
-static double real_pow(struct weir_pool *p, double a, double b)
+static double real_pow(struct weir_vpool *p, double a, double b)
 {
     if (a == 0 && b < 0)
-        weir_pool_fail(p, "0.0 cannot be raised to a negative power");
+        weir_vpool_fail(p, "0.0 cannot be raised to a negative power");
     if (a < 0 && isfinite(a) && isfinite(b) && b != floor(b))
-        weir_pool_fail(p, "complex numbers are not supported");
+        weir_vpool_fail(p, "complex numbers are not supported");
     const double r = pow(a, b);
     if (isinf(r) && isfinite(a) && isfinite(b))
-        weir_pool_fail(p, "the result of ** is too large");
+        weir_vpool_fail(p, "the result of ** is too large");
     return r;
 }
 
@@ -72,7 +72,7 @@ static void real_divmod(double a, double b, double *ret_div, double *ret_mod)
     *ret_mod = mod;
 }
 
-static struct weir_val ints(struct weir_pool *p, int op, int64_t a, int64_t b)
+static struct weir_val ints(struct weir_vpool *p, int op, int64_t a, int64_t b)
 {
     int64_t r = 0;
     bool over = false;
@@ -98,7 +98,7 @@ static struct weir_val ints(struct weir_pool *p, int op, int64_t a, int64_t b)
     return weir_val_int(r);
 }
 
-static struct weir_val reals(struct weir_pool *p, int op, double a, double b)
+static struct weir_val reals(struct weir_vpool *p, int op, double a, double b)
 {
     double div, mod;
     switch (op) {
@@ -112,11 +112,11 @@ static struct weir_val reals(struct weir_pool *p, int op, double a, double b)
     }
 }
 
-static struct weir_val numbers(struct weir_pool *p, int op, struct weir_val a, struct weir_val b)
+static struct weir_val numbers(struct weir_vpool *p, int op, struct weir_val a, struct weir_val b)
 {
     struct weir_val r;
     if ((op == '/' || op == '%' || op == WEIR_OP2('/', '/')) && weir_val_f64(b) == 0)
-        weir_pool_fail(p, "division by zero");
+        weir_vpool_fail(p, "division by zero");
     if (a.kind == WEIR_V_REAL || b.kind == WEIR_V_REAL)
         r = reals(p, op, weir_val_f64(a), weir_val_f64(b));
     else
@@ -125,7 +125,7 @@ static struct weir_val numbers(struct weir_pool *p, int op, struct weir_val a, s
     return r;
 }
 
-static struct weir_val add_str(struct weir_pool *p, struct weir_val a, struct weir_val b)
+static struct weir_val add_str(struct weir_vpool *p, struct weir_val a, struct weir_val b)
 {
     if (a.u.s->markup && !b.u.s->markup)
         b = weir_str_escape(p, b.u.s);
@@ -134,34 +134,34 @@ static struct weir_val add_str(struct weir_pool *p, struct weir_val a, struct we
     return weir_str_concat(p, a.u.s, b.u.s);
 }
 
-static struct weir_val add_list(struct weir_pool *p, struct weir_val a, struct weir_val b)
+static struct weir_val add_list(struct weir_vpool *p, struct weir_val a, struct weir_val b)
 {
-    struct weir_list *l = weir_list_new(p, a.u.l->n + b.u.l->n);
-    weir_pool_step(p, l->cap);
+    struct weir_vlist *l = weir_vlist_new(p, a.u.l->n + b.u.l->n);
+    weir_vpool_step(p, l->cap);
     for (size_t i = 0; i < a.u.l->n; i++)
-        weir_list_push(p, l, a.u.l->v[i]);
+        weir_vlist_push(p, l, a.u.l->v[i]);
     for (size_t i = 0; i < b.u.l->n; i++)
-        weir_list_push(p, l, b.u.l->v[i]);
+        weir_vlist_push(p, l, b.u.l->v[i]);
     return weir_val_of(a.kind, l);
 }
 
-static struct weir_val repeat(struct weir_pool *p, struct weir_val a, int64_t n)
+static struct weir_val repeat(struct weir_vpool *p, struct weir_val a, int64_t n)
 {
     if (a.kind == WEIR_V_STR)
         return weir_str_repeat(p, a.u.s, n);
-    struct weir_list *l = weir_list_new(p, 0);
+    struct weir_vlist *l = weir_vlist_new(p, 0);
     if (a.u.l->n)
         for (; n > 0; n--) {
-            weir_pool_step(p, a.u.l->n);
+            weir_vpool_step(p, a.u.l->n);
             for (size_t i = 0; i < a.u.l->n; i++)
-                weir_list_push(p, l, a.u.l->v[i]);
+                weir_vlist_push(p, l, a.u.l->v[i]);
         }
     return weir_val_of(a.kind, l);
 }
 
 static bool repeats(struct weir_val v) { return v.kind == WEIR_V_STR || weir_val_is_seq(v); }
 
-struct weir_val weir_jinja_binop(struct weir_pool *p, int op, struct weir_val a, struct weir_val b)
+struct weir_val weir_jinja_binop(struct weir_vpool *p, int op, struct weir_val a, struct weir_val b)
 {
     if (weir_val_is_num(a) && weir_val_is_num(b))
         return numbers(p, op, a, b);

@@ -95,7 +95,7 @@ static struct weir_jnode *parameter(struct weir_jparse *q)
     n->store = true;
     for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
         if (weir_str_is(n->name, taken[i]))
-            weir_pool_fail(q->p, "'%s' cannot be assigned to", taken[i]);
+            weir_vpool_fail(q->p, "'%s' cannot be assigned to", taken[i]);
     return n;
 }
 
@@ -109,17 +109,17 @@ static void signature(struct weir_jparse *q, struct weir_jnode *n)
             weir_jparse_expect_op(q, ',');
         struct weir_jnode *a = parameter(q);
         for (const struct weir_jnode *o = n->k[1]; o; o = o->next) {
-            weir_pool_step(q->p, 1);
+            weir_vpool_step(q->p, 1);
             if (o->name == a->name)
-                weir_pool_fail(q->p, "the parameter '%.*s' comes twice", (int)a->name->n,
-                               a->name->p);
+                weir_vpool_fail(q->p, "the parameter '%.*s' comes twice", (int)a->name->n,
+                                a->name->p);
         }
         if (weir_jparse_skip_op(q, '=')) {
             *dflt = weir_jparse_expr(q, true);
             dflt = &(*dflt)->next;
         } else if (n->k[2]) {
-            weir_pool_fail(q->p, "the parameter '%.*s' needs a default, as the one before has",
-                           (int)a->name->n, a->name->p);
+            weir_vpool_fail(q->p, "the parameter '%.*s' needs a default, as the one before has",
+                            (int)a->name->n, a->name->p);
         }
         *end = a;
         end = &a->next;
@@ -143,7 +143,7 @@ static struct weir_jnode *call_block(struct weir_jparse *q, uint32_t line)
         signature(q, n);
     n->k[0] = weir_jparse_expr(q, true);
     if (n->k[0]->type != WEIR_N_CALL)
-        weir_pool_fail(q->p, "a call block needs a call");
+        weir_vpool_fail(q->p, "a call block needs a call");
     n->k[3] = body_to(q, "endcall");
     return weir_jnode_done(q, n);
 }
@@ -179,7 +179,7 @@ static struct weir_jnode *block(struct weir_jparse *q, uint32_t line)
     n->name = weir_jparse_name(q);
     n->flag = weir_jparse_skip(q, "scoped");
     if (weir_jparse_is(q, "required"))
-        weir_pool_fail(q->p, "a required block cannot be had without other templates");
+        weir_vpool_fail(q->p, "a required block cannot be had without other templates");
     n->k[0] = body_to(q, "endblock");
     if (q->t->type == WEIR_T_NAME && q->t->v.u.s == n->name)
         q->t++;
@@ -191,7 +191,7 @@ static struct weir_jnode *autoescape(struct weir_jparse *q, uint32_t line)
     struct weir_jnode *n = weir_jnode_new(q, WEIR_N_SCOPE, line);
     const struct weir_jnode *on = weir_jparse_expr(q, true);
     if (on->type != WEIR_N_CONST || on->v.kind != WEIR_V_BOOL || on->v.u.b)
-        weir_pool_fail(q->p, "autoescape can only be false here");
+        weir_vpool_fail(q->p, "autoescape can only be false here");
     n->k[0] = body_to(q, "endautoescape");
     return weir_jnode_done(q, n);
 }
@@ -271,13 +271,13 @@ static struct weir_jnode *statement(struct weir_jparse *q)
         return import(q, line, true);
     const struct weir_str *s = q->t->v.u.s;
     q->p->line = line;
-    weir_pool_fail(q->p, "unknown tag '%.*s'", s->n > 50 ? 50 : (int)s->n, s->p);
+    weir_vpool_fail(q->p, "unknown tag '%.*s'", s->n > 50 ? 50 : (int)s->n, s->p);
 }
 
 static struct weir_jnode *until(struct weir_jparse *q, const char *const *ends)
 {
     struct weir_jnode *first = NULL, **end = &first, *out = NULL, **out_end = NULL;
-    weir_pool_enter(q->p);
+    weir_vpool_enter(q->p);
     while (q->t->type != WEIR_T_EOF) {
         q->p->line = q->t->line;
         if (q->t->type == WEIR_T_BLOCK_BEGIN) {
@@ -317,11 +317,11 @@ static struct weir_jnode *until(struct weir_jparse *q, const char *const *ends)
             out->depth = (*out_end)->depth + 1;
         out_end = &(*out_end)->next;
     }
-    weir_pool_leave(q->p);
+    weir_vpool_leave(q->p);
     return first;
 }
 
-struct weir_jnode *weir_jparse_template(struct weir_pool *p, const struct weir_jtok *t)
+struct weir_jnode *weir_jparse_template(struct weir_vpool *p, const struct weir_jtok *t)
 {
     struct weir_jparse q = { .p = p, .t = t };
     return until(&q, NULL);

@@ -12,7 +12,7 @@
 
 struct weir_jnode *weir_jnode_new(struct weir_jparse *q, enum weir_jnode_type type, uint32_t line)
 {
-    struct weir_jnode *n = weir_pool_alloc(q->p, 1, sizeof(*n));
+    struct weir_jnode *n = weir_vpool_alloc(q->p, 1, sizeof(*n));
     n->type = (uint8_t)type;
     n->line = line;
     n->depth = 1;
@@ -26,7 +26,7 @@ struct weir_jnode *weir_jnode_done(struct weir_jparse *q, struct weir_jnode *n)
             if (c->depth >= n->depth)
                 n->depth = c->depth + 1;
     if (n->depth > NODE_DEPTH)
-        weir_pool_fail(q->p, "nested deeper than %d levels", NODE_DEPTH);
+        weir_vpool_fail(q->p, "nested deeper than %d levels", NODE_DEPTH);
     return n;
 }
 
@@ -88,7 +88,7 @@ _Noreturn void weir_jparse_fail(struct weir_jparse *q, const char *wanted)
         snprintf(got, sizeof(got), "'%.*s'", t->v.u.s->n > 50 ? 50 : (int)t->v.u.s->n, t->v.u.s->p);
         break;
     }
-    weir_pool_fail(q->p, "%s expected, found %s", wanted, got);
+    weir_vpool_fail(q->p, "%s expected, found %s", wanted, got);
 }
 
 void weir_jparse_expect_op(struct weir_jparse *q, int op)
@@ -280,10 +280,10 @@ static void arguments(struct weir_jparse *q, struct weir_jnode *n)
             struct weir_jnode *kw = weir_jnode_new(q, WEIR_N_KW, q->t->line);
             kw->name = weir_jparse_name(q);
             for (const struct weir_jnode *o = n->k[2]; o; o = o->next) {
-                weir_pool_step(q->p, 1);
+                weir_vpool_step(q->p, 1);
                 if (o->name == kw->name)
-                    weir_pool_fail(q->p, "the argument '%.*s' is given twice", (int)kw->name->n,
-                                   kw->name->p);
+                    weir_vpool_fail(q->p, "the argument '%.*s' is given twice", (int)kw->name->n,
+                                    kw->name->p);
             }
             weir_jparse_expect_op(q, '=');
             kw->k[0] = weir_jparse_expr(q, true);
@@ -295,7 +295,7 @@ static void arguments(struct weir_jparse *q, struct weir_jnode *n)
             end = &(*end)->next;
         }
         if (!good)
-            weir_pool_fail(q->p, "the arguments of a call are in a wrong order");
+            weir_vpool_fail(q->p, "the arguments of a call are in a wrong order");
     }
     weir_jparse_expect_op(q, ')');
 }
@@ -372,7 +372,7 @@ static struct weir_jnode *test(struct weir_jparse *q, struct weir_jnode *of)
         arguments(q, n);
     } else if (starts_argument(q)) {
         if (weir_jparse_is(q, "is"))
-            weir_pool_fail(q->p, "tests cannot be chained with 'is'");
+            weir_vpool_fail(q->p, "tests cannot be chained with 'is'");
         n->k[1] = postfix(q, primary(q, false));
     }
     weir_jnode_done(q, n);
@@ -383,7 +383,7 @@ static struct weir_jnode *unary(struct weir_jparse *q, bool filters)
 {
     struct weir_jnode *n;
     const uint32_t line = q->t->line;
-    weir_pool_enter(q->p);
+    weir_vpool_enter(q->p);
     if (weir_jparse_skip_op(q, '-'))
         n = two(q, WEIR_N_NEG, line, unary(q, false), NULL);
     else if (weir_jparse_skip_op(q, '+'))
@@ -401,7 +401,7 @@ static struct weir_jnode *unary(struct weir_jparse *q, bool filters)
         else
             break;
     }
-    weir_pool_leave(q->p);
+    weir_vpool_leave(q->p);
     return n;
 }
 
@@ -503,9 +503,9 @@ static struct weir_jnode *negation(struct weir_jparse *q)
     const uint32_t line = q->t->line;
     if (!weir_jparse_skip(q, "not"))
         return compare(q);
-    weir_pool_enter(q->p);
+    weir_vpool_enter(q->p);
     struct weir_jnode *n = two(q, WEIR_N_NOT, line, negation(q), NULL);
-    weir_pool_leave(q->p);
+    weir_vpool_leave(q->p);
     return n;
 }
 
@@ -529,7 +529,7 @@ static struct weir_jnode *disjunction(struct weir_jparse *q)
 
 struct weir_jnode *weir_jparse_expr(struct weir_jparse *q, bool cond)
 {
-    weir_pool_enter(q->p);
+    weir_vpool_enter(q->p);
     struct weir_jnode *n = disjunction(q);
     while (cond && weir_jparse_is(q, "if")) {
         struct weir_jnode *c = weir_jnode_new(q, WEIR_N_COND, q->t->line);
@@ -540,7 +540,7 @@ struct weir_jnode *weir_jparse_expr(struct weir_jparse *q, bool cond)
             c->k[2] = weir_jparse_expr(q, true);
         n = weir_jnode_done(q, c);
     }
-    weir_pool_leave(q->p);
+    weir_vpool_leave(q->p);
     return n;
 }
 
@@ -570,9 +570,9 @@ static struct weir_jnode *tuple(struct weir_jparse *q, bool cond, const char *en
 
 struct weir_jnode *weir_jparse_tuple(struct weir_jparse *q, bool cond, const char *end, bool parens)
 {
-    weir_pool_enter(q->p);
+    weir_vpool_enter(q->p);
     struct weir_jnode *n = tuple(q, cond, end, parens, false, false);
-    weir_pool_leave(q->p);
+    weir_vpool_leave(q->p);
     return n;
 }
 
@@ -585,7 +585,7 @@ static void store(struct weir_jparse *q, struct weir_jnode *n)
     } else if (n->type == WEIR_N_NAME) {
         n->store = true;
     } else if (n->type != WEIR_N_NSREF) {
-        weir_pool_fail(q->p, "only names can be assigned to");
+        weir_vpool_fail(q->p, "only names can be assigned to");
     }
 }
 

@@ -35,9 +35,9 @@ struct weir_jtok {
 
 /* The tokens of the template, the last one EOF.  Names are interned in NAMES: equal names are one
  * string. */
-struct weir_jtok *weir_jinja_lex(struct weir_pool *p, struct weir_dict *names, const char *text,
+struct weir_jtok *weir_jinja_lex(struct weir_vpool *p, struct weir_dict *names, const char *text,
                                  size_t n);
-const struct weir_str *weir_jinja_intern(struct weir_pool *p, struct weir_dict *names,
+const struct weir_str *weir_jinja_intern(struct weir_vpool *p, struct weir_dict *names,
                                          const char *text, size_t n);
 
 /* ---- the tree (jinja_parse.c, jinja_parse_expr.c) ---- */
@@ -101,7 +101,7 @@ struct weir_jnode {
 };
 
 struct weir_jparse {
-    struct weir_pool *p;
+    struct weir_vpool *p;
     const struct weir_jtok *t; /* the current token; EOF is never passed */
 };
 
@@ -122,9 +122,9 @@ struct weir_jnode *weir_jparse_tuple(struct weir_jparse *q, bool cond, const cha
                                      bool parens);
 struct weir_jnode *weir_jparse_filters(struct weir_jparse *q, struct weir_jnode *n, bool first);
 struct weir_jnode *weir_jparse_target(struct weir_jparse *q, bool spaces, const char *end);
-struct weir_jnode *weir_jparse_template(struct weir_pool *p, const struct weir_jtok *t);
+struct weir_jnode *weir_jparse_template(struct weir_vpool *p, const struct weir_jtok *t);
 /* The rules that need the whole tree: unknown filters, loops, macros. */
-void weir_jinja_check(struct weir_pool *p, struct weir_jnode *list);
+void weir_jinja_check(struct weir_vpool *p, struct weir_jnode *list);
 
 /* ---- running ---- */
 
@@ -138,6 +138,7 @@ struct weir_jscope {
     struct weir_jscope *up;
     struct weir_jvar *var;
     size_t n, cap;
+    bool held; /* something may look into it later: it must not be used again */
 };
 
 struct weir_jkw {
@@ -153,7 +154,7 @@ struct weir_jargs {
 };
 
 struct weir_jrun {
-    struct weir_pool *p;
+    struct weir_vpool *p;
     const struct weir_jinja_opts *o;
     struct weir_dict *names; /* interned */
     struct weir_dict *ctx;   /* what the caller gave */
@@ -183,13 +184,13 @@ struct weir_jloop {
     uint32_t depth0;
     bool have_after, ended;
     struct weir_val after, current, before;
-    struct weir_list *changed;        /* what loop.changed saw last */
+    struct weir_vlist *changed;       /* what loop.changed saw last */
     const struct weir_jnode *recurse; /* the statement, when recursive */
     struct weir_jscope *scope;        /* around it */
 };
 
 struct weir_jcycler {
-    struct weir_list *items;
+    struct weir_vlist *items;
     size_t pos;
 };
 
@@ -216,18 +217,19 @@ struct weir_val weir_jinja_loop_call(struct weir_jrun *j, const struct weir_jloo
                                      struct weir_val iterable);
 
 /* jinja_attr.c: how many rounds there are; walks the iterable when it must. */
-int64_t weir_jloop_length(struct weir_pool *p, struct weir_jloop *l);
+int64_t weir_jloop_length(struct weir_vpool *p, struct weir_jloop *l);
 
 /* jinja_expr.c */
 struct weir_val weir_jinja_eval(struct weir_jrun *j, const struct weir_jnode *n);
-struct weir_val weir_jinja_binop(struct weir_pool *p, int op, struct weir_val a, struct weir_val b);
+struct weir_val weir_jinja_binop(struct weir_vpool *p, int op, struct weir_val a,
+                                 struct weir_val b);
 
 /* jinja_call.c */
 struct weir_val weir_jinja_call(struct weir_jrun *j, struct weir_val f, struct weir_jargs *a);
 void weir_jinja_args(struct weir_jrun *j, const struct weir_jnode *n, struct weir_jargs *ret);
 /* Sort arguments into OUT by SPEC, names with blanks between ("/" in front: by position only); the
  * first MIN must be there; what is not given becomes WEIR_V_MISSING. */
-void weir_jinja_bind(struct weir_pool *p, const struct weir_jargs *a, const char *who,
+void weir_jinja_bind(struct weir_vpool *p, const struct weir_jargs *a, const char *who,
                      const char *spec, int min, struct weir_val *out);
 
 /* jinja_attr.c: obj.name and obj[key] as the sandbox gives them. */
@@ -243,10 +245,10 @@ struct weir_val weir_jinja_fromkeys(struct weir_jrun *j, const struct weir_func 
 /* jinja_str.c: a method of a string, or NULL. */
 struct weir_func *weir_jinja_str_method(struct weir_jrun *j, struct weir_val self,
                                         const struct weir_str *name);
-bool weir_str_is_class(struct weir_pool *p, const struct weir_str *s, const char *what);
+bool weir_str_is_class(struct weir_vpool *p, const struct weir_str *s, const char *what);
 
 /* jinja_format.c */
-struct weir_val weir_jinja_percent(struct weir_pool *p, const struct weir_str *fmt,
+struct weir_val weir_jinja_percent(struct weir_vpool *p, const struct weir_str *fmt,
                                    struct weir_val arg);
 struct weir_val weir_jinja_format(struct weir_jrun *j, const struct weir_str *fmt,
                                   const struct weir_jargs *a, struct weir_dict *map);
@@ -272,12 +274,12 @@ bool weir_jinja_test_call(struct weir_jrun *j, const struct weir_str *name, stru
 struct weir_val weir_jinja_path(struct weir_jrun *j, struct weir_val v, struct weir_val path,
                                 struct weir_val dflt);
 /* Sort the values of L by KEYS (both are reordered, equal ones keep their order). */
-typedef int weir_cmp_fn(struct weir_pool *p, struct weir_val a, struct weir_val b);
-void weir_list_sort(struct weir_pool *p, struct weir_list *l, struct weir_list *keys,
-                    weir_cmp_fn *cmp, bool reverse);
-int weir_cmp_less(struct weir_pool *p, struct weir_val a, struct weir_val b);
+typedef int weir_cmp_fn(struct weir_vpool *p, struct weir_val a, struct weir_val b);
+void weir_vlist_sort(struct weir_vpool *p, struct weir_vlist *l, struct weir_vlist *keys,
+                     weir_cmp_fn *cmp, bool reverse);
+int weir_cmp_less(struct weir_vpool *p, struct weir_val a, struct weir_val b);
 
 /* str() of loops, macros, functions. */
-const char *weir_obj_text(struct weir_pool *p, struct weir_val v);
+const char *weir_obj_text(struct weir_vpool *p, struct weir_val v);
 
 #endif

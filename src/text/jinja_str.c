@@ -9,7 +9,7 @@
 static const struct weir_str *need_str(struct weir_jrun *j, const char *who, struct weir_val v)
 {
     if (v.kind != WEIR_V_STR)
-        weir_pool_fail(j->p, "%s needs a string, not '%s'", who, weir_val_type(v));
+        weir_vpool_fail(j->p, "%s needs a string, not '%s'", who, weir_val_type(v));
     return v.u.s;
 }
 
@@ -18,7 +18,7 @@ static int64_t need_int(struct weir_jrun *j, const char *who, struct weir_val v,
     if (v.kind == WEIR_V_MISSING)
         return dflt;
     if (!weir_val_is_int(v))
-        weir_pool_fail(j->p, "%s needs an integer, not '%s'", who, weir_val_type(v));
+        weir_vpool_fail(j->p, "%s needs an integer, not '%s'", who, weir_val_type(v));
     return weir_val_i64(v);
 }
 
@@ -38,7 +38,7 @@ static struct weir_val split(struct weir_jrun *j, const struct weir_func *f, str
     weir_jinja_bind(j->p, a, f->name, "sep maxsplit", 0, in);
     const struct weir_str *sep = absent(in[0]) ? NULL : need_str(j, f->name, in[0]);
     if (sep && !sep->n)
-        weir_pool_fail(j->p, "%s: empty separator", f->name);
+        weir_vpool_fail(j->p, "%s: empty separator", f->name);
     return weir_val_of(WEIR_V_LIST, weir_str_split(j->p, f->self.u.s, sep,
                                                    need_int(j, f->name, in[1], -1), f->what));
 }
@@ -106,7 +106,7 @@ static struct weir_val find(struct weir_jrun *j, const struct weir_func *f, stru
         at = f->what & 1 ? weir_str_rfind(j->p, s, x, r.at, r.end)
                          : weir_str_find(j->p, s, x, r.at, r.end);
     if (at == SIZE_MAX && (f->what & 2))
-        weir_pool_fail(j->p, "%s: substring not found", f->name);
+        weir_vpool_fail(j->p, "%s: substring not found", f->name);
     return weir_val_int(at == SIZE_MAX ? -1 : (int64_t)weir_str_index(j->p, s, at));
 }
 
@@ -170,7 +170,7 @@ static struct weir_val pad(struct weir_jrun *j, const struct weir_func *f, struc
     const struct weir_str *fill =
         in[1].kind == WEIR_V_MISSING ? weir_val_cstr(j->p, " ").u.s : need_str(j, f->name, in[1]);
     if (weir_str_chars(j->p, fill) != 1)
-        weir_pool_fail(j->p, "%s needs one character to fill with", f->name);
+        weir_vpool_fail(j->p, "%s needs one character to fill with", f->name);
     return weir_str_pad(j->p, f->self.u.s, need_int(j, f->name, in[0], 0), fill, (char)f->what);
 }
 
@@ -203,7 +203,7 @@ static struct weir_val expandtabs(struct weir_jrun *j, const struct weir_func *f
     while (weir_str_next(f->self.u.s, &at, &c)) {
         if (c == '\t') {
             const int64_t n = size > 0 ? size - column % size : 0;
-            weir_pool_step(j->p, (uint64_t)n);
+            weir_vpool_step(j->p, (uint64_t)n);
             for (int64_t i = 0; i < n; i++)
                 weir_sb_puts(&b, " ");
             column += n;
@@ -224,7 +224,7 @@ static struct weir_val partition(struct weir_jrun *j, const struct weir_func *f,
     weir_jinja_bind(j->p, a, f->name, "/sep", 1, in);
     const struct weir_str *sep = need_str(j, f->name, in[0]);
     if (!sep->n)
-        weir_pool_fail(j->p, "%s: empty separator", f->name);
+        weir_vpool_fail(j->p, "%s: empty separator", f->name);
     const size_t at =
         f->what ? weir_str_rfind(j->p, s, sep, 0, s->n) : weir_str_find(j->p, s, sep, 0, s->n);
     if (at == SIZE_MAX) {
@@ -235,9 +235,9 @@ static struct weir_val partition(struct weir_jrun *j, const struct weir_func *f,
         v[1] = weir_str_sub(j->p, s, at, at + sep->n);
         v[2] = weir_str_sub(j->p, s, at + sep->n, s->n);
     }
-    struct weir_list *l = weir_list_new(j->p, 3);
+    struct weir_vlist *l = weir_vlist_new(j->p, 3);
     for (int i = 0; i < 3; i++)
-        weir_list_push(j->p, l, v[i]);
+        weir_vlist_push(j->p, l, v[i]);
     return weir_val_of(WEIR_V_TUPLE, l);
 }
 
@@ -260,7 +260,7 @@ static struct weir_val format(struct weir_jrun *j, const struct weir_func *f, st
         return weir_jinja_format(j, f->self.u.s, a, NULL);
     weir_jinja_bind(j->p, a, f->name, "/mapping", 1, in);
     if (in[0].kind != WEIR_V_DICT)
-        weir_pool_fail(j->p, "%s needs a dict, not '%s'", f->name, weir_val_type(in[0]));
+        weir_vpool_fail(j->p, "%s needs a dict, not '%s'", f->name, weir_val_type(in[0]));
     struct weir_jargs none = { 0 };
     return weir_jinja_format(j, f->self.u.s, &none, in[0].u.m);
 }
@@ -340,9 +340,9 @@ static bool ascii(const struct weir_str *s)
     return true;
 }
 
-bool weir_str_is_class(struct weir_pool *p, const struct weir_str *s, const char *what)
+bool weir_str_is_class(struct weir_vpool *p, const struct weir_str *s, const char *what)
 {
-    weir_pool_step(p, s->n / 4);
+    weir_vpool_step(p, s->n / 4);
     switch (what[2]) {
     case 'a':
         if (what[3] == 's')
@@ -420,7 +420,7 @@ struct weir_func *weir_jinja_str_method(struct weir_jrun *j, struct weir_val sel
 {
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         if (weir_str_is(name, methods[i].name)) {
-            struct weir_func *f = weir_pool_alloc(j->p, 1, sizeof(*f));
+            struct weir_func *f = weir_vpool_alloc(j->p, 1, sizeof(*f));
             *f = methods[i];
             f->self = self;
             return f;

@@ -116,7 +116,7 @@ static bool named(struct weir_jrun *j, struct weir_val v, bool test)
 
 static bool holds(struct weir_jrun *j, enum test t, struct weir_val v, struct weir_val x)
 {
-    struct weir_pool *p = j->p;
+    struct weir_vpool *p = j->p;
     switch (t) {
     case T_ODD: return rest_is(j, v, weir_val_int(2), 1);
     case T_EVEN: return rest_is(j, v, weir_val_int(2), 0);
@@ -160,7 +160,7 @@ bool weir_jinja_test_call(struct weir_jrun *j, const struct weir_str *name, stru
     const int i = find(name);
     struct weir_val x = weir_val_none();
     if (i < 0)
-        weir_pool_fail(j->p, "no test named '%.*s'", name->n > 50 ? 50 : (int)name->n, name->p);
+        weir_vpool_fail(j->p, "no test named '%.*s'", name->n > 50 ? 50 : (int)name->n, name->p);
     weir_jinja_bind(j->p, a, tests[i].name, tests[i].spec ? tests[i].spec : "",
                     tests[i].spec != NULL, &x);
     return holds(j, tests[i].t, v, x);

@@ -17,29 +17,29 @@ struct weir_strbuf {
     size_t used, cap;
 };
 
-static struct weir_strbuf *buf_new(struct weir_pool *p, size_t cap)
+static struct weir_strbuf *buf_new(struct weir_vpool *p, size_t cap)
 {
-    struct weir_strbuf *b = weir_pool_alloc(p, 1, sizeof(*b));
+    struct weir_strbuf *b = weir_vpool_alloc(p, 1, sizeof(*b));
     b->cap = cap;
-    b->base = cap ? weir_pool_alloc(p, cap, 1) : NULL;
+    b->base = cap ? weir_vpool_alloc(p, cap, 1) : NULL;
     return b;
 }
 
-static struct weir_str *str_new(struct weir_pool *p, const char *text, size_t n)
+static struct weir_str *str_new(struct weir_vpool *p, const char *text, size_t n)
 {
-    struct weir_str *s = weir_pool_alloc(p, 1, sizeof(*s));
+    struct weir_str *s = weir_vpool_alloc(p, 1, sizeof(*s));
     s->p = text;
     s->n = n;
     s->chars = SIZE_MAX;
     return s;
 }
 
-struct weir_val weir_val_str(struct weir_pool *p, const char *text, size_t n)
+struct weir_val weir_val_str(struct weir_vpool *p, const char *text, size_t n)
 {
     return weir_val_of(WEIR_V_STR, str_new(p, text, n));
 }
 
-struct weir_val weir_val_cstr(struct weir_pool *p, const char *text)
+struct weir_val weir_val_cstr(struct weir_vpool *p, const char *text)
 {
     return weir_val_str(p, text, strlen(text));
 }
@@ -48,12 +48,12 @@ static void say_whole(struct weir_str *s)
 {
     if (!s->n)
         return;
-    s->whole = (struct weir_span){ 0, s->n };
+    s->whole = (struct weir_vspan){ 0, s->n };
     s->span = &s->whole;
     s->n_span = 1;
 }
 
-struct weir_val weir_val_said(struct weir_pool *p, const char *text, size_t n)
+struct weir_val weir_val_said(struct weir_vpool *p, const char *text, size_t n)
 {
     struct weir_str *s = str_new(p, text, n);
     say_whole(s);
@@ -62,7 +62,7 @@ struct weir_val weir_val_said(struct weir_pool *p, const char *text, size_t n)
 
 /* ---- building ---- */
 
-void weir_sb_init(struct weir_sb *b, struct weir_pool *p)
+void weir_sb_init(struct weir_sb *b, struct weir_vpool *p)
 {
     *b = (struct weir_sb){ .p = p, .buf = buf_new(p, 0) };
 }
@@ -79,22 +79,22 @@ static void span_add(struct weir_sb *b, size_t start, size_t end)
     }
     if (b->n_span == b->cap_span) {
         b->cap_span = b->cap_span ? 2 * b->cap_span : 4;
-        b->span = weir_pool_grow(b->p, b->span, b->n_span, b->cap_span, sizeof(*b->span));
+        b->span = weir_vpool_grow(b->p, b->span, b->n_span, b->cap_span, sizeof(*b->span));
     }
-    b->span[b->n_span++] = (struct weir_span){ start, end };
+    b->span[b->n_span++] = (struct weir_vspan){ start, end };
 }
 
 static void bytes_add(struct weir_sb *b, const char *text, size_t n)
 {
     struct weir_strbuf *u = b->buf;
-    weir_pool_step(b->p, n / 16);
+    weir_vpool_step(b->p, n / 16);
     if (n > u->cap - u->used) {
         if (n > SIZE_MAX / 4 || u->cap > SIZE_MAX / 4)
-            weir_pool_fail(b->p, "a string of %zu bytes is too long", n);
+            weir_vpool_fail(b->p, "a string of %zu bytes is too long", n);
         size_t cap = u->cap ? 2 * u->cap : 32;
         if (cap < u->used + n)
             cap = u->used + n;
-        u->base = weir_pool_grow(b->p, u->base, u->used, cap, 1);
+        u->base = weir_vpool_grow(b->p, u->base, u->used, cap, 1);
         u->cap = cap;
     }
     if (n)
@@ -179,12 +179,12 @@ bool weir_str_next(const struct weir_str *s, size_t *at, uint32_t *ret)
     return true;
 }
 
-size_t weir_str_chars(struct weir_pool *p, const struct weir_str *s)
+size_t weir_str_chars(struct weir_vpool *p, const struct weir_str *s)
 {
     if (s->chars == SIZE_MAX) {
         size_t at = 0, n = 0;
         uint32_t c;
-        weir_pool_step(p, s->n / 16);
+        weir_vpool_step(p, s->n / 16);
         while (weir_str_next(s, &at, &c))
             n++;
         ((struct weir_str *)s)->chars = n; /* a cache, not a change */
@@ -192,7 +192,7 @@ size_t weir_str_chars(struct weir_pool *p, const struct weir_str *s)
     return s->chars;
 }
 
-size_t weir_str_off(struct weir_pool *p, const struct weir_str *s, size_t i)
+size_t weir_str_off(struct weir_vpool *p, const struct weir_str *s, size_t i)
 {
     if (i >= weir_str_chars(p, s))
         return s->n;
@@ -200,42 +200,42 @@ size_t weir_str_off(struct weir_pool *p, const struct weir_str *s, size_t i)
         return i;
     size_t at = 0;
     uint32_t c;
-    weir_pool_step(p, i / 16);
+    weir_vpool_step(p, i / 16);
     while (i-- && weir_str_next(s, &at, &c))
         ;
     return at;
 }
 
-size_t weir_str_index(struct weir_pool *p, const struct weir_str *s, size_t end)
+size_t weir_str_index(struct weir_vpool *p, const struct weir_str *s, size_t end)
 {
     size_t at = 0, n = 0;
     uint32_t c;
-    weir_pool_step(p, end / 16);
+    weir_vpool_step(p, end / 16);
     while (at < end && weir_str_next(s, &at, &c))
         n++;
     return n;
 }
 
-size_t weir_str_find(struct weir_pool *p, const struct weir_str *s, const struct weir_str *needle,
+size_t weir_str_find(struct weir_vpool *p, const struct weir_str *s, const struct weir_str *needle,
                      size_t at, size_t end)
 {
     if (at > end || needle->n > end - at)
         return SIZE_MAX;
     if (!needle->n)
         return at;
-    weir_pool_step(p, (end - at) / 16);
+    weir_vpool_step(p, (end - at) / 16);
     const char *hit = memmem(s->p + at, end - at, needle->p, needle->n);
     return hit ? (size_t)(hit - s->p) : SIZE_MAX;
 }
 
-size_t weir_str_rfind(struct weir_pool *p, const struct weir_str *s, const struct weir_str *needle,
+size_t weir_str_rfind(struct weir_vpool *p, const struct weir_str *s, const struct weir_str *needle,
                       size_t at, size_t end)
 {
     if (at > end || needle->n > end - at)
         return SIZE_MAX;
     if (!needle->n)
         return end;
-    weir_pool_step(p, end - at);
+    weir_vpool_step(p, end - at);
     for (size_t i = end - needle->n + 1; i-- > at;)
         if (s->p[i] == needle->p[0] && !memcmp(s->p + i, needle->p, needle->n))
             return i;
@@ -244,7 +244,7 @@ size_t weir_str_rfind(struct weir_pool *p, const struct weir_str *s, const struc
 
 /* ---- cutting and joining ---- */
 
-struct weir_val weir_str_sub(struct weir_pool *p, const struct weir_str *s, size_t at, size_t end)
+struct weir_val weir_str_sub(struct weir_vpool *p, const struct weir_str *s, size_t at, size_t end)
 {
     struct weir_str *r = str_new(p, s->p + at, end - at);
     r->markup = s->markup;
@@ -255,9 +255,9 @@ struct weir_val weir_str_sub(struct weir_pool *p, const struct weir_str *s, size
     while (first + n < s->n_span && s->span[first + n].start < end)
         n++;
     if (n && at < end) {
-        struct weir_span *sp = n == 1 ? &r->whole : weir_pool_alloc(p, n, sizeof(*sp));
+        struct weir_vspan *sp = n == 1 ? &r->whole : weir_vpool_alloc(p, n, sizeof(*sp));
         for (uint32_t i = 0; i < n; i++) {
-            const struct weir_span *o = &s->span[first + i];
+            const struct weir_vspan *o = &s->span[first + i];
             sp[i].start = o->start > at ? o->start - at : 0;
             sp[i].end = (o->end < end ? o->end : end) - at;
         }
@@ -267,7 +267,7 @@ struct weir_val weir_str_sub(struct weir_pool *p, const struct weir_str *s, size
     return weir_val_of(WEIR_V_STR, r);
 }
 
-struct weir_val weir_str_concat(struct weir_pool *p, const struct weir_str *a,
+struct weir_val weir_str_concat(struct weir_vpool *p, const struct weir_str *a,
                                 const struct weir_str *b)
 {
     if (!b->n && !b->markup)
@@ -276,12 +276,12 @@ struct weir_val weir_str_concat(struct weir_pool *p, const struct weir_str *a,
         return weir_val_of(WEIR_V_STR, (void *)b);
     struct weir_strbuf *u = a->buf;
     struct weir_sb sb = { .p = p };
-    weir_pool_step(p, b->n / 16 + a->n_span / 16);
+    weir_vpool_step(p, b->n / 16 + a->n_span / 16);
     if (!u || !u->base || a->p + a->n != u->base + u->used || b->n > u->cap - u->used) {
         if (b->n > SIZE_MAX / 4 || a->n > SIZE_MAX / 4)
-            weir_pool_fail(p, "a string of %zu bytes is too long", a->n);
+            weir_vpool_fail(p, "a string of %zu bytes is too long", a->n);
         u = buf_new(p, a->n + b->n + (a->n > 64 ? a->n / 2 : 0));
-        weir_pool_step(p, a->n / 16);
+        weir_vpool_step(p, a->n / 16);
         if (a->n)
             memcpy(u->base, a->p, a->n);
         u->used = a->n;
@@ -294,7 +294,7 @@ struct weir_val weir_str_concat(struct weir_pool *p, const struct weir_str *a,
     r->markup = a->markup || b->markup;
     if (a->n_span || b->n_span) {
         sb.cap_span = a->n_span + b->n_span;
-        sb.span = weir_pool_alloc(p, sb.cap_span, sizeof(*sb.span));
+        sb.span = weir_vpool_alloc(p, sb.cap_span, sizeof(*sb.span));
         for (uint32_t i = 0; i < a->n_span; i++)
             span_add(&sb, a->span[i].start, a->span[i].end);
         for (uint32_t i = 0; i < b->n_span; i++)
@@ -327,12 +327,12 @@ static size_t step_back(const struct weir_str *s, size_t at)
     return i + len == at ? i : at - 1;
 }
 
-struct weir_val weir_str_strip(struct weir_pool *p, const struct weir_str *s,
+struct weir_val weir_str_strip(struct weir_vpool *p, const struct weir_str *s,
                                const struct weir_str *chars, int sides)
 {
     size_t at = 0, end = s->n, next = 0;
     uint32_t c;
-    weir_pool_step(p, 1 + (chars ? chars->n : 0) * (s->n / 16 + 1) / 16);
+    weir_vpool_step(p, 1 + (chars ? chars->n : 0) * (s->n / 16 + 1) / 16);
     if (sides & 1)
         while (weir_str_next(s, &next, &c) && in_set(chars, c))
             at = next;
@@ -348,7 +348,7 @@ struct weir_val weir_str_strip(struct weir_pool *p, const struct weir_str *s,
     return weir_str_sub(p, s, at, end);
 }
 
-struct weir_val weir_str_replace(struct weir_pool *p, const struct weir_str *s,
+struct weir_val weir_str_replace(struct weir_vpool *p, const struct weir_str *s,
                                  const struct weir_str *old, const struct weir_str *new_,
                                  int64_t count)
 {
@@ -378,20 +378,20 @@ struct weir_val weir_str_replace(struct weir_pool *p, const struct weir_str *s,
         weir_sb_sub(&b, s, at, hit);
         weir_sb_str(&b, new_);
         at = hit + old->n;
-        weir_pool_step(p, 1 + s->n_span / 16);
+        weir_vpool_step(p, 1 + s->n_span / 16);
     }
     weir_sb_sub(&b, s, at, s->n);
     return weir_sb_done(&b);
 }
 
-static void push_sub(struct weir_pool *p, struct weir_list *l, const struct weir_str *s, size_t at,
-                     size_t end)
+static void push_sub(struct weir_vpool *p, struct weir_vlist *l, const struct weir_str *s,
+                     size_t at, size_t end)
 {
-    weir_pool_step(p, 1 + s->n_span / 16);
-    weir_list_push(p, l, weir_str_sub(p, s, at, end));
+    weir_vpool_step(p, 1 + s->n_span / 16);
+    weir_vlist_push(p, l, weir_str_sub(p, s, at, end));
 }
 
-static void split_space(struct weir_pool *p, struct weir_list *l, const struct weir_str *s,
+static void split_space(struct weir_vpool *p, struct weir_vlist *l, const struct weir_str *s,
                         int64_t max)
 {
     size_t at = 0, next = 0;
@@ -413,7 +413,7 @@ static void split_space(struct weir_pool *p, struct weir_list *l, const struct w
     }
 }
 
-static void rsplit_space(struct weir_pool *p, struct weir_list *l, const struct weir_str *s,
+static void rsplit_space(struct weir_vpool *p, struct weir_vlist *l, const struct weir_str *s,
                          int64_t max)
 {
     size_t end = s->n, len;
@@ -442,12 +442,12 @@ static void rsplit_space(struct weir_pool *p, struct weir_list *l, const struct 
     }
 }
 
-struct weir_list *weir_str_split(struct weir_pool *p, const struct weir_str *s,
-                                 const struct weir_str *sep, int64_t max, bool from_right)
+struct weir_vlist *weir_str_split(struct weir_vpool *p, const struct weir_str *s,
+                                  const struct weir_str *sep, int64_t max, bool from_right)
 {
-    struct weir_list *l = weir_list_new(p, 4);
+    struct weir_vlist *l = weir_vlist_new(p, 4);
     if (!sep) {
-        weir_pool_step(p, s->n / 16);
+        weir_vpool_step(p, s->n / 16);
         if (from_right)
             rsplit_space(p, l, s, max);
         else
@@ -477,9 +477,9 @@ struct weir_list *weir_str_split(struct weir_pool *p, const struct weir_str *s,
     return l;
 }
 
-struct weir_list *weir_str_lines(struct weir_pool *p, const struct weir_str *s, bool keep)
+struct weir_vlist *weir_str_lines(struct weir_vpool *p, const struct weir_str *s, bool keep)
 {
-    struct weir_list *l = weir_list_new(p, 4);
+    struct weir_vlist *l = weir_vlist_new(p, 4);
     size_t start = 0, at = 0;
     uint32_t c;
     while (at < s->n) {
@@ -498,13 +498,13 @@ struct weir_list *weir_str_lines(struct weir_pool *p, const struct weir_str *s, 
     return l;
 }
 
-struct weir_val weir_str_repeat(struct weir_pool *p, const struct weir_str *s, int64_t n)
+struct weir_val weir_str_repeat(struct weir_vpool *p, const struct weir_str *s, int64_t n)
 {
     struct weir_sb b;
     weir_sb_init(&b, p);
     if (s->n && n > 0 && (uint64_t)n > p->bytes_max / s->n)
-        weir_pool_fail(p, "a string of %zu bytes repeated %lld times is too long", s->n,
-                       (long long)n);
+        weir_vpool_fail(p, "a string of %zu bytes repeated %lld times is too long", s->n,
+                        (long long)n);
     if (s->n)
         for (; n > 0; n--)
             weir_sb_str(&b, s);
@@ -540,14 +540,14 @@ static bool final_sigma(const struct weir_str *s, size_t at, size_t after)
     return before;
 }
 
-struct weir_val weir_str_case(struct weir_pool *p, const struct weir_str *s, char what)
+struct weir_val weir_str_case(struct weir_vpool *p, const struct weir_str *s, char what)
 {
     struct weir_sb b;
     size_t at = 0, before = 0;
     uint32_t c, out[3];
     bool first = true, in_word = false;
     weir_sb_init(&b, p);
-    weir_pool_step(p, s->n / 4);
+    weir_vpool_step(p, s->n / 4);
     while (weir_str_next(s, &at, &c)) {
         const unsigned m = weir_uni_props(c);
         char how = what;
@@ -582,7 +582,7 @@ struct weir_val weir_str_case(struct weir_pool *p, const struct weir_str *s, cha
     return v;
 }
 
-struct weir_val weir_str_pad(struct weir_pool *p, const struct weir_str *s, int64_t width,
+struct weir_val weir_str_pad(struct weir_vpool *p, const struct weir_str *s, int64_t width,
                              const struct weir_str *fill, char side)
 {
     const int64_t have = (int64_t)weir_str_chars(p, s);
@@ -604,7 +604,7 @@ struct weir_val weir_str_pad(struct weir_pool *p, const struct weir_str *s, int6
     return v;
 }
 
-struct weir_val weir_str_escape(struct weir_pool *p, const struct weir_str *s)
+struct weir_val weir_str_escape(struct weir_vpool *p, const struct weir_str *s)
 {
     struct weir_sb b;
     size_t from = 0;

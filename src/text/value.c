@@ -12,37 +12,37 @@
 
 #define DICT_SMALL 8
 
-struct weir_list *weir_list_new(struct weir_pool *p, size_t cap)
+struct weir_vlist *weir_vlist_new(struct weir_vpool *p, size_t cap)
 {
-    struct weir_list *l = weir_pool_alloc(p, 1, sizeof(*l));
+    struct weir_vlist *l = weir_vpool_alloc(p, 1, sizeof(*l));
     l->cap = cap;
     if (cap)
-        l->v = weir_pool_alloc(p, cap, sizeof(*l->v));
+        l->v = weir_vpool_alloc(p, cap, sizeof(*l->v));
     return l;
 }
 
-void weir_list_push(struct weir_pool *p, struct weir_list *l, struct weir_val v)
+void weir_vlist_push(struct weir_vpool *p, struct weir_vlist *l, struct weir_val v)
 {
     if (l->n == l->cap) {
         l->cap = l->cap ? 2 * l->cap : 4;
-        l->v = weir_pool_grow(p, l->v, l->n, l->cap, sizeof(*l->v));
+        l->v = weir_vpool_grow(p, l->v, l->n, l->cap, sizeof(*l->v));
     }
     l->v[l->n++] = v;
 }
 
-struct weir_val weir_tuple2(struct weir_pool *p, struct weir_val a, struct weir_val b)
+struct weir_val weir_tuple2(struct weir_vpool *p, struct weir_val a, struct weir_val b)
 {
-    struct weir_list *l = weir_list_new(p, 2);
-    weir_list_push(p, l, a);
-    weir_list_push(p, l, b);
+    struct weir_vlist *l = weir_vlist_new(p, 2);
+    weir_vlist_push(p, l, a);
+    weir_vlist_push(p, l, b);
     return weir_val_of(WEIR_V_TUPLE, l);
 }
 
 /* ---- dicts ---- */
 
-struct weir_dict *weir_dict_new(struct weir_pool *p)
+struct weir_dict *weir_dict_new(struct weir_vpool *p)
 {
-    return weir_pool_alloc(p, 1, sizeof(struct weir_dict));
+    return weir_vpool_alloc(p, 1, sizeof(struct weir_dict));
 }
 
 static void index_put(struct weir_dict *m, size_t i)
@@ -53,7 +53,7 @@ static void index_put(struct weir_dict *m, size_t i)
     m->index[at] = (uint32_t)i + 1;
 }
 
-static struct weir_entry *dict_find(struct weir_pool *p, const struct weir_dict *m,
+static struct weir_entry *dict_find(struct weir_vpool *p, const struct weir_dict *m,
                                     struct weir_val k, uint64_t hash)
 {
     if (!m->index) {
@@ -64,14 +64,14 @@ static struct weir_entry *dict_find(struct weir_pool *p, const struct weir_dict 
     }
     for (size_t at = hash & (m->n_index - 1); m->index[at]; at = (at + 1) & (m->n_index - 1)) {
         struct weir_entry *e = &m->e[m->index[at] - 1];
-        weir_pool_step(p, 1);
+        weir_vpool_step(p, 1);
         if (e->hash == hash && weir_val_eq(p, e->k, k))
             return e;
     }
     return NULL;
 }
 
-void weir_dict_set(struct weir_pool *p, struct weir_dict *m, struct weir_val k, struct weir_val v)
+void weir_dict_set(struct weir_vpool *p, struct weir_dict *m, struct weir_val k, struct weir_val v)
 {
     const uint64_t hash = weir_val_hash(p, k);
     struct weir_entry *e = dict_find(p, m, k, hash);
@@ -80,29 +80,29 @@ void weir_dict_set(struct weir_pool *p, struct weir_dict *m, struct weir_val k, 
         return;
     }
     if (m->n >= UINT32_MAX / 4)
-        weir_pool_fail(p, "a dict of %zu entries is too large", m->n);
+        weir_vpool_fail(p, "a dict of %zu entries is too large", m->n);
     if (m->n == m->cap) {
         m->cap = m->cap ? 2 * m->cap : 4;
-        m->e = weir_pool_grow(p, m->e, m->n, m->cap, sizeof(*m->e));
+        m->e = weir_vpool_grow(p, m->e, m->n, m->cap, sizeof(*m->e));
     }
     m->e[m->n++] = (struct weir_entry){ k, v, hash };
     if (m->index && m->n <= m->n_index / 2) {
         index_put(m, m->n - 1);
     } else if (m->n > DICT_SMALL) {
         m->n_index = m->n_index ? 2 * m->n_index : 64;
-        m->index = weir_pool_alloc(p, m->n_index, sizeof(*m->index));
+        m->index = weir_vpool_alloc(p, m->n_index, sizeof(*m->index));
         for (size_t i = 0; i < m->n; i++)
             index_put(m, i);
     }
 }
 
-struct weir_val *weir_dict_get(struct weir_pool *p, const struct weir_dict *m, struct weir_val k)
+struct weir_val *weir_dict_get(struct weir_vpool *p, const struct weir_dict *m, struct weir_val k)
 {
     struct weir_entry *e = dict_find(p, m, k, weir_val_hash(p, k));
     return e ? &e->v : NULL;
 }
 
-struct weir_val *weir_dict_gets(struct weir_pool *p, const struct weir_dict *m, const char *k)
+struct weir_val *weir_dict_gets(struct weir_vpool *p, const struct weir_dict *m, const char *k)
 {
     struct weir_str s = { .p = k, .n = strlen(k), .chars = SIZE_MAX };
     return weir_dict_get(p, m, weir_val_of(WEIR_V_STR, &s));
@@ -138,7 +138,7 @@ const char *weir_val_type(struct weir_val v)
     return "object";
 }
 
-bool weir_val_true(struct weir_pool *p, struct weir_val v)
+bool weir_val_true(struct weir_vpool *p, struct weir_val v)
 {
     int64_t n;
     switch (v.kind) {
@@ -153,7 +153,7 @@ bool weir_val_true(struct weir_pool *p, struct weir_val v)
     }
 }
 
-bool weir_val_len(struct weir_pool *p, struct weir_val v, int64_t *ret)
+bool weir_val_len(struct weir_vpool *p, struct weir_val v, int64_t *ret)
 {
     switch (v.kind) {
     case WEIR_V_UNDEF: *ret = 0; return true;
@@ -214,7 +214,7 @@ bool weir_val_is(struct weir_val a, struct weir_val b)
     }
 }
 
-static bool dict_eq(struct weir_pool *p, const struct weir_dict *a, const struct weir_dict *b)
+static bool dict_eq(struct weir_vpool *p, const struct weir_dict *a, const struct weir_dict *b)
 {
     if (a->n != b->n)
         return false;
@@ -231,7 +231,7 @@ static bool range_eq(const struct weir_range *a, const struct weir_range *b)
     return a->n == b->n && (!a->n || (a->start == b->start && (a->n == 1 || a->step == b->step)));
 }
 
-static bool eq(struct weir_pool *p, struct weir_val a, struct weir_val b)
+static bool eq(struct weir_vpool *p, struct weir_val a, struct weir_val b)
 {
     if (weir_val_is_num(a) && weir_val_is_num(b))
         return cmp_num(a, b) == 0;
@@ -268,23 +268,24 @@ static bool eq(struct weir_pool *p, struct weir_val a, struct weir_val b)
     }
 }
 
-bool weir_val_eq(struct weir_pool *p, struct weir_val a, struct weir_val b)
+bool weir_val_eq(struct weir_vpool *p, struct weir_val a, struct weir_val b)
 {
-    weir_pool_step(p, 1);
-    weir_pool_enter(p);
+    weir_vpool_step(p, 1);
+    weir_vpool_enter(p);
     const bool r = eq(p, a, b);
-    weir_pool_leave(p);
+    weir_vpool_leave(p);
     return r;
 }
 
-_Noreturn static void fail_order(struct weir_pool *p, char op, struct weir_val a, struct weir_val b)
+_Noreturn static void fail_order(struct weir_vpool *p, char op, struct weir_val a,
+                                 struct weir_val b)
 {
-    weir_pool_fail(p, "'%s' not supported between instances of '%s' and '%s'",
-                   op == 'l'   ? "<="
-                   : op == 'g' ? ">="
-                   : op == '<' ? "<"
-                               : ">",
-                   weir_val_type(a), weir_val_type(b));
+    weir_vpool_fail(p, "'%s' not supported between instances of '%s' and '%s'",
+                    op == 'l'   ? "<="
+                    : op == 'g' ? ">="
+                    : op == '<' ? "<"
+                                : ">",
+                    weir_val_type(a), weir_val_type(b));
 }
 
 static bool holds(char op, int c)
@@ -297,9 +298,9 @@ static bool holds(char op, int c)
     }
 }
 
-bool weir_val_order(struct weir_pool *p, char op, struct weir_val a, struct weir_val b)
+bool weir_val_order(struct weir_vpool *p, char op, struct weir_val a, struct weir_val b)
 {
-    weir_pool_step(p, 1);
+    weir_vpool_step(p, 1);
     if (a.kind == WEIR_V_UNDEF)
         weir_val_fail_undef(p, a);
     if (b.kind == WEIR_V_UNDEF)
@@ -314,7 +315,7 @@ bool weir_val_order(struct weir_pool *p, char op, struct weir_val a, struct weir
     }
     if (!weir_val_is_seq(a) || a.kind != b.kind)
         fail_order(p, op, a, b);
-    weir_pool_enter(p);
+    weir_vpool_enter(p);
     size_t i = 0;
     while (i < a.u.l->n && i < b.u.l->n &&
            (weir_val_is(a.u.l->v[i], b.u.l->v[i]) || weir_val_eq(p, a.u.l->v[i], b.u.l->v[i])))
@@ -324,7 +325,7 @@ bool weir_val_order(struct weir_pool *p, char op, struct weir_val a, struct weir
         r = weir_val_order(p, op, a.u.l->v[i], b.u.l->v[i]);
     else
         r = holds(op, (a.u.l->n > b.u.l->n) - (a.u.l->n < b.u.l->n));
-    weir_pool_leave(p);
+    weir_vpool_leave(p);
     return r;
 }
 
@@ -335,12 +336,12 @@ static uint64_t mix(uint64_t h)
     return h ^ h >> 29;
 }
 
-uint64_t weir_val_hash(struct weir_pool *p, struct weir_val v)
+uint64_t weir_val_hash(struct weir_vpool *p, struct weir_val v)
 {
     uint64_t h = UINT64_C(1469598103934665603);
     switch (v.kind) {
     case WEIR_V_STR:
-        weir_pool_step(p, v.u.s->n / 16);
+        weir_vpool_step(p, v.u.s->n / 16);
         for (size_t i = 0; i < v.u.s->n; i++)
             h = (h ^ (unsigned char)v.u.s->p[i]) * UINT64_C(1099511628211);
         return mix(h);
@@ -352,16 +353,16 @@ uint64_t weir_val_hash(struct weir_pool *p, struct weir_val v)
         memcpy(&h, &v.u.d, sizeof(h));
         return mix(h);
     case WEIR_V_TUPLE:
-        weir_pool_enter(p);
+        weir_vpool_enter(p);
         for (size_t i = 0; i < v.u.l->n; i++) {
-            weir_pool_step(p, 1);
+            weir_vpool_step(p, 1);
             h = mix(h + weir_val_hash(p, v.u.l->v[i]));
         }
-        weir_pool_leave(p);
+        weir_vpool_leave(p);
         return h;
     case WEIR_V_LIST:
     case WEIR_V_DICT:
-    case WEIR_V_VIEW: weir_pool_fail(p, "unhashable type: '%s'", weir_val_type(v));
+    case WEIR_V_VIEW: weir_vpool_fail(p, "unhashable type: '%s'", weir_val_type(v));
     case WEIR_V_NONE:
     case WEIR_V_UNDEF: return mix(v.kind);
     case WEIR_V_RANGE: return mix((uint64_t)v.u.range->n);
@@ -369,10 +370,10 @@ uint64_t weir_val_hash(struct weir_pool *p, struct weir_val v)
     }
 }
 
-bool weir_val_any_said(struct weir_pool *p, struct weir_val v)
+bool weir_val_any_said(struct weir_vpool *p, struct weir_val v)
 {
     bool r = false;
-    weir_pool_step(p, 1);
+    weir_vpool_step(p, 1);
     switch (v.kind) {
     case WEIR_V_BOOL:
     case WEIR_V_INT:
@@ -380,29 +381,29 @@ bool weir_val_any_said(struct weir_pool *p, struct weir_val v)
     case WEIR_V_STR: return weir_str_said(v.u.s);
     case WEIR_V_LIST:
     case WEIR_V_TUPLE:
-        weir_pool_enter(p);
+        weir_vpool_enter(p);
         for (size_t i = 0; i < v.u.l->n && !r; i++)
             r = weir_val_any_said(p, v.u.l->v[i]);
-        weir_pool_leave(p);
+        weir_vpool_leave(p);
         return r;
     case WEIR_V_VIEW: return weir_val_any_said(p, weir_val_of(WEIR_V_DICT, v.u.view->m));
     case WEIR_V_DICT:
     case WEIR_V_SPACE:
-        weir_pool_enter(p);
+        weir_vpool_enter(p);
         for (size_t i = 0; i < v.u.m->n && !r; i++)
             r = weir_val_any_said(p, v.u.m->e[i].k) || weir_val_any_said(p, v.u.m->e[i].v);
-        weir_pool_leave(p);
+        weir_vpool_leave(p);
         return r;
     default: return false;
     }
 }
 
-bool weir_val_in(struct weir_pool *p, struct weir_val a, struct weir_val v)
+bool weir_val_in(struct weir_vpool *p, struct weir_val a, struct weir_val v)
 {
     if (v.kind == WEIR_V_STR) {
         if (a.kind != WEIR_V_STR)
-            weir_pool_fail(p, "'in <string>' requires string as left operand, not %s",
-                           weir_val_type(a));
+            weir_vpool_fail(p, "'in <string>' requires string as left operand, not %s",
+                            weir_val_type(a));
         return weir_str_find(p, v.u.s, a.u.s, 0, v.u.s->n) != SIZE_MAX;
     }
     if (v.kind == WEIR_V_DICT)
@@ -411,7 +412,7 @@ bool weir_val_in(struct weir_pool *p, struct weir_val a, struct weir_val v)
         return weir_dict_get(p, v.u.view->m, a) != NULL;
     struct weir_iter *it = weir_val_iter_try(p, v);
     if (!it)
-        weir_pool_fail(p, "argument of type '%s' is not iterable", weir_val_type(v));
+        weir_vpool_fail(p, "argument of type '%s' is not iterable", weir_val_type(v));
     struct weir_val x;
     while (weir_iter_next(p, it, &x))
         if (weir_val_is(x, a) || weir_val_eq(p, x, a))
@@ -421,31 +422,31 @@ bool weir_val_in(struct weir_pool *p, struct weir_val a, struct weir_val v)
 
 /* ---- what is not there ---- */
 
-struct weir_val weir_val_undef(struct weir_pool *p, const struct weir_str *name, const char *owner)
+struct weir_val weir_val_undef(struct weir_vpool *p, const struct weir_str *name, const char *owner)
 {
-    struct weir_undef *u = weir_pool_alloc(p, 1, sizeof(*u));
+    struct weir_undef *u = weir_vpool_alloc(p, 1, sizeof(*u));
     u->name = name;
     u->owner = owner;
     return weir_val_of(WEIR_V_UNDEF, u);
 }
 
-struct weir_val weir_val_undef_hint(struct weir_pool *p, const char *hint)
+struct weir_val weir_val_undef_hint(struct weir_vpool *p, const char *hint)
 {
-    struct weir_undef *u = weir_pool_alloc(p, 1, sizeof(*u));
+    struct weir_undef *u = weir_vpool_alloc(p, 1, sizeof(*u));
     u->hint = hint;
     return weir_val_of(WEIR_V_UNDEF, u);
 }
 
-_Noreturn void weir_val_fail_undef(struct weir_pool *p, struct weir_val v)
+_Noreturn void weir_val_fail_undef(struct weir_vpool *p, struct weir_val v)
 {
     const struct weir_undef *u = v.u.undef;
     const struct weir_str *s = u->name;
     const int n = s ? (s->n > 100 ? 100 : (int)s->n) : 0;
     if (u->hint)
-        weir_pool_fail(p, "%s", u->hint);
+        weir_vpool_fail(p, "%s", u->hint);
     if (!u->owner)
-        weir_pool_fail(p, "'%.*s' is undefined", n, s ? s->p : "");
+        weir_vpool_fail(p, "'%.*s' is undefined", n, s ? s->p : "");
     if (!s)
-        weir_pool_fail(p, "'%s object' has no such element", u->owner);
-    weir_pool_fail(p, "'%s object' has no attribute '%.*s'", u->owner, n, s->p);
+        weir_vpool_fail(p, "'%s object' has no such element", u->owner);
+    weir_vpool_fail(p, "'%s object' has no attribute '%.*s'", u->owner, n, s->p);
 }

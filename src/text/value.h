@@ -9,11 +9,11 @@
  * A string knows which of its bytes came from the conversation: `span` lists them in order, without
  * overlap.  Numbers and truths carry `said` for the same purpose.
  *
- * Every function here that takes a pool fails through it (see pool.h).  One thread. */
+ * Every function here that takes a pool fails through it (see vpool.h).  One thread. */
 #ifndef WEIR_TEXT_VALUE_H
 #define WEIR_TEXT_VALUE_H
 
-#include "src/text/pool.h"
+#include "src/text/vpool.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -40,7 +40,7 @@ enum weir_kind {
     WEIR_V_JOINER,
 };
 
-struct weir_span {
+struct weir_vspan {
     size_t start, end; /* bytes */
 };
 
@@ -52,8 +52,8 @@ struct weir_str {
     size_t chars;  /* code points; SIZE_MAX: not counted yet */
     bool markup;   /* what |safe and |escape make */
     uint32_t n_span;
-    const struct weir_span *span; /* [n_span] */
-    struct weir_span whole;       /* where span points when it is one */
+    const struct weir_vspan *span; /* [n_span] */
+    struct weir_vspan whole;       /* where span points when it is one */
     struct weir_strbuf *buf;
 };
 
@@ -72,9 +72,9 @@ struct weir_val {
         double d;
         struct weir_str *s;
         struct weir_undef *undef;
-        struct weir_list *l; /* LIST, TUPLE */
-        struct weir_dict *m; /* DICT, SPACE */
-        struct weir_view *view;
+        struct weir_vlist *l; /* LIST, TUPLE */
+        struct weir_dict *m;  /* DICT, SPACE */
+        struct weir_vview *view;
         struct weir_range *range;
         struct weir_iter *it;
         struct weir_func *f;
@@ -82,7 +82,7 @@ struct weir_val {
     } u;
 };
 
-struct weir_list {
+struct weir_vlist {
     struct weir_val *v;
     size_t n, cap;
     bool group; /* the pair that |groupby makes: has .grouper and .list */
@@ -100,7 +100,7 @@ struct weir_dict {
     size_t n_index;  /* a power of two */
 };
 
-struct weir_view {
+struct weir_vview {
     struct weir_dict *m;
     char what; /* 'k', 'v', 'i' */
 };
@@ -112,7 +112,7 @@ struct weir_range {
 
 /* Something that can be walked.  next: false at the end. */
 struct weir_iter {
-    bool (*next)(struct weir_pool *p, struct weir_iter *it, struct weir_val *ret);
+    bool (*next)(struct weir_vpool *p, struct weir_iter *it, struct weir_val *ret);
     struct weir_val src;     /* what is walked */
     struct weir_iter *inner; /* what another iterator draws from */
     size_t i, at;
@@ -162,58 +162,59 @@ static inline bool weir_val_is_seq(struct weir_val v)
 }
 
 /* N bytes at TEXT as a string value that points to them (they must outlive the pool). */
-struct weir_val weir_val_str(struct weir_pool *p, const char *text, size_t n);
-struct weir_val weir_val_cstr(struct weir_pool *p, const char *text);
+struct weir_val weir_val_str(struct weir_vpool *p, const char *text, size_t n);
+struct weir_val weir_val_cstr(struct weir_vpool *p, const char *text);
 /* The same, all of it from the conversation. */
-struct weir_val weir_val_said(struct weir_pool *p, const char *text, size_t n);
+struct weir_val weir_val_said(struct weir_vpool *p, const char *text, size_t n);
 
-struct weir_list *weir_list_new(struct weir_pool *p, size_t cap);
-void weir_list_push(struct weir_pool *p, struct weir_list *l, struct weir_val v);
-struct weir_val weir_tuple2(struct weir_pool *p, struct weir_val a, struct weir_val b);
+struct weir_vlist *weir_vlist_new(struct weir_vpool *p, size_t cap);
+void weir_vlist_push(struct weir_vpool *p, struct weir_vlist *l, struct weir_val v);
+struct weir_val weir_tuple2(struct weir_vpool *p, struct weir_val a, struct weir_val b);
 
-struct weir_dict *weir_dict_new(struct weir_pool *p);
+struct weir_dict *weir_dict_new(struct weir_vpool *p);
 /* Add or replace; a key that was there keeps its place and its spelling.  Fails for a key that
  * cannot be one. */
-void weir_dict_set(struct weir_pool *p, struct weir_dict *m, struct weir_val k, struct weir_val v);
+void weir_dict_set(struct weir_vpool *p, struct weir_dict *m, struct weir_val k, struct weir_val v);
 /* Its value, or NULL. */
-struct weir_val *weir_dict_get(struct weir_pool *p, const struct weir_dict *m, struct weir_val k);
-struct weir_val *weir_dict_gets(struct weir_pool *p, const struct weir_dict *m, const char *k);
+struct weir_val *weir_dict_get(struct weir_vpool *p, const struct weir_dict *m, struct weir_val k);
+struct weir_val *weir_dict_gets(struct weir_vpool *p, const struct weir_dict *m, const char *k);
 
 const char *weir_val_type(struct weir_val v); /* as Python's type(v).__name__ */
-bool weir_val_true(struct weir_pool *p, struct weir_val v);
-bool weir_val_eq(struct weir_pool *p, struct weir_val a, struct weir_val b);
+bool weir_val_true(struct weir_vpool *p, struct weir_val v);
+bool weir_val_eq(struct weir_vpool *p, struct weir_val a, struct weir_val b);
 bool weir_val_is(struct weir_val a, struct weir_val b); /* Python's `is` */
 /* OP is '<', '>', 'l' (<=) or 'g' (>=).  Fails when the kinds have no order. */
-bool weir_val_order(struct weir_pool *p, char op, struct weir_val a, struct weir_val b);
-uint64_t weir_val_hash(struct weir_pool *p, struct weir_val v);
+bool weir_val_order(struct weir_vpool *p, char op, struct weir_val a, struct weir_val b);
+uint64_t weir_val_hash(struct weir_vpool *p, struct weir_val v);
 /* len(); false when V has none. */
-bool weir_val_len(struct weir_pool *p, struct weir_val v, int64_t *ret);
+bool weir_val_len(struct weir_vpool *p, struct weir_val v, int64_t *ret);
 /* Did any part of V come from the conversation? */
-bool weir_val_any_said(struct weir_pool *p, struct weir_val v);
+bool weir_val_any_said(struct weir_vpool *p, struct weir_val v);
 /* Python's `a in v`. */
-bool weir_val_in(struct weir_pool *p, struct weir_val a, struct weir_val v);
+bool weir_val_in(struct weir_vpool *p, struct weir_val a, struct weir_val v);
 
 /* iter(); fails when V cannot be walked (the _try form answers NULL). */
-struct weir_iter *weir_val_iter(struct weir_pool *p, struct weir_val v);
-struct weir_iter *weir_val_iter_try(struct weir_pool *p, struct weir_val v);
-static inline bool weir_iter_next(struct weir_pool *p, struct weir_iter *it, struct weir_val *ret)
+struct weir_iter *weir_val_iter(struct weir_vpool *p, struct weir_val v);
+struct weir_iter *weir_val_iter_try(struct weir_vpool *p, struct weir_val v);
+static inline bool weir_iter_next(struct weir_vpool *p, struct weir_iter *it, struct weir_val *ret)
 {
-    weir_pool_step(p, 1);
+    weir_vpool_step(p, 1);
     return it->next(p, it, ret);
 }
 /* list() */
-struct weir_list *weir_val_list(struct weir_pool *p, struct weir_val v);
+struct weir_vlist *weir_val_list(struct weir_vpool *p, struct weir_val v);
 /* v[i] for a list, tuple, range or string, with i counted from the end when negative; false when
  * outside. */
-bool weir_val_at(struct weir_pool *p, struct weir_val v, int64_t i, struct weir_val *ret);
+bool weir_val_at(struct weir_vpool *p, struct weir_val v, int64_t i, struct weir_val *ret);
 /* v[start:stop:step]; NONE for what is left out. */
-struct weir_val weir_val_slice(struct weir_pool *p, struct weir_val v, struct weir_val start,
+struct weir_val weir_val_slice(struct weir_vpool *p, struct weir_val v, struct weir_val start,
                                struct weir_val stop, struct weir_val step);
 
 /* Fail with the sentence that using the undefined V deserves. */
-_Noreturn void weir_val_fail_undef(struct weir_pool *p, struct weir_val v);
+_Noreturn void weir_val_fail_undef(struct weir_vpool *p, struct weir_val v);
 /* An undefined value: a variable (OWNER NULL) or an attribute NAME that OWNER lacks. */
-struct weir_val weir_val_undef(struct weir_pool *p, const struct weir_str *name, const char *owner);
-struct weir_val weir_val_undef_hint(struct weir_pool *p, const char *hint);
+struct weir_val weir_val_undef(struct weir_vpool *p, const struct weir_str *name,
+                               const char *owner);
+struct weir_val weir_val_undef_hint(struct weir_vpool *p, const char *hint);
 
 #endif

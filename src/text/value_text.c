@@ -29,7 +29,7 @@ char *weir_real_repr(double d, char out[WEIR_REAL_STR])
     const int exp = atoi(e + 1);
     if (exp < -4 || exp >= 16) {
         *e = 0;
-        snprintf(out, WEIR_REAL_STR, "%se%c%02d", digits, exp < 0 ? '-' : '+', abs(exp));
+        snprintf(out, WEIR_REAL_STR, "%se%c%02d", digits, exp < 0 ? '-' : '+', abs(exp) % 1000);
         return out;
     }
     snprintf(out, WEIR_REAL_STR, "%.*f", prec > exp ? prec - exp : 1, d);
@@ -64,7 +64,7 @@ static void repr_str(struct weir_sb *b, const struct weir_str *s)
         weir_sb_puts(b, ")");
 }
 
-static void repr_items(struct weir_sb *b, const struct weir_list *l, const char *open,
+static void repr_items(struct weir_sb *b, const struct weir_vlist *l, const char *open,
                        const char *close)
 {
     weir_sb_puts(b, open);
@@ -141,10 +141,10 @@ static void repr_plain(struct weir_sb *b, struct weir_val v)
 
 void weir_sb_repr(struct weir_sb *b, struct weir_val v)
 {
-    weir_pool_step(b->p, 1);
-    weir_pool_enter(b->p);
+    weir_vpool_step(b->p, 1);
+    weir_vpool_enter(b->p);
     repr_plain(b, v);
-    weir_pool_leave(b->p);
+    weir_vpool_leave(b->p);
 }
 
 void weir_sb_val(struct weir_sb *b, struct weir_val v)
@@ -161,7 +161,7 @@ void weir_sb_val(struct weir_sb *b, struct weir_val v)
     }
 }
 
-struct weir_val weir_val_to_str(struct weir_pool *p, struct weir_val v)
+struct weir_val weir_val_to_str(struct weir_vpool *p, struct weir_val v)
 {
     struct weir_sb b;
     if (v.kind == WEIR_V_STR)
@@ -237,40 +237,40 @@ static void dump(struct dump *d, struct weir_val v);
 
 static void dump_key(struct dump *d, struct weir_val k)
 {
-    struct weir_pool *p = d->b.p;
+    struct weir_vpool *p = d->b.p;
     if (k.kind == WEIR_V_STR) {
         dump_str(d, k.u.s);
         return;
     }
     if (!weir_val_is_num(k) && k.kind != WEIR_V_NONE)
-        weir_pool_fail(p, "keys of JSON must be str, int, float, bool or None, not %s",
-                       weir_val_type(k));
+        weir_vpool_fail(p, "keys of JSON must be str, int, float, bool or None, not %s",
+                        weir_val_type(k));
     weir_sb_puts(&d->b, "\"");
     dump(d, k);
     weir_sb_puts(&d->b, "\"");
 }
 
-static int by_key(struct weir_pool *p, struct weir_val a, struct weir_val b)
+static int by_key(struct weir_vpool *p, struct weir_val a, struct weir_val b)
 {
     return weir_val_order(p, '<', a, b) ? -1 : 1;
 }
 
 static void dump_dict(struct dump *d, const struct weir_dict *m)
 {
-    struct weir_pool *p = d->b.p;
+    struct weir_vpool *p = d->b.p;
     const struct weir_entry *e = m->e;
     if (!m->n) {
         weir_sb_puts(&d->b, "{}");
         return;
     }
     if (d->o->sort && m->n > 1) {
-        struct weir_list *keys = weir_list_new(p, m->n), *pairs = weir_list_new(p, m->n);
+        struct weir_vlist *keys = weir_vlist_new(p, m->n), *pairs = weir_vlist_new(p, m->n);
         for (size_t i = 0; i < m->n; i++) {
-            weir_list_push(p, keys, m->e[i].k);
-            weir_list_push(p, pairs, weir_val_int((int64_t)i));
+            weir_vlist_push(p, keys, m->e[i].k);
+            weir_vlist_push(p, pairs, weir_val_int((int64_t)i));
         }
-        weir_list_sort(p, pairs, keys, by_key, false);
-        struct weir_entry *sorted = weir_pool_alloc(p, m->n, sizeof(*sorted));
+        weir_vlist_sort(p, pairs, keys, by_key, false);
+        struct weir_entry *sorted = weir_vpool_alloc(p, m->n, sizeof(*sorted));
         for (size_t i = 0; i < m->n; i++)
             sorted[i] = m->e[pairs->v[i].u.i];
         e = sorted;
@@ -290,7 +290,7 @@ static void dump_dict(struct dump *d, const struct weir_dict *m)
     weir_sb_puts(&d->b, "}");
 }
 
-static void dump_list(struct dump *d, const struct weir_list *l)
+static void dump_list(struct dump *d, const struct weir_vlist *l)
 {
     if (!l->n) {
         weir_sb_puts(&d->b, "[]");
@@ -311,9 +311,9 @@ static void dump_list(struct dump *d, const struct weir_list *l)
 
 static void dump(struct dump *d, struct weir_val v)
 {
-    struct weir_pool *p = d->b.p;
-    weir_pool_step(p, 1);
-    weir_pool_enter(p);
+    struct weir_vpool *p = d->b.p;
+    weir_vpool_step(p, 1);
+    weir_vpool_enter(p);
     switch (v.kind) {
     case WEIR_V_NONE: weir_sb_puts(&d->b, "null"); break;
     case WEIR_V_BOOL: weir_sb_puts(&d->b, v.u.b ? "true" : "false"); break;
@@ -323,12 +323,12 @@ static void dump(struct dump *d, struct weir_val v)
     case WEIR_V_LIST:
     case WEIR_V_TUPLE: dump_list(d, v.u.l); break;
     case WEIR_V_DICT: dump_dict(d, v.u.m); break;
-    default: weir_pool_fail(p, "an object of type %s is not JSON", weir_val_type(v));
+    default: weir_vpool_fail(p, "an object of type %s is not JSON", weir_val_type(v));
     }
-    weir_pool_leave(p);
+    weir_vpool_leave(p);
 }
 
-struct weir_val weir_val_dumps(struct weir_pool *p, struct weir_val v, const struct weir_dumps *o)
+struct weir_val weir_val_dumps(struct weir_vpool *p, struct weir_val v, const struct weir_dumps *o)
 {
     struct dump d = { .o = o };
     weir_sb_init(&d.b, p);

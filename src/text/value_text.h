@@ -7,7 +7,7 @@
 #include "src/text/textstr.h"
 
 /* str(V) as a string value, and added to B. */
-struct weir_val weir_val_to_str(struct weir_pool *p, struct weir_val v);
+struct weir_val weir_val_to_str(struct weir_vpool *p, struct weir_val v);
 void weir_sb_val(struct weir_sb *b, struct weir_val v);
 void weir_sb_repr(struct weir_sb *b, struct weir_val v);
 
@@ -21,14 +21,14 @@ struct weir_dumps {
     const struct weir_str *item_sep, *key_sep;
 };
 /* json.dumps(V); fails for what JSON cannot say. */
-struct weir_val weir_val_dumps(struct weir_pool *p, struct weir_val v, const struct weir_dumps *o);
+struct weir_val weir_val_dumps(struct weir_vpool *p, struct weir_val v, const struct weir_dumps *o);
 
 /* The value that N bytes of JSON at TEXT describe; every string and number of it counts as from the
  * conversation.  1 is an INT and 1.0 a REAL; the last of equal keys wins; NaN and Infinity are read
  * as Python reads them.  TEXT need not outlive the call.  NAME is for the sentence.
  * 0; -EINVAL: not JSON, nested too deep, an integer that does not fit 64 bits, or the pool's
  * limits. */
-int weir_val_from_json(struct weir_pool *p, const char *name, const char *text, size_t n,
+int weir_val_from_json(struct weir_vpool *p, const char *name, const char *text, size_t n,
                        struct weir_val *ret, struct weir_err *err);
 
 #endif

@@ -2,7 +2,7 @@
  * Owns the chunks of a pool and its three limits.  One thread. */
 #include "config.h"
 
-#include "src/text/pool.h"
+#include "src/text/vpool.h"
 
 #include "base/mem.h"
 #include "base/num.h"
@@ -15,11 +15,12 @@
 
 #define CHUNK ((size_t)64 << 10)
 
-struct weir_pool_chunk {
-    _Alignas(16) struct weir_pool_chunk *next;
+struct weir_vpool_chunk {
+    _Alignas(16) struct weir_vpool_chunk *next;
 };
 
-void weir_pool_init(struct weir_pool *p, uint64_t bytes_max, uint64_t steps_max, uint32_t depth_max)
+void weir_vpool_init(struct weir_vpool *p, uint64_t bytes_max, uint64_t steps_max,
+                     uint32_t depth_max)
 {
     memset(p, 0, sizeof(*p));
     p->bytes_max = bytes_max;
@@ -27,17 +28,17 @@ void weir_pool_init(struct weir_pool *p, uint64_t bytes_max, uint64_t steps_max,
     p->depth_max = depth_max;
 }
 
-void weir_pool_done(struct weir_pool *p)
+void weir_vpool_done(struct weir_vpool *p)
 {
     while (p->chunks) {
-        struct weir_pool_chunk *next = p->chunks->next;
+        struct weir_vpool_chunk *next = p->chunks->next;
         weir_free(p->chunks);
         p->chunks = next;
     }
     p->left = 0;
 }
 
-_Noreturn void weir_pool_fail(struct weir_pool *p, const char *fmt, ...)
+_Noreturn void weir_vpool_fail(struct weir_vpool *p, const char *fmt, ...)
 {
     char msg[sizeof(p->err.msg)];
     va_list ap;
@@ -51,19 +52,19 @@ _Noreturn void weir_pool_fail(struct weir_pool *p, const char *fmt, ...)
     longjmp(p->jump, 1);
 }
 
-void *weir_pool_alloc(struct weir_pool *p, size_t n, size_t size)
+void *weir_vpool_alloc(struct weir_vpool *p, size_t n, size_t size)
 {
     uint64_t bytes;
     if (weir_mul_over(n, size, &bytes) || p->bytes > p->bytes_max ||
         bytes > p->bytes_max - p->bytes)
-        weir_pool_fail(p, "more than %" PRIu64 " bytes of memory would be needed", p->bytes_max);
-    bytes = weir_align_up(bytes, 16);
+        weir_vpool_fail(p, "more than %" PRIu64 " bytes of memory would be needed", p->bytes_max);
+    bytes = weir_align_up(bytes ? bytes : 1, 16);
     if (bytes > p->left) {
         /* Large things get a chunk of their own, and the open one stays open. */
         const size_t room = bytes > CHUNK / 4 ? bytes : CHUNK;
-        struct weir_pool_chunk *c = weir_alloc(WEIR_MEM_TEXT, sizeof(*c) + room, 1);
+        struct weir_vpool_chunk *c = weir_alloc(WEIR_MEM_TEXT, sizeof(*c) + room, 1);
         if (!c)
-            weir_pool_fail(p, "no memory for %zu bytes", room);
+            weir_vpool_fail(p, "no memory for %zu bytes", room);
         c->next = p->chunks;
         p->chunks = c;
         p->bytes += bytes;
@@ -80,24 +81,25 @@ void *weir_pool_alloc(struct weir_pool *p, size_t n, size_t size)
     return r;
 }
 
-void *weir_pool_grow(struct weir_pool *p, const void *old, size_t n_old, size_t n_new, size_t size)
+void *weir_vpool_grow(struct weir_vpool *p, const void *old, size_t n_old, size_t n_new,
+                      size_t size)
 {
-    void *r = weir_pool_alloc(p, n_new, size);
+    void *r = weir_vpool_alloc(p, n_new, size);
     if (n_old)
         memcpy(r, old, n_old * size);
     return r;
 }
 
-void weir_pool_step(struct weir_pool *p, uint64_t n)
+void weir_vpool_step(struct weir_vpool *p, uint64_t n)
 {
     if (n > p->steps_max - p->steps)
-        weir_pool_fail(p, "more than %" PRIu64 " steps would be needed", p->steps_max);
+        weir_vpool_fail(p, "more than %" PRIu64 " steps would be needed", p->steps_max);
     p->steps += n;
 }
 
-void weir_pool_enter(struct weir_pool *p)
+void weir_vpool_enter(struct weir_vpool *p)
 {
     if (p->depth >= p->depth_max)
-        weir_pool_fail(p, "nested deeper than %" PRIu32 " levels", p->depth_max);
+        weir_vpool_fail(p, "nested deeper than %" PRIu32 " levels", p->depth_max);
     p->depth++;
 }
