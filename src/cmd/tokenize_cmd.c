@@ -38,22 +38,39 @@ static void print_people(const struct weir_tok *tok, const struct weir_tok_ids *
     }
 }
 
+/* As JSON has strings; what is no UTF-8 becomes U+FFFD. */
+static void print_string(const char *p, size_t n)
+{
+    putchar('"');
+    for (size_t at = 0, len; at < n; at += len) {
+        const uint8_t c = (uint8_t)p[at];
+        if (weir_utf8_step((const uint8_t *)p + at, n - at, &len) != WEIR_UTF8_OK)
+            fputs("\xEF\xBF\xBD", stdout);
+        else if (c < 0x20 || c == 0x7F)
+            printf("\\u%04x", c);
+        else if (c == '"' || c == '\\')
+            printf("\\%c", c);
+        else
+            fwrite(p + at, 1, len, stdout);
+    }
+    putchar('"');
+}
+
+/* A text of a megabyte has hundreds of thousands of tokens: no tree is made of them. */
 static int print_json(const struct weir_tok *tok, const struct weir_tok_ids *ids)
 {
-    weir_json *o = weir_json_object(), *list = weir_json_array();
+    fputs("{\"tokenizer\":", stdout);
+    print_string(weir_tok_kind(tok), strlen(weir_tok_kind(tok)));
+    fputs(",\"tokens\":[", stdout);
     for (size_t i = 0; i < ids->n; i++) {
         size_t n;
         const char *piece = weir_tok_piece(tok, ids->v[i].id, true, &n);
-        weir_json *t = weir_json_object();
-        weir_json_add_num(t, "id", ids->v[i].id);
-        weir_json_add_strn(t, "piece", piece, n);
-        weir_json_add_num(t, "start", ids->v[i].start);
-        weir_json_add_num(t, "end", ids->v[i].end);
-        weir_json_push(list, t);
+        printf("%s\n{\"id\":%u,\"piece\":", i ? "," : "", ids->v[i].id);
+        print_string(piece, n);
+        printf(",\"start\":%u,\"end\":%u}", ids->v[i].start, ids->v[i].end);
     }
-    weir_json_add_str(o, "tokenizer", weir_tok_kind(tok));
-    weir_json_add(o, "tokens", list);
-    return weir_cmd_print_json(o);
+    puts("]}");
+    return weir_cmd_flush();
 }
 
 /* Ids as people and programs write them: 1 2 3, 1,2,3, [1, 2, 3]. */

@@ -55,14 +55,15 @@ static int reserve(struct weir_ntext *t, size_t n)
     return 0;
 }
 
-int weir_ntext_set(struct weir_ntext *t, const uint8_t *text, size_t n, size_t start)
+int weir_ntext_set(struct weir_ntext *t, const uint8_t *text, size_t n, const uint32_t *from,
+                   size_t start)
 {
     t->n = 0;
     if (reserve(t, n + 1))
         return -ENOMEM;
     memcpy(t->v, text, n);
     for (size_t i = 0; i <= n; i++)
-        t->from[i] = (uint32_t)(start + i);
+        t->from[i] = from ? from[i] : (uint32_t)(start + i);
     t->n = n;
     return 0;
 }

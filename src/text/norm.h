@@ -48,7 +48,9 @@ struct weir_ntext {
     size_t n, cap;
 };
 
-int weir_ntext_set(struct weir_ntext *t, const uint8_t *text, size_t n, size_t start);
+/* The N bytes at TEXT, which come from FROM[0..n] (NULL: from START on).  0 or -ENOMEM. */
+int weir_ntext_set(struct weir_ntext *t, const uint8_t *text, size_t n, const uint32_t *from,
+                   size_t start);
 /* Append; -ENOMEM leaves what there is. */
 int weir_ntext_put(struct weir_ntext *t, const void *p, size_t n, uint32_t from);
 void weir_ntext_done(struct weir_ntext *t);

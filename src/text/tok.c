@@ -178,7 +178,7 @@ static const struct tok_key *next_special(const struct tok_work *w, struct cutte
 
 /* ---- what lies between them ---- */
 
-struct words {
+struct on_words {
     struct tok_work *w;
     size_t start;
 };
@@ -190,18 +190,37 @@ static int word(struct tok_work *w, size_t a, size_t b)
 
 static int on_word(void *ctx, size_t a, size_t b)
 {
-    const struct words *s = ctx;
+    const struct on_words *s = ctx;
     return word(s->w, s->start + a, s->start + b);
 }
 
-static int split(struct tok_work *w, size_t a, size_t b)
+static int words(struct tok_work *w, size_t a, size_t b)
 {
     if (a == b)
         return 0;
     if (!w->t->pretok)
         return word(w, a, b);
-    struct words s = { w, a };
+    struct on_words s = { w, a };
     return weir_pretok_split(w->t->pretok, w->text + a, b - a, on_word, &s, w->err);
+}
+
+/* w->text[a..b), which holds no special token. */
+static int split(struct tok_work *w, size_t a, size_t b)
+{
+    const uint8_t *text = w->text;
+    const uint32_t *from = w->from;
+    if (a == b || !w->t->pre_norm)
+        return words(w, a, b);
+    int rc = weir_ntext_set(&w->pre, text + a, b - a, from ? from + a : NULL, w->start + a);
+    if (!rc)
+        rc = weir_norm_apply(w->t->pre_norm, &w->pre, &w->tmp, !w->pre.from[0], w->err);
+    w->text = w->pre.v;
+    w->from = w->pre.from;
+    if (!rc)
+        rc = words(w, 0, w->pre.n);
+    w->text = text;
+    w->from = from;
+    return rc;
 }
 
 /* Text without special tokens of the first stage: text[a..b) of the caller. */
@@ -216,7 +235,7 @@ static int between(struct tok_work *w, const struct cutter *outer, size_t a, siz
     w->from = NULL;
     w->start = a;
     if (t->norm) {
-        if ((rc = weir_ntext_set(&w->norm, outer->p + a, n, a)) ||
+        if ((rc = weir_ntext_set(&w->norm, outer->p + a, n, NULL, a)) ||
             (rc = weir_norm_apply(t->norm, &w->norm, &w->tmp, a == 0, w->err)))
             return rc;
         w->text = w->norm.v;
@@ -288,6 +307,7 @@ int tok_encode_counted(const struct weir_tok *t, const char *text, size_t n, uns
     if (ret_step)
         *ret_step = w.n_step;
     weir_ntext_done(&w.norm);
+    weir_ntext_done(&w.pre);
     weir_ntext_done(&w.tmp);
     weir_free(w.sym);
     weir_free(w.heap);

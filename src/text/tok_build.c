@@ -28,6 +28,7 @@ void tok_source_done(struct tok_source *s)
 {
     weir_free(s->entry);
     weir_norm_free(s->norm);
+    weir_norm_free(s->pre_norm);
     weir_pretok_free(s->pretok);
     weir_free(s->own);
     tok_source_init(s);
@@ -323,7 +324,7 @@ static int key_text(const struct builder *b, uint32_t id, struct weir_ntext *one
                     struct weir_ntext *tmp, struct weir_ntext *text)
 {
     const struct tok_entry *e = &b->s->entry[id];
-    int rc = weir_ntext_set(one, e->text, e->n, 0);
+    int rc = weir_ntext_set(one, e->text, e->n, NULL, 0);
     /* Where the normalized text is searched, what is searched for is normalized too.  Not for
      * sentencepiece, whose normalizer lets user-defined pieces pass. */
     if (!rc && e->stage == TOK_NORMALIZED && b->s->norm && !b->s->freezes)
@@ -525,8 +526,10 @@ int tok_build(struct tok_source *s, struct weir_tok **ret, struct weir_err *err)
         goto out;
     share(t);
     t->norm = s->norm;
+    t->pre_norm = s->pre_norm;
     t->pretok = s->pretok;
     s->norm = NULL;
+    s->pre_norm = NULL;
     s->pretok = NULL;
     if (t->norm)
         weir_norm_keep(t->norm, keep, t);
@@ -542,6 +545,7 @@ void weir_tok_free(struct weir_tok *t)
     if (!t)
         return;
     weir_norm_free(t->norm);
+    weir_norm_free(t->pre_norm);
     weir_pretok_free(t->pretok);
     tok_finder_free(t->finder[0]);
     tok_finder_free(t->finder[1]);

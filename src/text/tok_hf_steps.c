@@ -21,6 +21,7 @@ struct steps {
     struct tok_source *s;
     struct weir_pretok_pass pass[WEIR_PRETOK_MAX_PASSES];
     unsigned n_pass;
+    bool pre;   /* it is the pre_tokenizer's turn */
     bool words; /* the only pass so far takes white space away */
     struct weir_err *err;
 };
@@ -37,8 +38,9 @@ static int unsupported(const struct steps *t, const char *what, const struct tok
 
 static int add_norm(const struct steps *t, struct weir_norm_step step)
 {
-    int rc = t->s->norm ? 0 : weir_norm_new(&t->s->norm, t->err);
-    return rc ? rc : weir_norm_add(t->s->norm, &step, t->err);
+    struct weir_norm **norm = t->pre ? &t->s->pre_norm : &t->s->norm;
+    int rc = *norm ? 0 : weir_norm_new(norm, t->err);
+    return rc ? rc : weir_norm_add(*norm, &step, t->err);
 }
 
 static int add_pass(struct steps *t, const char *re, size_t n, bool literal, enum weir_split split,
@@ -261,6 +263,7 @@ int tok_hf_steps(const struct tok_json *norm, const struct tok_json *pre, struct
 {
     struct steps t = { .s = s, .err = err };
     int rc = normalizer(&t, norm, 0);
+    t.pre = true;
     if (!rc)
         rc = pre_tokenizer(&t, pre, 0);
     if (!rc && t.n_pass)

@@ -123,7 +123,8 @@ struct weir_tok {
     uint8_t before_space[256];
     struct tok_finder *finder[2]; /* by tok_stage; NULL: none */
     struct weir_norm *norm;       /* or NULL */
-    struct weir_pretok *pretok;   /* or NULL: the text is one word */
+    struct weir_norm *pre_norm; /* what is done to each stretch between keys of the second stage */
+    struct weir_pretok *pretok; /* or NULL: the text is one word */
     char kind_name[64];
 };
 
@@ -192,9 +193,9 @@ struct tok_source {
     uint32_t prefix[4], n_prefix; /* around every text, where BOS and EOS would be */
     uint32_t suffix[4], n_suffix;
     bool add_bos, add_eos, add_space, chars, fuse_unk, ignore_merges, freezes;
-    struct weir_norm *norm;     /* taken over */
-    struct weir_pretok *pretok; /* taken over */
-    char *own;                  /* texts that the loader made up; freed with weir_free */
+    struct weir_norm *norm, *pre_norm; /* taken over */
+    struct weir_pretok *pretok;        /* taken over */
+    char *own;                         /* texts that the loader made up; freed with weir_free */
     char kind_name[64];
 };
 
@@ -269,7 +270,7 @@ struct tok_work { /* scratch of one call of weir_tok_encode */
     const uint8_t *text;
     const uint32_t *from;
     size_t start;
-    struct weir_ntext norm, tmp;
+    struct weir_ntext norm, pre, tmp;
     struct tok_sym *sym;
     size_t sym_cap;
     struct tok_cand *heap;

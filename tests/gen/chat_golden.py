@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Makes tests/files/chat/golden.json: what Python makes of the chat templates of many models.
 
     python3 tests/gen/chat_golden.py DATA/chat-templates > tests/files/chat/golden.json

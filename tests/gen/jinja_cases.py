@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Makes tests/files/jinja/language.json: small templates and what Python's jinja2 makes of them.
 
     python3 tests/gen/jinja_cases.py > tests/files/jinja/language.json

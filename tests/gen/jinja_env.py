@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Chat templates as Python renders them: the environment that transformers makes, with a fixed clock.
 
 Taken from transformers itself where it is installed, else built the same way from jinja2."""

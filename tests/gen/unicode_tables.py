@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Makes src/text/unicode.inc: what Python says about each code point, as runs of equal properties.
 
     python3 tests/gen/unicode_tables.py > src/text/unicode.inc
