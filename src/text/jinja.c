@@ -39,8 +39,10 @@ static struct weir_val run(struct weir_vpool *p, const struct weir_jinja_opts *o
     const struct weir_jtok *t = weir_jinja_lex(p, j.names, text, n);
     struct weir_jnode *tree = weir_jparse_template(p, t);
     weir_jinja_check(p, tree);
+    weir_jinja_names(p, tree);
     weir_sb_init(&out, p);
-    j.root = j.scope = weir_jscope_new(&j, NULL);
+    j.root = weir_jscope_new(&j, NULL);
+    weir_jscope_enter(&j, j.root, tree);
     weir_jinja_exec(&j, tree);
     return weir_sb_done(&out);
 }

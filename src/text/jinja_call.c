@@ -191,7 +191,7 @@ static struct weir_val call_macro(struct weir_jrun *j, const struct weir_jmacro 
     struct weir_jscope *saved = j->scope, *s = weir_jscope_new(j, m->scope);
     enum weir_jflow flow;
     macro_params(j, m, a, s);
-    j->scope = s;
+    weir_jscope_enter(j, s, m->def->k[3]);
     macro_defaults(j, m->def, s);
     const struct weir_val r = weir_jinja_capture(j, m->def->k[3], &flow);
     j->scope = saved;

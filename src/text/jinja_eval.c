@@ -36,6 +36,17 @@ void weir_jscope_set(struct weir_jrun *j, struct weir_jscope *s, const struct we
     s->var[s->n++] = (struct weir_jvar){ .name = name, .v = v };
 }
 
+void weir_jscope_enter(struct weir_jrun *j, struct weir_jscope *s, const struct weir_jnode *body)
+{
+    j->scope = s;
+    if (!body || !body->owned)
+        return;
+    for (size_t i = 0; i < body->owned->n; i++) {
+        weir_jscope_set(j, s, body->owned->v[i].u.s, weir_val_none());
+        s->var[s->n - 1].missing = true;
+    }
+}
+
 /* Something that outlives the round (a macro, an iterator) keeps S. */
 static void hold(struct weir_jscope *s)
 {
@@ -118,6 +129,17 @@ struct picky {
     struct weir_jscope *scope;
 };
 
+/* What the names of target T hold, a tuple where T is one. */
+static struct weir_val target_value(struct weir_jrun *j, const struct weir_jnode *t)
+{
+    if (t->type != WEIR_N_TUPLE)
+        return weir_jinja_eval(j, t);
+    struct weir_vlist *l = weir_vlist_new(j->p, 0);
+    for (const struct weir_jnode *c = t->k[0]; c; c = c->next)
+        weir_vlist_push(j->p, l, target_value(j, c));
+    return weir_val_of(WEIR_V_TUPLE, l);
+}
+
 /* The things for which `for x in y if TEST` goes round, found as they are asked for. */
 static bool next_picked(struct weir_vpool *p, struct weir_iter *it, struct weir_val *ret)
 {
@@ -128,6 +150,8 @@ static bool next_picked(struct weir_vpool *p, struct weir_iter *it, struct weir_
         k->j->scope = weir_jscope_new(k->j, k->scope);
         weir_jinja_assign(k->j, k->n->k[0], *ret);
         found = weir_val_true(p, weir_jinja_eval(k->j, k->n->k[4]));
+        if (found && k->n->k[0]->type == WEIR_N_TUPLE)
+            *ret = target_value(k->j, k->n->k[0]);
     }
     k->j->scope = saved;
     return found;
@@ -186,7 +210,7 @@ static enum weir_jflow run_for(struct weir_jrun *j, const struct weir_jnode *n,
         if (!round || round->held)
             round = weir_jscope_new(j, outer);
         round->n = 0;
-        j->scope = round;
+        weir_jscope_enter(j, round, n->k[2]);
         weir_jscope_set(j, j->scope, name, weir_val_of(WEIR_V_LOOP, l));
         weir_jinja_assign(j, n->k[0], v);
         flow = weir_jinja_exec(j, n->k[2]);
@@ -195,7 +219,7 @@ static enum weir_jflow run_for(struct weir_jrun *j, const struct weir_jnode *n,
     }
     flow = WEIR_J_ON;
     if (none && n->k[3]) {
-        j->scope = weir_jscope_new(j, outer);
+        weir_jscope_enter(j, weir_jscope_new(j, outer), n->k[3]);
         flow = weir_jinja_exec(j, n->k[3]);
         j->scope = outer;
     }
@@ -238,7 +262,7 @@ static enum weir_jflow filtered(struct weir_jrun *j, const struct weir_jnode *bo
 {
     struct weir_jscope *outer = j->scope;
     enum weir_jflow flow;
-    j->scope = weir_jscope_new(j, outer);
+    weir_jscope_enter(j, weir_jscope_new(j, outer), body);
     *ret = weir_jinja_capture(j, body, &flow);
     if (filter && flow == WEIR_J_ON) {
         const struct weir_val saved = j->block;
@@ -274,7 +298,7 @@ static enum weir_jflow run_with(struct weir_jrun *j, const struct weir_jnode *n)
     const struct weir_jnode *v = n->k[1];
     for (const struct weir_jnode *t = n->k[0]; t; t = t->next, v = v->next)
         assign(j, s, t, weir_jinja_eval(j, v));
-    j->scope = s;
+    weir_jscope_enter(j, s, n->k[2]);
     const enum weir_jflow flow = weir_jinja_exec(j, n->k[2]);
     j->scope = outer;
     return flow;
@@ -308,7 +332,7 @@ static enum weir_jflow run_scope(struct weir_jrun *j, const struct weir_jnode *n
                                  struct weir_jscope *up)
 {
     struct weir_jscope *outer = j->scope;
-    j->scope = weir_jscope_new(j, up);
+    weir_jscope_enter(j, weir_jscope_new(j, up), n->k[0]);
     const enum weir_jflow flow = weir_jinja_exec(j, n->k[0]);
     j->scope = outer;
     return flow;

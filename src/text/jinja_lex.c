@@ -136,7 +136,8 @@ static void raw(struct lex *x, size_t begin_end)
             return;
         }
     }
-    weir_vpool_fail(x->p, "a raw block has no end");
+    if (x->at < x->n) /* nothing at all after it is no error there */
+        weir_vpool_fail(x->p, "a raw block has no end");
 }
 
 static void comment(struct lex *x, size_t at)
@@ -150,7 +151,8 @@ static void comment(struct lex *x, size_t at)
             return;
         }
     }
-    weir_vpool_fail(x->p, "a comment has no end");
+    if (x->at < x->n)
+        weir_vpool_fail(x->p, "a comment has no end");
 }
 
 static size_t digits(const struct lex *x, size_t at)

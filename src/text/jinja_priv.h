@@ -98,6 +98,7 @@ struct weir_jnode {
     struct weir_val v;
     struct weir_jnode *k[5]; /* each the first of a list through next, or NULL */
     struct weir_jnode *next;
+    const struct weir_vlist *owned; /* at the head of a body: names that are undefined at first */
 };
 
 struct weir_jparse {
@@ -125,6 +126,8 @@ struct weir_jnode *weir_jparse_target(struct weir_jparse *q, bool spaces, const 
 struct weir_jnode *weir_jparse_template(struct weir_vpool *p, const struct weir_jtok *t);
 /* The rules that need the whole tree: unknown filters, loops, macros. */
 void weir_jinja_check(struct weir_vpool *p, struct weir_jnode *list);
+/* jinja_names.c: find the `owned` names of every body. */
+void weir_jinja_names(struct weir_vpool *p, struct weir_jnode *list);
 
 /* ---- running ---- */
 
@@ -207,6 +210,8 @@ enum weir_jflow { WEIR_J_ON, WEIR_J_BREAK, WEIR_J_CONTINUE };
 /* jinja_eval.c */
 enum weir_jflow weir_jinja_exec(struct weir_jrun *j, const struct weir_jnode *list);
 struct weir_jscope *weir_jscope_new(struct weir_jrun *j, struct weir_jscope *up);
+/* Make S the scope that BODY begins with. */
+void weir_jscope_enter(struct weir_jrun *j, struct weir_jscope *s, const struct weir_jnode *body);
 void weir_jscope_set(struct weir_jrun *j, struct weir_jscope *s, const struct weir_str *name,
                      struct weir_val v);
 void weir_jinja_assign(struct weir_jrun *j, const struct weir_jnode *target, struct weir_val v);
