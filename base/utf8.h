@@ -55,6 +55,17 @@ static inline enum weir_utf8 weir_utf8_step(const uint8_t *p, size_t n, size_t *
     return WEIR_UTF8_OK;
 }
 
+/* Write character C, at most U+10FFFF, to OUT, which has room for 4 bytes.  Its length. */
+static inline size_t weir_utf8_put(uint8_t *out, uint32_t c)
+{
+    const size_t len = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    static const uint8_t first[5] = { 0, 0, 0xC0, 0xE0, 0xF0 };
+    for (size_t i = len; i-- > 1; c >>= 6)
+        out[i] = (uint8_t)(0x80 | (c & 0x3F));
+    out[0] = (uint8_t)(first[len] | c);
+    return len;
+}
+
 /* A terminated copy of S with every invalid part (and NUL) replaced by U+FFFD; free with free().
  * NULL when there is no memory. */
 char *weir_utf8_clean(const char *s, size_t n);

@@ -6,9 +6,9 @@ synth --shape tiny --type q4_0 "$model" || skip_all "no python3 to make a model 
 
 # Help and usage.
 weir --help; check "--help: stdout, status 0" test "$rc" -eq 0 -a ! -s "$work/err"
-check "--help names every command" sh -c "for c in run plan inspect tokenize bench timeline; do grep -q \"weir \$c\" '$work/out' || exit 1; done"
+check "--help names every command" sh -c "for c in run plan inspect tokenize bench timeline template; do grep -q \"weir \$c\" '$work/out' || exit 1; done"
 weir --version; check "--version: stdout, status 0" grep -q '^weir [0-9]' "$work/out"
-for c in run plan inspect tokenize bench timeline; do
+for c in run plan inspect tokenize bench timeline template; do
     weir $c --help
     check "$c --help: stdout, status 0" sh -c "[ $rc -eq 0 ] && grep -q '^Usage: weir $c' '$work/out' && [ ! -s '$work/err' ]"
 done
@@ -107,6 +107,26 @@ check "plan works for a machine that is only described" grep -q '^forecast' "$wo
 weir inspect "$model" --json; check "inspect --json" grep -q '"runs":.*true' "$work/out"
 weir inspect "$model" --tensors; check "inspect --tensors" grep -q 'token_embd.weight' "$work/out"
 weir tokenize "$model" -p "hello" --json; check "tokenize --json" grep -q '"tokens"' "$work/out"
+
+# Conversations.
+echo '{"messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "Q <|im_end|>"}], "x": 1.0}' >"$work/m.json"
+echo '[{"name": "f"}]' >"$work/t.json"
+weir template "$model" --messages "$work/m.json" --template chatml
+printf '<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ <|im_end|><|im_end|>\n<|im_start|>assistant\n' >"$work/want"
+check "template: the text, and nothing else" cmp -s "$work/out" "$work/want"
+weir template "$model" -p Q --system S --template chatml --no-generation-prompt
+check "template: a system message before -p, no beginning of an answer" sh -c "[ $rc -eq 0 ] && tr '\\n' ' ' <'$work/out' | grep -q '^<|im_start|>system S<|im_end|> <|im_start|>user Q<|im_end|> $'"
+weir template "$model" -p "Q <|im_end|>" --template chatml --json
+check "template --json says what was said" sh -c "tr -d ' \\n\\t' <'$work/out' | grep -q '\"template\":\"chatml\",\"from_conversation\":\[\[17,29\]\]'"
+echo '{{ tools | tojson }} {{ x }} {{ messages | length }}' >"$work/t.jinja"
+weir template "$model" --messages "$work/m.json" --tools "$work/t.json" --template "$work/t.jinja"
+check "template: a file, tools and other variables" grep -q '^\[{"name": "f"}\] 1.0 2$' "$work/out"
+echo '{% if x %}' >"$work/t.jinja"
+fails 1 "line 1: 'elif' expected" "template: a damaged template" template "$model" -p Q --template "$work/t.jinja"
+fails 1 "neither" "template: no such template" template "$model" -p Q --template nothing-like-it
+echo '[5]' >"$work/t.json"
+fails 1 "must be an object" "template: messages that are none" template "$model" --messages "$work/t.json" --template chatml
+fails 2 "what is said" "template: nothing to say" template "$model"
 
 # Output that cannot be written.
 if [ -c /dev/full ]; then

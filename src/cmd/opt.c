@@ -46,11 +46,25 @@ struct option {
 #define PLAN      WEIR_CMD_PLAN
 #define TOKENIZE  WEIR_CMD_TOKENIZE
 #define BENCH     WEIR_CMD_BENCH
-#define JSON      (WEIR_CMD_PLAN | WEIR_CMD_INSPECT | WEIR_CMD_TOKENIZE | WEIR_CMD_BENCH)
+#define TEMPLATE  WEIR_CMD_TEMPLATE
+#define JSON                                                                                       \
+    (WEIR_CMD_PLAN | WEIR_CMD_INSPECT | WEIR_CMD_TOKENIZE | WEIR_CMD_BENCH | WEIR_CMD_TEMPLATE)
 
 static const struct option options[] = {
     { "prompt", 'p', TEXT, AT(prompt), G_WHAT, RUN | TOKENIZE, "TEXT", 0, 0,
       "the text to continue" },
+    { "prompt", 'p', TEXT, AT(prompt), G_WHAT, TEMPLATE, "TEXT", 0, 0,
+      "the user's message; it comes last" },
+    { "system", 0, TEXT, AT(system), G_WHAT, TEMPLATE, "TEXT", 0, 0,
+      "a system message; it comes first" },
+    { "messages", 0, TEXT, AT(messages), G_WHAT, TEMPLATE, "FILE", 0, 0,
+      "a conversation as JSON: a list of messages or an object; - is standard input" },
+    { "tools", 0, TEXT, AT(tools), G_WHAT, TEMPLATE, "FILE", 0, 0,
+      "the tools that may be called, a JSON list" },
+    { "template", 0, TEXT, AT(template), G_WHAT, TEMPLATE, "NAME", 0, 0,
+      "a template by name (chatml, llama3, ...) or a file [the model's]" },
+    { "no-generation-prompt", 0, FLAG, AT(no_generation_prompt), G_WHAT, TEMPLATE, NULL, 0, 0,
+      "do not begin the answer" },
     { "file", 'f', TEXT, AT(file), G_WHAT, RUN | TOKENIZE, "FILE", 0, 0,
       "the same from a file; - is standard input" },
     { "tokens", 0, TEXT, AT(tokens), G_WHAT, RUN, "1,2,3", 0, 0, "token ids instead of text" },
@@ -62,6 +76,10 @@ static const struct option options[] = {
       "go on after an end-of-text token" },
     { "special", 0, FLAG, AT(special), G_WHAT, RUN | TOKENIZE, NULL, 0, 0,
       "let the text name control tokens such as <|eot_id|>" },
+    { "decode", 0, FLAG, AT(to_text), G_WHAT, TOKENIZE, NULL, 0, 0,
+      "the other way: the text is token ids, print what they say" },
+    { "no-bos", 0, FLAG, AT(no_bos), G_WHAT, TOKENIZE, NULL, 0, 0,
+      "without the tokens the model puts around every text" },
     { "echo", 0, FLAG, AT(echo), G_WHAT, RUN, NULL, 0, 0,
       "print the prompt before its continuation" },
     { "prefill", 0, WHOLES, AT(prefill), G_WHAT, BENCH, "N,N", 0, 1 << 24,

@@ -29,7 +29,10 @@ struct weir_args {
     int64_t n_predict;
     const char *stops[WEIR_STOPS_MAX];
     unsigned n_stop;
-    bool ignore_eos, special, echo;
+    bool ignore_eos, special, echo, to_text, no_bos;
+    /* a conversation */
+    const char *messages, *tools, *system, *template;
+    bool no_generation_prompt;
     /* sampling */
     struct weir_sampler_opts sampler;
     bool have_seed;
@@ -61,6 +64,7 @@ enum {
     WEIR_CMD_TOKENIZE = 8,
     WEIR_CMD_TIMELINE = 16,
     WEIR_CMD_BENCH = 32,
+    WEIR_CMD_TEMPLATE = 64,
 };
 
 void weir_args_init(struct weir_args *a);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Owns encoding as callers see it: special tokens are cut out of the text first, what lies between
- * goes to the kind's own encoder, BOS and EOS go around it; and the read access to a vocabulary.
- * Loading is tok_load.c.
+ * is normalized, cut again, split into words, and each word goes to the kind's own encoder; BOS and
+ * EOS go around it.  And the read access to a vocabulary.
  *
  * The vocabulary is read-only here, scratch belongs to the call: any thread. */
 #include "config.h"
@@ -10,6 +10,7 @@
 #include "src/text/tok_priv.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -17,7 +18,7 @@
 
 /* ---- scratch ---- */
 
-static int reserve(void **p, size_t *cap, size_t n, size_t size)
+int tok_reserve(void **p, size_t *cap, size_t n, size_t size)
 {
     if (n <= *cap)
         return 0;
@@ -30,64 +31,45 @@ static int reserve(void **p, size_t *cap, size_t n, size_t size)
     return 0;
 }
 
-int tok_work_reserve(struct tok_work *w, size_t n_sym, size_t n_heap)
+static uint32_t origin(const struct tok_work *w, size_t i)
 {
-    void *sym = w->sym, *heap = w->heap;
-    int rc = reserve(&sym, &w->sym_cap, n_sym, sizeof(*w->sym));
-    w->sym = sym;
-    if (!rc)
-        rc = reserve(&heap, &w->heap_cap, n_heap, sizeof(*w->heap));
-    w->heap = heap;
-    return rc;
+    return w->from ? w->from[i] : (uint32_t)(w->start + i);
 }
 
-int tok_emit(struct tok_work *w, uint32_t id, size_t start, size_t end)
+static int append(struct tok_work *w, uint32_t id, uint32_t start, uint32_t end)
 {
     void *v = w->out->v;
-    const int rc = reserve(&v, &w->out->cap, w->out->n + 1, sizeof(*w->out->v));
+    const int rc = tok_reserve(&v, &w->out->cap, w->out->n + 1, sizeof(*w->out->v));
     w->out->v = v;
     if (!rc)
-        w->out->v[w->out->n++] = (struct weir_tok_id){ id, (uint32_t)start, (uint32_t)end };
+        w->out->v[w->out->n++] = (struct weir_tok_id){ id, start, end };
     return rc;
 }
 
-/* A heap of four children per node: half the depth of a binary one, and a cache line per level. */
-int tok_heap_push(struct tok_work *w, struct tok_cand c)
+int tok_emit(struct tok_work *w, uint32_t id, size_t a, size_t b)
 {
-    if (w->n_heap == w->heap_cap && tok_work_reserve(w, 0, w->n_heap + 1))
-        return -ENOMEM;
-    w->n_step++;
-    size_t i = w->n_heap++;
-    while (i) {
-        const size_t up = (i - 1) / 4;
-        if (w->heap[up].key <= c.key)
-            break;
-        w->heap[i] = w->heap[up];
-        i = up;
-    }
-    w->heap[i] = c;
-    return 0;
+    w->after_unk = false;
+    return append(w, id, origin(w, a), origin(w, b));
 }
 
-struct tok_cand tok_heap_pop(struct tok_work *w)
+int tok_emit_unknown(struct tok_work *w, size_t a, size_t b)
 {
-    const struct tok_cand top = w->heap[0], last = w->heap[--w->n_heap];
-    size_t i = 0;
-    for (;;) {
-        const size_t first = 4 * i + 1;
-        if (first >= w->n_heap)
-            break;
-        size_t least = first;
-        for (size_t c = first + 1; c < first + 4 && c < w->n_heap; c++)
-            if (w->heap[c].key < w->heap[least].key)
-                least = c;
-        if (w->heap[least].key >= last.key)
-            break;
-        w->heap[i] = w->heap[least];
-        i = least;
+    const struct weir_tok *t = w->t;
+    bool bytes = t->chars || t->kind == TOK_UNIGRAM;
+    for (size_t i = a; bytes && i < b; i++)
+        bytes = t->byte_id[w->text[i]] != WEIR_TOK_NONE;
+    int rc = 0;
+    for (size_t i = a; bytes && !rc && i < b; i++)
+        rc = tok_emit(w, t->byte_id[w->text[i]], i, i + 1);
+    if (bytes || t->unk == WEIR_TOK_NONE)
+        return rc;
+    if (t->fuse_unk && w->after_unk) {
+        w->out->v[w->out->n - 1].end = origin(w, b);
+        return 0;
     }
-    w->heap[i] = last;
-    return top;
+    rc = tok_emit(w, t->unk, a, b);
+    w->after_unk = true;
+    return rc;
 }
 
 void weir_tok_ids_done(struct weir_tok_ids *ids)
@@ -96,84 +78,255 @@ void weir_tok_ids_done(struct weir_tok_ids *ids)
     *ids = (struct weir_tok_ids){ 0 };
 }
 
-/* ---- special tokens ---- */
+/* ---- cutting out special tokens ---- */
 
-static bool bit(const uint8_t *bits, uint32_t i) { return bits[i >> 3] >> (i & 7) & 1; }
+struct cutter {
+    const struct tok_finder *finder;    /* or NULL */
+    const uint8_t *p;                   /* the text, n bytes */
+    size_t n, at, done;                 /* where the search goes on; where the last token ended */
+    bool control;                       /* control tokens are looked for */
+    const struct weir_tok_range *plain; /* but not where the caller's text is plain */
+    size_t n_plain;
+};
 
-/* The longest special token that starts at P (N bytes left); its length to *RET_N. */
-static uint32_t special_at(const struct weir_tok *t, int all, const uint8_t *p, size_t n,
-                           uint32_t *ret_n)
+static bool is_plain(const struct tok_work *w, const struct cutter *c, size_t a, size_t b)
 {
-    const uint32_t max = t->special_max[all][p[0]];
-    uint32_t best = WEIR_TOK_NONE;
-    if (!max || !bit(t->special_pair[all], (uint32_t)p[0] << 8 | (n > 1 ? p[1] : 0)))
-        return best;
-    uint64_t h = 0;
-    for (uint32_t len = 1; len <= max && len <= n; len++) {
-        h = tok_hash_byte(h, p[len - 1]);
-        if (!bit(t->special_len, len))
-            continue;
-        const uint32_t id = tok_find(t, &t->specials, h, p, len);
-        if (id != WEIR_TOK_NONE && (all || t->attr[id] == WEIR_TOK_USER_DEFINED)) {
-            best = id;
-            *ret_n = len;
-        }
+    const uint32_t start = origin(w, a), end = origin(w, b);
+    size_t lo = 0, hi = c->n_plain; /* the first range that ends after START */
+    while (lo < hi) {
+        const size_t mid = lo + (hi - lo) / 2;
+        if (c->plain[mid].end <= start)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
-    return best;
+    return lo < c->n_plain && c->plain[lo].start < end;
+}
+
+static uint32_t char_at(const uint8_t *p, size_t n, size_t *ret_len)
+{
+    static const uint8_t mask[5] = { 0, 0x7F, 0x1F, 0x0F, 0x07 };
+    if (weir_utf8_step(p, n, ret_len) != WEIR_UTF8_OK) {
+        *ret_len = 1;
+        return UINT32_MAX;
+    }
+    uint32_t c = p[0] & mask[*ret_len];
+    for (size_t i = 1; i < *ret_len; i++)
+        c = c << 6 | (p[i] & 0x3F);
+    return c;
+}
+
+/* The start of the character that ends before P[I]. */
+static size_t back(const uint8_t *p, size_t i)
+{
+    size_t k = i - 1, len;
+    while (k && i - k < 4 && (p[k] & 0xC0) == 0x80)
+        k--;
+    return weir_utf8_step(p + k, i - k, &len) == WEIR_UTF8_OK && len == i - k ? k : i - 1;
+}
+
+static bool in_word(const struct cutter *c, size_t a, size_t b)
+{
+    size_t len;
+    if (a) {
+        const size_t k = back(c->p, a);
+        const uint32_t ch = char_at(c->p + k, a - k, &len);
+        if (ch != UINT32_MAX && weir_unicode_is_word(ch))
+            return true;
+    }
+    if (b == c->n)
+        return false;
+    const uint32_t ch = char_at(c->p + b, c->n - b, &len);
+    return ch != UINT32_MAX && weir_unicode_is_word(ch);
+}
+
+/* The next special token, with what it swallows: [*ret_a, *ret_b).  NULL: none. */
+static const struct tok_key *next_special(const struct tok_work *w, struct cutter *c, size_t *ret_a,
+                                          size_t *ret_b)
+{
+    for (; c->finder && c->at < c->n; c->at++) {
+        const size_t left = c->n - c->at;
+        const struct tok_key *k =
+            tok_finder_at(c->finder, c->p + c->at, left, c->control ? left : 0);
+        if (k && (k->flags & TOK_KEY_CONTROL) && is_plain(w, c, c->at, c->at + k->n))
+            k = tok_finder_at(c->finder, c->p + c->at, left, 0);
+        if (!k)
+            continue;
+        size_t a = c->at, b = a + k->n, len;
+        if ((k->flags & TOK_KEY_WORD) && in_word(c, a, b)) {
+            c->at = b - 1;
+            continue;
+        }
+        if (k->flags & TOK_KEY_LSTRIP)
+            while (a > c->done) {
+                const size_t before = back(c->p, a);
+                if (before < c->done ||
+                    !weir_unicode_is_space(char_at(c->p + before, a - before, &len)))
+                    break;
+                a = before;
+            }
+        if (k->flags & TOK_KEY_RSTRIP)
+            while (b < c->n && weir_unicode_is_space(char_at(c->p + b, c->n - b, &len)))
+                b += len;
+        *ret_a = a;
+        *ret_b = b;
+        c->at = b;
+        return k;
+    }
+    return NULL;
+}
+
+/* ---- what lies between them ---- */
+
+struct on_words {
+    struct tok_work *w;
+    size_t start;
+};
+
+static int word(struct tok_work *w, size_t a, size_t b)
+{
+    return w->t->kind == TOK_UNIGRAM ? tok_word_unigram(w, a, b) : tok_word_merge(w, a, b);
+}
+
+static int on_word(void *ctx, size_t a, size_t b)
+{
+    const struct on_words *s = ctx;
+    return word(s->w, s->start + a, s->start + b);
+}
+
+static int words(struct tok_work *w, size_t a, size_t b)
+{
+    if (a == b)
+        return 0;
+    if (!w->t->pretok)
+        return word(w, a, b);
+    struct on_words s = { w, a };
+    return weir_pretok_split(w->t->pretok, w->text + a, b - a, on_word, &s, w->err);
+}
+
+/* w->text[a..b), which holds no special token. */
+static int split(struct tok_work *w, size_t a, size_t b)
+{
+    const uint8_t *text = w->text;
+    const uint32_t *from = w->from;
+    if (a == b || !w->t->pre_norm)
+        return words(w, a, b);
+    int rc = weir_ntext_set(&w->pre, text + a, b - a, from ? from + a : NULL, w->start + a);
+    if (!rc)
+        rc = weir_norm_apply(w->t->pre_norm, &w->pre, &w->tmp, !w->pre.from[0], w->err);
+    w->text = w->pre.v;
+    w->from = w->pre.from;
+    if (!rc)
+        rc = words(w, 0, w->pre.n);
+    w->text = text;
+    w->from = from;
+    return rc;
+}
+
+/* Text without special tokens of the first stage: text[a..b) of the caller. */
+static int between(struct tok_work *w, const struct cutter *outer, size_t a, size_t b)
+{
+    const struct weir_tok *t = w->t;
+    size_t n = b - a;
+    int rc = 0;
+    if (!n)
+        return 0;
+    w->text = outer->p + a;
+    w->from = NULL;
+    w->start = a;
+    if (t->norm) {
+        if ((rc = weir_ntext_set(&w->norm, outer->p + a, n, NULL, a)) ||
+            (rc = weir_norm_apply(t->norm, &w->norm, &w->tmp, a == 0, w->err)))
+            return rc;
+        w->text = w->norm.v;
+        w->from = w->norm.from;
+        n = w->norm.n;
+    }
+    /* In a unigram model what the user defined competes with the rest, with a score that wins. */
+    const bool cuts = !(t->freezes && t->kind == TOK_UNIGRAM);
+    struct cutter c = { .finder = cuts ? t->finder[TOK_NORMALIZED] : NULL,
+                        .p = w->text,
+                        .n = n,
+                        .control = outer->control,
+                        .plain = outer->plain,
+                        .n_plain = outer->n_plain };
+    const struct tok_key *k;
+    size_t ka, kb;
+    w->after_unk = false;
+    while (!rc && (k = next_special(w, &c, &ka, &kb))) {
+        rc = split(w, c.done, ka);
+        if (!rc)
+            rc = tok_emit(w, k->id, ka, kb);
+        c.done = kb;
+    }
+    return rc ? rc : split(w, c.done, n);
 }
 
 /* ---- encoding ---- */
 
 int tok_encode_counted(const struct weir_tok *t, const char *text, size_t n, unsigned flags,
-                       struct weir_tok_ids *ids, uint64_t *ret_step, struct weir_err *err)
+                       const struct weir_tok_range *plain, size_t n_plain, struct weir_tok_ids *ids,
+                       uint64_t *ret_step, struct weir_err *err)
 {
-    const uint8_t *p = (const uint8_t *)text;
-    const int all = (flags & WEIR_TOK_PARSE_SPECIAL) != 0;
     const size_t n_before = ids->n;
-    struct tok_work w = { .t = t, .out = ids };
+    struct tok_work w = { .t = t, .out = ids, .err = err };
     int rc = 0;
 
     if (n > INT32_MAX)
         return weir_fail(err, -EINVAL,
                          "%zu bytes of text; an encoder takes less than 2 GiB at a time", n);
-    if ((flags & WEIR_TOK_ADD_BOS) && t->add_bos)
-        rc = tok_emit(&w, t->bos, 0, 0);
+    for (uint32_t i = 0; !rc && (flags & WEIR_TOK_ADD_BOS) && i < t->n_prefix; i++)
+        rc = append(&w, t->prefix[i], 0, 0);
+    if ((flags & WEIR_TOK_ADD_BOS) && t->add_bos && !rc)
+        rc = append(&w, t->bos, 0, 0);
 
-    bool prefix = t->add_space; /* goes before the text, and after each special token */
-    for (size_t done = 0, at = 0; !rc && done < n;) {
-        uint32_t len = 0, id = WEIR_TOK_NONE;
-        while (at < n && (id = special_at(t, all, p + at, n - at, &len)) == WEIR_TOK_NONE)
-            at++;
-        if (at > done) {
-            rc = t->kind == TOK_SPM ? tok_spm_encode(&w, p + done, at - done, done, prefix)
-                                    : tok_bpe_encode(&w, p + done, at - done, done, err);
-            prefix = false;
-        }
-        if (!rc && id != WEIR_TOK_NONE) {
-            rc = tok_emit(&w, id, at, at + len);
-            at += len;
-            prefix = t->add_space;
-        }
-        done = at;
+    struct cutter c = { .finder = t->finder[TOK_RAW],
+                        .p = (const uint8_t *)text,
+                        .n = n,
+                        .control = (flags & WEIR_TOK_PARSE_SPECIAL) != 0,
+                        .plain = plain,
+                        .n_plain = n_plain };
+    while (!rc && c.done < n) {
+        size_t a = n, b = n;
+        w.from = NULL;
+        w.start = 0;
+        const struct tok_key *k = next_special(&w, &c, &a, &b);
+        rc = between(&w, &c, c.done, a);
+        if (k && !rc)
+            rc = append(&w, k->id, (uint32_t)a, (uint32_t)b);
+        c.done = b;
     }
     if (!rc && (flags & WEIR_TOK_ADD_BOS) && t->add_eos)
-        rc = tok_emit(&w, t->eos, n, n);
+        rc = append(&w, t->eos, (uint32_t)n, (uint32_t)n);
+    for (uint32_t i = 0; !rc && (flags & WEIR_TOK_ADD_BOS) && i < t->n_suffix; i++)
+        rc = append(&w, t->suffix[i], (uint32_t)n, (uint32_t)n);
     if (rc == -ENOMEM)
         weir_fail(err, rc, "no memory to encode %zu bytes of text", n);
     if (rc)
         ids->n = n_before;
     if (ret_step)
         *ret_step = w.n_step;
+    weir_ntext_done(&w.norm);
+    weir_ntext_done(&w.pre);
+    weir_ntext_done(&w.tmp);
     weir_free(w.sym);
     weir_free(w.heap);
-    weir_free(w.text);
+    weir_free(w.best);
+    weir_free(w.split);
     return rc;
 }
 
 int weir_tok_encode(const struct weir_tok *t, const char *text, size_t n, unsigned flags,
                     struct weir_tok_ids *ids, struct weir_err *err)
 {
-    return tok_encode_counted(t, text, n, flags, ids, NULL, err);
+    return tok_encode_counted(t, text, n, flags, NULL, 0, ids, NULL, err);
+}
+
+int weir_tok_encode_parts(const struct weir_tok *t, const char *text, size_t n, unsigned flags,
+                          const struct weir_tok_range *plain, size_t n_plain,
+                          struct weir_tok_ids *ids, struct weir_err *err)
+{
+    return tok_encode_counted(t, text, n, flags, plain, n_plain, ids, NULL, err);
 }
 
 /* ---- looking things up ---- */
@@ -184,8 +337,19 @@ const char *weir_tok_piece(const struct weir_tok *t, uint32_t id, bool special, 
     if (id >= t->n_vocab)
         return "";
     if (special || (t->attr[id] != WEIR_TOK_CONTROL && t->attr[id] != WEIR_TOK_UNKNOWN))
-        *ret_n = tok_len(t, id);
-    return (const char *)tok_bytes(t, id);
+        *ret_n = t->shown_off[id + 1] - t->shown_off[id];
+    return (const char *)t->shown + t->shown_off[id];
+}
+
+uint32_t weir_tok_special(const struct weir_tok *t, const char *text, size_t n)
+{
+    for (unsigned stage = 0; stage < 2; stage++) {
+        const struct tok_finder *f = t->finder[stage];
+        const struct tok_key *k = f && n ? tok_finder_at(f, (const uint8_t *)text, n, n) : NULL;
+        if (k && k->n == n)
+            return k->id;
+    }
+    return WEIR_TOK_NONE;
 }
 
 uint32_t weir_tok_n_vocab(const struct weir_tok *t) { return t->n_vocab; }
@@ -200,6 +364,6 @@ uint32_t weir_tok_bos(const struct weir_tok *t) { return t->bos; }
 uint32_t weir_tok_eos(const struct weir_tok *t) { return t->eos; }
 bool weir_tok_is_end(const struct weir_tok *t, uint32_t id)
 {
-    return id < t->n_vocab && bit(t->is_end, id);
+    return id < t->n_vocab && (t->is_end[id >> 3] >> (id & 7) & 1);
 }
 const char *weir_tok_kind(const struct weir_tok *t) { return t->kind_name; }

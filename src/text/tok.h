@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * Text to token ids and back.  One object serves every kind of tokenizer; the kind is decided by
- * the metadata of the model.  Read-only after loading: any thread may encode and decode.
+ * the files of the model.  Read-only after loading: any thread may encode and decode.
  *
- * Kinds: sentencepiece-style BPE (GGUF model "llama": merge the adjacent pair whose piece has the
- * highest score, bytes as <0xNN> pieces, U+2581 for a space) and byte-level BPE (GGUF model "gpt2":
- * split by the regular expressions of tokenizer.ggml.pre, then merge by rank). */
+ * Kinds: sentencepiece's BPE (join the adjacent pair whose piece has the highest score) and unigram
+ * (the cut with the best sum of scores), byte-level BPE (split by regular expressions, then merge
+ * by rank), tiktoken (the same, the rank is the id), and what Hugging Face's tokenizer.json
+ * composes of these.  The reference of each is the program it comes from. */
 #ifndef WEIR_SRC_TEXT_TOK_H
 #define WEIR_SRC_TEXT_TOK_H
 
@@ -40,6 +41,11 @@ void weir_tok_free(struct weir_tok *t); /* NULL is fine */
  */
 uint64_t weir_tok_memusage(const struct weir_map *m);
 
+/* Build the tokenizer that the files at PATH describe: a folder of a model (tokenizer.json,
+ * tokenizer.model, *.tiktoken, vocab.json with merges.txt; tokenizer_config.json and its kin say
+ * the rest), or one of those files.  0 and errors as weir_tok_load. */
+int weir_tok_open(const char *path, struct weir_tok **ret, struct weir_err *err);
+
 struct weir_tok_id {
     uint32_t id;
     uint32_t start,
@@ -53,7 +59,7 @@ struct weir_tok_ids { /* owned by the caller; start from {0} */
 void weir_tok_ids_done(struct weir_tok_ids *ids);
 
 enum {
-    WEIR_TOK_ADD_BOS = 1,       /* put BOS (and EOS) where the model's metadata asks for it */
+    WEIR_TOK_ADD_BOS = 1,       /* put BOS (and EOS) where the model's files ask for it */
     WEIR_TOK_PARSE_SPECIAL = 2, /* match control tokens such as <|eot_id|> in the text */
 };
 
@@ -62,6 +68,19 @@ enum {
  * Time grows as N log N, whatever the text is. */
 int weir_tok_encode(const struct weir_tok *t, const char *text, size_t n, unsigned flags,
                     struct weir_tok_ids *ids, struct weir_err *err);
+
+/* Bytes [start, end) of a text. */
+struct weir_tok_range {
+    uint32_t start, end;
+};
+/* The same for a text of which the N_PLAIN ranges (in order, without overlap) were written by
+ * somebody who must not be able to write control tokens: those are found outside them only. */
+int weir_tok_encode_parts(const struct weir_tok *t, const char *text, size_t n, unsigned flags,
+                          const struct weir_tok_range *plain, size_t n_plain,
+                          struct weir_tok_ids *ids, struct weir_err *err);
+
+/* The special or user-defined token that is written like this, or WEIR_TOK_NONE. */
+uint32_t weir_tok_special(const struct weir_tok *t, const char *text, size_t n);
 
 /* The bytes token ID stands for in the output, at most 256 KiB; *ret_n = 0 for control tokens
  * unless SPECIAL, and for ids outside the vocabulary.  May be part of a UTF-8 character.  For

@@ -43,7 +43,7 @@ uint32_t tok_find(const struct weir_tok *t, const struct tok_table *table, uint6
     }
 }
 
-bool tok_enter(const struct weir_tok *t, struct tok_table *table, uint32_t id)
+bool tok_enter(const struct weir_tok *t, struct tok_table *table, uint32_t id, bool replace)
 {
     const uint8_t *p = tok_bytes(t, id);
     const uint32_t n = tok_len(t, id);
@@ -56,8 +56,11 @@ bool tok_enter(const struct weir_tok *t, struct tok_table *table, uint32_t id)
             return true;
         }
         if (s->tag == (uint32_t)m && tok_len(t, s->id_plus_1 - 1) == n &&
-            !memcmp(tok_bytes(t, s->id_plus_1 - 1), p, n))
-            return true; /* a duplicate: the first one stays */
+            !memcmp(tok_bytes(t, s->id_plus_1 - 1), p, n)) { /* a duplicate */
+            if (replace)
+                s->id_plus_1 = id + 1;
+            return true;
+        }
     }
     return false;
 }
@@ -81,7 +84,8 @@ const struct tok_merge *tok_merge_find(const struct weir_tok *t, uint32_t left, 
     }
 }
 
-bool tok_merge_enter(struct weir_tok *t, uint32_t left, uint32_t right, uint32_t rank, uint32_t id)
+bool tok_merge_enter(struct weir_tok *t, uint32_t left, uint32_t right, uint32_t rank, uint32_t id,
+                     bool replace)
 {
     uint32_t i = slot_of(pair_hash(left, right), t->n_merge_slot);
     for (unsigned walk = 0; walk < MAX_WALK; walk++, i = i + 1 == t->n_merge_slot ? 0 : i + 1) {
@@ -92,8 +96,13 @@ bool tok_merge_enter(struct weir_tok *t, uint32_t left, uint32_t right, uint32_t
             };
             return true;
         }
-        if (e->left == left && e->right == right)
+        if (e->left == left && e->right == right) {
+            if (replace) {
+                e->rank = rank;
+                e->id_plus_1 = id + 1;
+            }
             return true;
+        }
     }
     return false;
 }
