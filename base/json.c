@@ -29,6 +29,19 @@ int weir_json_parse(const char *text, size_t n, weir_json **ret, struct weir_err
 
 void weir_json_free(weir_json *j) { cJSON_Delete(j); }
 
+enum weir_json_kind weir_json_kind(const weir_json *j)
+{
+    switch (j ? j->type & 0xFF : cJSON_NULL) { /* above are flags */
+    case cJSON_False: return WEIR_JSON_FALSE;
+    case cJSON_True: return WEIR_JSON_TRUE;
+    case cJSON_Number: return WEIR_JSON_NUMBER;
+    case cJSON_String: return WEIR_JSON_STRING;
+    case cJSON_Array: return WEIR_JSON_ARRAY;
+    case cJSON_Object: return WEIR_JSON_OBJECT;
+    default: return WEIR_JSON_NULL;
+    }
+}
+
 weir_json *weir_json_get(const weir_json *object, const char *key)
 {
     return cJSON_GetObjectItemCaseSensitive(object, key);

@@ -16,6 +16,17 @@ typedef struct cJSON weir_json;
 int weir_json_parse(const char *text, size_t n, weir_json **ret, struct weir_err *err);
 void weir_json_free(weir_json *j); /* NULL is fine */
 
+enum weir_json_kind {
+    WEIR_JSON_NULL,
+    WEIR_JSON_FALSE,
+    WEIR_JSON_TRUE,
+    WEIR_JSON_NUMBER,
+    WEIR_JSON_STRING,
+    WEIR_JSON_ARRAY,
+    WEIR_JSON_OBJECT
+};
+enum weir_json_kind weir_json_kind(const weir_json *j); /* of NULL: WEIR_JSON_NULL */
+
 /* Reading.  Look-ups answer NULL or the default when the thing is not there or of another kind. */
 weir_json *weir_json_get(const weir_json *object, const char *key);
 weir_json *weir_json_first(const weir_json *container); /* first child of an array or object */

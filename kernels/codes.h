@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Decoding of the types that look their values up, for every instruction set: a block becomes bytes
- * in their natural order, q + O, and a float for each scale.  Kernels then go on as with any other
- * type.
+ * Types that look their values up, for the products of many tokens of every instruction set: their
+ * offsets and what is small about them, and the decoding of grids, where a block becomes bytes in
+ * their natural order, q + O, and a float for each scale.  (One token: kernels/ready.h.)
  *
  * Written in 64-bit words for what is looked up and in vectors of GNU C for what is done to all
  * bytes alike; every instruction set compiles its own. */
@@ -56,19 +56,15 @@ WEIR_INLINE codes_float8 codes_floats(codes_8 v)
     return __builtin_convertvector(__builtin_convertvector(v, codes_int8), codes_float8);
 }
 
-/* ---- 16 values to choose from ---- */
+/* ---- 16 values to choose from, and three ---- */
 
-/* 16 bytes of nibbles, the first half of 32 elements in the low ones; table holds value + O. */
-WEIR_INLINE void codes_nibbles(const uint8_t *p, codes_16 table, uint8_t *q)
-{
-    codes_16 v, lo, hi;
-    memcpy(&v, p, sizeof v);
-    lo = __builtin_shuffle(table, v & 15);
-    hi = __builtin_shuffle(table, v >> 4);
-    memcpy(q, &lo, sizeof lo);
-    memcpy(q + 16, &hi, sizeof hi);
-}
+#define CODES_O_IQ4_NL 128
+#define CODES_O_IQ4_XS 128
+#define CODES_O_MXFP4  12
+#define CODES_O_TQ1_0  1
+#define CODES_O_TQ2_0  1
 
+/* VALUES + O. */
 WEIR_INLINE codes_16 codes_table(const int8_t *values, int offset)
 {
     codes_16 t;
@@ -76,89 +72,8 @@ WEIR_INLINE codes_16 codes_table(const int8_t *values, int offset)
     return t + (uint8_t)offset;
 }
 
-#define CODES_O_IQ4_NL 128
-static inline void codes_iq4_nl(const uint8_t *block, uint8_t *q, float *d)
-{
-    d[0] = codes_half(block);
-    codes_nibbles(block + offsetof(struct weir_iq4_nl, qs), codes_table(weir_iq4_values, 128), q);
-}
-
-#define CODES_O_IQ4_XS 128
-static inline void codes_iq4_xs(const uint8_t *block, uint8_t *q, float *d)
-{
-    const struct weir_iq4_xs *b = (const void *)block;
-    const codes_16 table = codes_table(weir_iq4_values, 128);
-    codes_8 scale;
-
-    WEIR_UNROLL
-    for (int i = 0; i < 8; i++) {
-        scale[i] =
-            (uint8_t)((b->scales_l[i / 2] >> i % 2 * 4 & 15) | (b->scales_h >> 2 * i & 3) << 4);
-        codes_nibbles(b->qs + 16 * i, table, q + 32 * i);
-    }
-    codes_put(d, codes_half(block) * (codes_floats(scale) - 32.0f));
-}
-
-#define CODES_O_MXFP4 12
-static inline void codes_mxfp4(const uint8_t *block, uint8_t *q, float *d)
-{
-    const uint8_t e = block[0];
-    const uint32_t bits = e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23;
-
-    memcpy(d, &bits, sizeof bits);
-    codes_nibbles(block + 1, codes_table(weir_mxfp4_values, 12), q);
-}
-
-/* ---- three values ---- */
-
-WEIR_INLINE void codes_same_scale(const void *half, float *d)
-{
-    codes_put(d, codes_half(half) - (codes_float8){ 0 });
-}
-
-#define CODES_O_TQ2_0 1
-static inline void codes_tq2_0(const uint8_t *block, uint8_t *q, float *d)
-{
-    codes_same_scale(block + offsetof(struct weir_tq2_0, d), d);
-    WEIR_UNROLL
-    for (int i = 0; i < 8; i++) {
-        codes_32 v;
-        memcpy(&v, block + i / 4 * 32, sizeof v);
-        v = v >> (uint8_t)(i % 4 * 2) & 3;
-        memcpy(q + 32 * i, &v, sizeof v);
-    }
-}
-
 /* The highest of the digits left in each byte, 0..2: how many of 256 / 3 and 512 / 3 it passes. */
 #define CODES_DIGIT(v) (((__typeof__(v))((v) > 85) & 1) + ((__typeof__(v))((v) > 170) & 1))
-
-#define CODES_O_TQ1_0 1
-static inline void codes_tq1_0(const uint8_t *block, uint8_t *q, float *d)
-{
-    codes_32 v, digit;
-    codes_16 v16, digit16;
-    codes_8 v8 = { 0 }, digit8;
-
-    codes_same_scale(block + offsetof(struct weir_tq1_0, d), d);
-    memcpy(&v, block, 32);
-    memcpy(&v16, block + 32, 16);
-    memcpy(&v8, block + 48, 4);
-    WEIR_UNROLL
-    for (int n = 0; n < 5; n++) {
-        digit = CODES_DIGIT(v);
-        digit16 = CODES_DIGIT(v16);
-        memcpy(q + 32 * n, &digit, 32);
-        memcpy(q + 160 + 16 * n, &digit16, 16);
-        v += v + v;
-        v16 += v16 + v16;
-    }
-    WEIR_UNROLL
-    for (int n = 0; n < 4; n++) {
-        digit8 = CODES_DIGIT(v8);
-        memcpy(q + 240 + 4 * n, &digit8, 4);
-        v8 += v8 + v8;
-    }
-}
 
 /* ---- grids ---- */
 
@@ -181,14 +96,34 @@ WEIR_INLINE void codes_signed(uint8_t *q, codes_long4 grid, uint32_t signs, cons
     memcpy(q, &v, sizeof v);
 }
 
-/* Four times seven bits of signs, completed: the parity of a byte goes to its top. */
-WEIR_INLINE uint32_t codes_parity(uint32_t s)
+typedef uint32_t codes_uint8 __attribute__((vector_size(32)));
+
+/* Eight words at P, APART bytes from each other. */
+WEIR_INLINE codes_uint8 codes_words(const uint8_t *p, const int apart)
 {
-    const uint32_t v = (s & 0x7f) | (s << 1 & 0x7f00) | (s << 2 & 0x7f0000) | (s << 3 & 0x7f000000);
-    uint32_t p = v ^ v >> 4;
+    codes_uint8 v;
+
+    WEIR_UNROLL
+    for (int i = 0; i < 8; i++)
+        v[i] = codes_word(p + i * apart);
+    return v;
+}
+
+/* Four times seven bits of signs in each word, completed: the parity of a byte goes to its top. */
+WEIR_INLINE codes_uint8 codes_even(codes_uint8 s)
+{
+    const codes_uint8 v =
+        (s & 0x7f) | (s << 1 & 0x7f00) | (s << 2 & 0x7f0000) | (s << 3 & 0x7f000000);
+    codes_uint8 p = v ^ v >> 4;
     p ^= p >> 2;
     p ^= p >> 1;
     return v | (p & 0x01010101) << 7;
+}
+
+/* The four bits above them. */
+WEIR_INLINE codes_float8 codes_above(codes_uint8 s)
+{
+    return __builtin_convertvector((codes_int8)(s >> 28), codes_float8);
 }
 
 /* Two entries of four elements. */
@@ -214,17 +149,15 @@ WEIR_INLINE void codes_iq2_scales(float dd, const uint8_t *scales, float *d)
 static inline void codes_iq2_xxs(const uint8_t *block, uint8_t *q, float *d)
 {
     const uint64_t *g = weir_grid_iq2_xxs;
-    codes_8 scale;
+    const codes_uint8 s = codes_words(block + 6, 8), signs = codes_even(s);
 
     WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
         const uint8_t *p = block + 2 + 8 * i;
-        const uint32_t s = codes_word(p + 4);
-        codes_signed(q + 32 * i, (codes_long4){ g[p[0]], g[p[1]], g[p[2]], g[p[3]] },
-                     codes_parity(s), CODES_O_IQ2_XXS);
-        scale[i] = (uint8_t)(s >> 28);
+        codes_signed(q + 32 * i, (codes_long4){ g[p[0]], g[p[1]], g[p[2]], g[p[3]] }, signs[i],
+                     CODES_O_IQ2_XXS);
     }
-    codes_put(d, codes_half(block) * (0.5f + codes_floats(scale)) * 0.25f);
+    codes_put(d, codes_half(block) * (0.5f + codes_above(s)) * 0.25f);
 }
 
 #define CODES_O_IQ2_XS 64
@@ -270,19 +203,17 @@ static inline void codes_iq3_xxs(const uint8_t *block, uint8_t *q, float *d)
 {
     const struct weir_iq3_xxs *b = (const void *)block;
     const uint32_t *g = weir_grid_iq3_xxs;
-    codes_8 scale;
+    const codes_uint8 s = codes_words(b->sc, 4), signs = codes_even(s);
 
     WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
-        const uint32_t s = codes_word(b->sc + 4 * i);
         const uint8_t *p = b->qs + 8 * i;
         codes_signed(q + 32 * i,
                      (codes_long4){ codes_pair(g, p[0], p[1]), codes_pair(g, p[2], p[3]),
                                     codes_pair(g, p[4], p[5]), codes_pair(g, p[6], p[7]) },
-                     codes_parity(s), CODES_O_IQ3_XXS);
-        scale[i] = (uint8_t)(s >> 28);
+                     signs[i], CODES_O_IQ3_XXS);
     }
-    codes_put(d, codes_half(block) * (0.5f + codes_floats(scale)) * 0.5f);
+    codes_put(d, codes_half(block) * (0.5f + codes_above(s)) * 0.5f);
 }
 
 #define CODES_O_IQ3_S 16
@@ -359,20 +290,6 @@ static inline void codes_iq1_m(const uint8_t *block, uint8_t *q, float *d)
         scale[i / 8][i % 8] = b->scales[i / 4] >> i % 4 * 3 & 7;
     codes_put(d, dd * (2.0f * codes_floats(scale[0]) + 1.0f) / 8.0f);
     codes_put(d + 8, dd * (2.0f * codes_floats(scale[1]) + 1.0f) / 8.0f);
-}
-
-/* N blocks of a row, one after the other: what a product takes a step of. */
-struct codes {
-    uint8_t q[256];
-    float d[16];
-};
-
-WEIR_INLINE void codes_step(codes_fn *decode, const int n, const int block_bytes,
-                            const int block_elems, const int per_scale, const uint8_t *w,
-                            struct codes *c)
-{
-    for (int i = 0; i < n; i++)
-        decode(w + i * block_bytes, c->q + i * block_elems, c->d + i * (block_elems / per_scale));
 }
 
 #define CODES_PER_IQ4_NL  32

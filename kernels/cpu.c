@@ -63,13 +63,17 @@ static void fill(void)
     for (int i = 0; i < WEIR_ISA_COUNT; i++)
         weir_kernels_init_scalar(&tables[i]);
     have[WEIR_ISA_SCALAR] = 1;
+    /* The functions that lay entries are compiled for their instruction set like all else in their
+     * folders, so they too may run only where the CPU has it. */
 #if WEIR_BUILD_AVX2
-    weir_kernels_init_avx2(&tables[WEIR_ISA_AVX2]);
     have[WEIR_ISA_AVX2] = cpu_has_avx2();
+    if (have[WEIR_ISA_AVX2])
+        weir_kernels_init_avx2(&tables[WEIR_ISA_AVX2]);
 #endif
 #if WEIR_BUILD_AVX512
-    weir_kernels_init_avx512(&tables[WEIR_ISA_AVX512]);
     have[WEIR_ISA_AVX512] = cpu_has_avx512();
+    if (have[WEIR_ISA_AVX512])
+        weir_kernels_init_avx512(&tables[WEIR_ISA_AVX512]);
 #endif
 #if WEIR_BUILD_NEON
     /* Every CPU of this architecture has NEON itself. */

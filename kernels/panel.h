@@ -14,8 +14,9 @@
  * int32_t and float; TOKS, how many tokens a product takes at once; and
  *     quads(row, at, v)   v[j] = bytes at + 4 j .. + 3 of each row, j < 4
  *     halves(v)           the half in the low 16 bits of each lane, as floats
- * An instruction set whose product takes signed weights defines PANEL_SIGNED as the member of struct
- * weir_act that goes with them, q or u, panel_q as the type of its elements, and
+ *     choose(table, v)    byte t of 16 for each byte t of v
+ * An instruction set whose product takes signed weights defines PANEL_SIGNED as the member of
+ * struct weir_act that goes with them, q or u, panel_q as the type of its elements, and
  *     signed_block(w, n, o)   takes O from every byte of w[0..n) and returns where integer sums
  *                             begin: -128 * their sum with u, 0 with q */
 #ifndef WEIR_KERNELS_PANEL_H
@@ -259,38 +260,9 @@ static void panel_q6_k(const uint8_t *const *row, size_t at, lanes_u *w, lanes_f
     }
 }
 
-/* ---- types that are looked up: row by row, then turned like any other bytes ---- */
+/* ---- types that are looked up ---- */
 
-WEIR_INLINE void panel_codes(codes_fn *decode, const int elems, const int per_scale,
-                             const uint8_t *const *row, size_t at, lanes_u *w, lanes_f *d)
-{
-    uint8_t q[WEIR_LANES][256];
-    float scale[WEIR_LANES][16] = { { 0 } };
-    const uint8_t *qp[WEIR_LANES], *dp[WEIR_LANES];
-
-    for (int i = 0; i < WEIR_LANES; i++) {
-        decode(row[i] + at, q[i], scale[i]);
-        qp[i] = q[i];
-        dp[i] = (const uint8_t *)scale[i];
-    }
-    for (size_t i = 0; i < (size_t)elems; i += 16)
-        quads(qp, i, w + i / 4);
-    for (size_t i = 0; i < (size_t)(elems / per_scale); i += 4) {
-        lanes_u v[4];
-        quads(dp, 4 * i, v);
-        for (size_t j = 0; j < 4 && i + j < (size_t)(elems / per_scale); j++)
-            d[i + j] = (lanes_f)v[j];
-    }
-}
-
-#define PANEL_CODES(ID, name)                                                                      \
-    static void panel_##name(const uint8_t *const *row, size_t at, lanes_u *w, lanes_f *d,         \
-                             lanes_f *m)                                                           \
-    {                                                                                              \
-        (void)m;                                                                                   \
-        panel_codes(codes_##name, WEIR_BLOCK_ELEMS_##ID, CODES_PER_##ID, row, at, w, d);           \
-    }
-WEIR_CODE_TYPES(PANEL_CODES)
+#include "kernels/panel_codes.h"
 
 /* ---- what a product must know of a type, and a piece of a panel ---- */
 

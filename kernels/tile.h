@@ -16,6 +16,7 @@
  * accumulators in memory. */
 #define WEIR_UNROLL _Pragma("GCC unroll 8")
 #define WEIR_UNROLL16 _Pragma("GCC unroll 16")
+#define WEIR_UNROLL32 _Pragma("GCC unroll 32")
 
 /* Largest tile, for declaring accumulators. */
 #define WEIR_TILE_ROWS 4

@@ -183,7 +183,7 @@ static void fixed(void)
         hash = h;
     }
     ok(again == 1, "the same seed gives the same tokens");
-    ok(hash == UINT64_C(0x7bd78125521d355e), "and these tokens on every machine (%llx)",
+    ok(hash == UINT64_C(0xbc9a08b2e6c5a0c2), "and these tokens on every machine (%llx)",
        (unsigned long long)hash);
     o.seed = 43;
     struct weir_sampler *s = make(&o, N);

@@ -206,10 +206,10 @@ static void try_file(const char *path)
 
 static void damaged(const char *name)
 {
-    static const char *const names[] = { "tokenizer.json", "tokenizer.model" };
+    static const char *const names[] = { "tokenizer.json", "tokenizer.model", "tekken.json" };
     const uint64_t before = weir_mem_used(WEIR_MEM_TEXT);
     uint64_t seed = 7;
-    for (unsigned k = 0; k < 2; k++) {
+    for (unsigned k = 0; k < 3; k++) {
         char path[1000];
         size_t n;
         snprintf(path, sizeof(path), "%s/%s/%s", files, name, names[k]);

@@ -10,6 +10,7 @@ void weir_kernels_init_avx2(struct weir_kernels *t)
     weir_avx2_mul_q(t);
     weir_avx2_mul_k(t);
     weir_avx2_mul_codes(t);
+    weir_avx2_mul_grids(t);
     weir_avx2_mul_float(t);
     weir_avx2_vec(t);
 }

@@ -4,8 +4,6 @@
 #include "config.h"
 #include "kernels/avx2/quant2.h"
 
-WEIR_INLINE __m256i load_32(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
-
 /* VALUE in every byte of V that has BIT. */
 WEIR_INLINE __m256i where_bit(__m256i v, int bit, int value)
 {

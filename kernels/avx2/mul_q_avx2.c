@@ -4,13 +4,6 @@
 #include "config.h"
 #include "kernels/avx2/quant2.h"
 
-/* 16 bytes at P and 16 bytes at Q. */
-WEIR_INLINE __m256i two_16(const uint8_t *p, const uint8_t *q)
-{
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)),
-                                   _mm_loadu_si128((const __m128i *)q), 1);
-}
-
 /* 16 in every byte whose bit of qh is set.  qh: one word for each half of the result.
  * FROM: the first of the 16 bits. */
 WEIR_INLINE __m256i bits_16(__m256i qh, int from)
@@ -22,26 +15,6 @@ WEIR_INLINE __m256i bits_16(__m256i qh, int from)
     __m256i v = _mm256_and_si256(_mm256_shuffle_epi8(qh, spread), bit);
 
     return _mm256_and_si256(_mm256_cmpeq_epi8(v, bit), _mm256_set1_epi8(16));
-}
-
-/* The halves at AT, BYTES apart, of four blocks of four rows, as floats by block. */
-WEIR_INLINE void halves_by_block(const uint8_t *const *w, size_t at, const int bytes, __m256 *out)
-{
-    __m128i h[ROWS], a, b;
-
-    WEIR_UNROLL
-    for (int r = 0; r < ROWS; r++) {
-        uint16_t v[4];
-        WEIR_UNROLL
-        for (int i = 0; i < 4; i++)
-            memcpy(&v[i], w[r] + at + i * bytes, 2);
-        h[r] = _mm_cvtsi64_si128(
-            (long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 | (uint64_t)v[3] << 48));
-    }
-    a = _mm_unpacklo_epi16(h[0], h[1]);
-    b = _mm_unpacklo_epi16(h[2], h[3]);
-    out[0] = _mm256_cvtph_ps(_mm_unpacklo_epi32(a, b));
-    out[1] = _mm256_cvtph_ps(_mm_unpackhi_epi32(a, b));
 }
 
 /* QH, QS: where qh (0: none) and the nibbles begin in a block. */

@@ -6,6 +6,7 @@
  * before they are widened: n * 2 * (largest weight) * 127 must stay below 2^15. */
 #include "config.h"
 #include "kernels/avx2/avx2.h"
+#include "kernels/codes.h"
 
 #include <string.h>
 
@@ -39,6 +40,11 @@ static inline lanes_f halves(lanes_u v)
     __m256i low = _mm256_and_si256((__m256i)v, _mm256_set1_epi32(0xffff));
     __m128i h = _mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1));
     return (lanes_f)_mm256_cvtph_ps(h);
+}
+
+static inline lanes_u choose(codes_16 table, lanes_u v)
+{
+    return (lanes_u)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256((__m128i)table), (__m256i)v);
 }
 
 #define TOKS 4

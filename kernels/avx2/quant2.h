@@ -13,13 +13,11 @@
 #define WEIR_KERNELS_AVX2_QUANT2_H
 
 #include "kernels/avx2/avx2.h"
-#include "kernels/codes.h"
-#include "kernels/tile.h"
+#include "kernels/ready.h"
 
 #include <stddef.h>
 #include <string.h>
 
-#define ROWS 4
 /* For fewer tokens than this, or no more rows than four, each token comes alone. */
 #define MANY 3
 
@@ -38,10 +36,9 @@ struct form {
     int per_scale; /* 32 or 16 elements share a scale */
     int offset;    /* O: value = d * (q - O) */
     int has_min;
-    int is_signed;    /* the bytes are signed; no offset then */
-    codes_fn *decode; /* of types that are looked up: a block; else NULL.  Scales and bytes are then
-                         asked of a struct codes for each row. */
-    int block_elems;
+    int is_signed;   /* the bytes are signed; no offset then */
+    ready_fn *ready; /* or NULL.  Bytes are then asked of a struct ready instead of the row */
+    int has_signs;   /* the bytes are magnitudes, signs are bits of each_8 */
 };
 
 /* Lower halves of X0 and X1, then upper halves. */
@@ -51,42 +48,19 @@ WEIR_INLINE void split_64(__m256i x0, __m256i x1, __m256i *a, __m256i *b)
     *b = _mm256_permute2x128_si256(x0, x1, 0x31);
 }
 
+/* 16 bytes at P and 16 bytes at Q. */
+WEIR_INLINE __m256i two_16(const uint8_t *p, const uint8_t *q)
+{
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)p)),
+                                   _mm_loadu_si128((const __m128i *)q), 1);
+}
+
 /* Elements 2 H and 2 H + 1 of V, each four times. */
 WEIR_INLINE __m256 each_4(__m128 v, const int h)
 {
     int e = 2 * h;
     return _mm256_permutevar8x32_ps(_mm256_castps128_ps256(v),
                                     _mm256_setr_epi32(e, e, e, e, e + 1, e + 1, e + 1, e + 1));
-}
-
-/* 16 bytes at AT of each row: v[j] = word j of the rows. */
-WEIR_INLINE void words_4(const uint8_t *const *w, size_t at, __m128i *v)
-{
-    __m128i a, b, c, d;
-
-    WEIR_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        v[r] = _mm_loadu_si128((const __m128i *)(w[r] + at));
-    a = _mm_unpacklo_epi32(v[0], v[1]);
-    b = _mm_unpackhi_epi32(v[0], v[1]);
-    c = _mm_unpacklo_epi32(v[2], v[3]);
-    d = _mm_unpackhi_epi32(v[2], v[3]);
-    v[0] = _mm_unpacklo_epi64(a, c);
-    v[1] = _mm_unpackhi_epi64(a, c);
-    v[2] = _mm_unpacklo_epi64(b, d);
-    v[3] = _mm_unpackhi_epi64(b, d);
-}
-
-/* Byte i of word r, as byte 4 i + r. */
-WEIR_INLINE __m128i by_block(__m128i v)
-{
-    return _mm_shuffle_epi8(v, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-}
-
-/* The same bits of each byte. */
-WEIR_INLINE __m128i mask_bytes(__m128i v, const int mask)
-{
-    return _mm_and_si128(v, _mm_set1_epi8((char)mask));
 }
 
 /* The halves in bytes B and B + 1 of each word, as floats, two times over. */
@@ -98,6 +72,26 @@ WEIR_INLINE __m256 halves_4(__m128i v, const int b)
                       (char)(b0 + 12), (char)(b1 + 12), -1, -1, -1, -1, -1, -1, -1, -1);
     __m128 f = _mm_cvtph_ps(_mm_shuffle_epi8(v, pick));
     return _mm256_set_m128(f, f);
+}
+
+/* The halves at AT, BYTES apart, of four blocks of four rows, as floats by block. */
+WEIR_INLINE void halves_by_block(const uint8_t *const *w, size_t at, const int bytes, __m256 *out)
+{
+    __m128i h[ROWS], a, b;
+
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        uint16_t v[4];
+        WEIR_UNROLL
+        for (int i = 0; i < 4; i++)
+            memcpy(&v[i], w[r] + at + i * bytes, 2);
+        h[r] = _mm_cvtsi64_si128(
+            (long long)(v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 | (uint64_t)v[3] << 48));
+    }
+    a = _mm_unpacklo_epi16(h[0], h[1]);
+    b = _mm_unpacklo_epi16(h[2], h[3]);
+    out[0] = _mm256_cvtph_ps(_mm_unpacklo_epi32(a, b));
+    out[1] = _mm256_cvtph_ps(_mm_unpackhi_epi32(a, b));
 }
 
 /* 16 bytes times D. */
@@ -124,9 +118,40 @@ WEIR_INLINE __m256i dot_2(const struct form f, __m256i a, __m256i b, __m256i xa,
         return _mm256_add_epi32(_mm256_madd_epi16(pa, one), _mm256_madd_epi16(pb, one));
     }
     a = _mm256_maddubs_epi16(a, xa); /* weights of 6 bits: 2 * 63 * 127 = 16002 */
-    if (f.per_scale == 32)           /* of 5 bits: 4 * 31 * 127 = 15748 */
+    if (f.per_scale == 32)           /* at most 4 * 63 * 127 = 32004 */
         a = _mm256_add_epi16(a, _mm256_maddubs_epi16(b, xb));
     return _mm256_madd_epi16(a, one);
+}
+
+/* Half H of quad C: what is in P for each 8 elements, that many times; in the places of a and b. */
+WEIR_INLINE void spread_8(const uint8_t *p, const int per_scale, const int c, const int h,
+                          __m256i *a, __m256i *b)
+{
+    const long long one = 0x0101010101010101;
+
+    if (per_scale == 32) {
+        long long v;
+        __m256i z;
+        memcpy(&v, p + 16 * c + 8 * h, sizeof v);
+        z = _mm256_set1_epi64x(v);
+        *a = _mm256_shuffle_epi8(z, _mm256_setr_epi64x(0, one, 4 * one, 5 * one));
+        *b = _mm256_shuffle_epi8(z, _mm256_setr_epi64x(2 * one, 3 * one, 6 * one, 7 * one));
+    } else {
+        int v;
+        memcpy(&v, p + 8 * c + 4 * h, sizeof v);
+        *a =
+            _mm256_shuffle_epi8(_mm256_set1_epi32(v), _mm256_setr_epi64x(0, one, 2 * one, 3 * one));
+        *b = _mm256_setzero_si256();
+    }
+}
+
+/* X with the sign of each byte turned whose bit is set: bit i of SPREAD for byte i of eight. */
+WEIR_INLINE __m256i turn_signs(__m256i x, __m256i spread)
+{
+    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
+    __m256i minus = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+
+    return _mm256_sign_epi8(x, _mm256_or_si256(minus, _mm256_set1_epi8(1)));
 }
 
 /* Four sums in each half i of s[r] become one, in lane 4 i + r. */
@@ -145,18 +170,11 @@ WEIR_INLINE void step(const struct form f, scales_fn *scales, pair_fn *pair,
                       const float *xs, const int16_t *xb, __m256 *acc)
 {
     __m256 d[4][2], m[4][2];
-    struct codes codes[ROWS];
-    const uint8_t *decoded[ROWS];
+    struct ready ready[ROWS];
 
-    if (f.decode) {
-        const int n = 4 * f.quads * f.per_scale / f.block_elems; /* blocks of a step */
-        for (int r = 0; r < ROWS; r++) {
-            decoded[r] = (const uint8_t *)&codes[r];
-            codes_step(f.decode, n, f.bytes / n, f.block_elems, f.per_scale, w[r] + at, &codes[r]);
-        }
-        w = decoded;
-        at = 0;
-    }
+    if (f.ready)
+        for (int r = 0; r < ROWS; r++)
+            f.ready(w[r] + at, &ready[r]);
     scales(w, at, d, m);
     WEIR_UNROLL
     for (int c = 0; c < f.quads; c++) {
@@ -189,9 +207,16 @@ WEIR_INLINE void step(const struct form f, scales_fn *scales, pair_fn *pair,
                 split_64(xa, _mm256_loadu_si256(q + 1), &xa, &xb2);
             WEIR_UNROLL
             for (int r = 0; r < ROWS; r++) {
-                __m256i a, b = _mm256_setzero_si256();
-                pair(w[r] + at, c, h, &a, &b);
-                s[r] = dot_2(f, a, b, xa, xb2);
+                __m256i a, b = _mm256_setzero_si256(), ra = xa, rb = xb2;
+                pair(f.ready ? (const uint8_t *)&ready[r] : w[r] + at, c, h, &a, &b);
+                if (f.has_signs) { /* cheaper there: magnitudes stay unsigned */
+                    __m256i sa, sb;
+                    spread_8(ready[r].each_8, f.per_scale, c, h, &sa, &sb);
+                    ra = turn_signs(xa, sa);
+                    if (f.per_scale == 32)
+                        rb = turn_signs(xb2, sb);
+                }
+                s[r] = dot_2(f, a, b, ra, rb);
             }
             dot = add_up(s);
             if (f.offset)

@@ -9,7 +9,8 @@
 
 void weir_avx512_mul_q(struct weir_kernels *t);     /* mul: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 */
 void weir_avx512_mul_k(struct weir_kernels *t);     /* mul: Q2_K .. Q6_K */
-void weir_avx512_mul_codes(struct weir_kernels *t); /* mul: types of kernels/codes.h */
+void weir_avx512_mul_codes(struct weir_kernels *t); /* mul: IQ4_NL IQ4_XS MXFP4 TQ1_0 TQ2_0 */
+void weir_avx512_mul_grids(struct weir_kernels *t); /* mul: IQ1, IQ2, IQ3 */
 void weir_avx512_mul_float(struct weir_kernels *t); /* mul: F32 F16 BF16; mul_f32: all */
 void weir_avx512_vec(struct weir_kernels *t);       /* everything that is not a product */
 

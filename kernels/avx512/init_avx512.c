@@ -10,6 +10,7 @@ void weir_kernels_init_avx512(struct weir_kernels *t)
     weir_avx512_mul_q(t);
     weir_avx512_mul_k(t);
     weir_avx512_mul_codes(t);
+    weir_avx512_mul_grids(t);
     weir_avx512_mul_float(t);
     weir_avx512_vec(t);
 }

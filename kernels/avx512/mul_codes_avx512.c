@@ -1,72 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * AVX-512 products of the types that are looked up (kernels/codes.h).  Those that choose from 16
- * values or have two bits are taken apart in registers; the others are decoded a step at a time
- * into L1, which costs more than the product itself. */
+ * AVX-512 products of the types whose elements choose from 16 values (IQ4_NL, IQ4_XS, MXFP4) or
+ * have three (TQ1_0, TQ2_0). */
 #include "config.h"
 #include "kernels/avx512/avx512.h"
 #include "kernels/avx512/quant.h"
 
-/* Scales of decoded rows: word i of four rows side by side, four blocks to a register. */
-WEIR_INLINE void scales_of(const uint8_t *const *w, const int quads, __m512 *d)
-{
-    WEIR_UNROLL
-    for (int c = 0; c < quads; c++) {
-        __m128i v[ROWS];
-        __m512i all;
-
-        WEIR_UNROLL
-        for (int r = 0; r < ROWS; r++)
-            v[r] = _mm_loadu_si128((const void *)(((const struct codes *)w[r])->d + 4 * c));
-        transpose_4(v);
-        all = _mm512_inserti32x4(_mm512_castsi128_si512(v[0]), v[1], 1);
-        all = _mm512_inserti32x4(_mm512_inserti32x4(all, v[2], 2), v[3], 3);
-        d[c] = _mm512_castsi512_ps(all);
-    }
-}
-
-WEIR_INLINE void quad_32(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
-{
-    (void)at;
-    WEIR_UNROLL
-    for (int r = 0; r < ROWS; r++) {
-        const uint8_t *q = ((const struct codes *)w[r])->q + 128 * c;
-        split_128(_mm512_loadu_si512(q), _mm512_loadu_si512(q + 64), &a[r], &b[r]);
-    }
-}
-
-WEIR_INLINE void quad_16(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
-{
-    (void)at, (void)b;
-    WEIR_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        a[r] = _mm512_loadu_si512(((const struct codes *)w[r])->q + 64 * c);
-}
-
-#define ELEMS(ID)      (WEIR_BLOCK_ELEMS_##ID == 32 ? 128 : 256) /* of a step */
-#define STEP_BYTES(ID) (ELEMS(ID) / WEIR_BLOCK_ELEMS_##ID * WEIR_BLOCK_BYTES_##ID)
-#define STEP_QUADS(ID) (ELEMS(ID) / 4 / CODES_PER_##ID)
-#define CODES(ID, name, per_scale)                                                                 \
-    WEIR_INLINE void scales_##name(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)       \
-    {                                                                                              \
-        (void)at, (void)m;                                                                         \
-        scales_of(w, STEP_QUADS(ID), d);                                                           \
-    }                                                                                              \
-    WEIR_INLINE void quad_##name(const uint8_t *const *w, size_t at, const int c, __m512i *a,      \
-                                 __m512i *b)                                                       \
-    {                                                                                              \
-        quad_##per_scale(w, at, c, a, b);                                                          \
-    }                                                                                              \
-    WEIR_MUL_FORM(ID, name, STEP_BYTES(ID), STEP_QUADS(ID), per_scale, CODES_O_##ID, 0,            \
-                  codes_##name, WEIR_BLOCK_ELEMS_##ID)
-CODES(TQ1_0, tq1_0, 32)
-CODES(IQ2_XXS, iq2_xxs, 32)
-CODES(IQ2_XS, iq2_xs, 16)
-CODES(IQ2_S, iq2_s, 16)
-CODES(IQ3_XXS, iq3_xxs, 32)
-CODES(IQ3_S, iq3_s, 32)
-CODES(IQ1_S, iq1_s, 32)
-CODES(IQ1_M, iq1_m, 16)
+#define STEP_BYTES(ID) ((WEIR_BLOCK_ELEMS_##ID == 32 ? 4 : 1) * WEIR_BLOCK_BYTES_##ID)
 
 /* ---- nibbles that choose from 16 values ---- */
 
@@ -101,9 +41,9 @@ WEIR_INLINE void look_up(const uint8_t *p, const int apart, const int8_t *values
             look_up(w[r] + at + offsetof(struct weir_##name, qs) + 64 * c, apart, values, offset,  \
                     &a[r], &b[r]);                                                                 \
     }
-LOOK_UP(iq4_nl, sizeof(struct weir_iq4_nl), weir_iq4_values, CODES_O_IQ4_NL)
-LOOK_UP(iq4_xs, 16, weir_iq4_values, CODES_O_IQ4_XS)
-LOOK_UP(mxfp4, sizeof(struct weir_mxfp4), weir_mxfp4_values, CODES_O_MXFP4)
+LOOK_UP(iq4_nl, sizeof(struct weir_iq4_nl), weir_iq4_values, 128)
+LOOK_UP(iq4_xs, 16, weir_iq4_values, 128)
+LOOK_UP(mxfp4, sizeof(struct weir_mxfp4), weir_mxfp4_values, 12)
 
 WEIR_INLINE void scales_iq4_nl(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
 {
@@ -150,45 +90,68 @@ WEIR_INLINE void scales_mxfp4(const uint8_t *const *w, size_t at, __m512 *d, __m
     d[0] = _mm512_castsi512_ps(bits);
 }
 
-/* ---- two bits ---- */
+/* ---- three values ---- */
+
+WEIR_INLINE void scales_tq1_0(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
+{
+    __m256 dd = halves_at(w, at + offsetof(struct weir_tq1_0, d));
+
+    (void)m;
+    d[0] = d[1] = _mm512_insertf32x8(_mm512_castps256_ps512(dd), dd, 1);
+}
+
+WEIR_INLINE void quad_tq1_0(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
+{
+    (void)at;
+    WEIR_UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        const uint8_t *q = ((const struct ready *)w[r])->q + 128 * c;
+        split_128(_mm512_loadu_si512(q), _mm512_loadu_si512(q + 64), &a[r], &b[r]);
+    }
+}
 
 WEIR_INLINE void scales_tq2_0(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
 {
-    uint16_t h[4];
+    __m256 dd = halves_at(w, at + offsetof(struct weir_tq2_0, d));
 
     (void)m;
-    WEIR_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        memcpy(&h[r], w[r] + at + offsetof(struct weir_tq2_0, d), 2);
-    d[0] = d[1] = _mm512_broadcast_f32x4(_mm_cvtph_ps(_mm_loadl_epi64((const void *)h)));
+    d[0] = d[1] = _mm512_insertf32x8(_mm512_castps256_ps512(dd), dd, 1);
 }
 
 /* 32 bytes hold four blocks: block i at shift 2 i. */
+WEIR_INLINE __m512i places_tq2_0(const int c)
+{
+    (void)c;
+    return _mm512_setr_epi32(0, 0, 0, 0, 2, 2, 2, 2, 4, 4, 4, 4, 6, 6, 6, 6);
+}
+
 WEIR_INLINE void quad_tq2_0(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
 {
-    const __m512i shift =
-        _mm512_setr_epi64(0, 0, 0x0002000200020002, 0x0002000200020002, 0x0004000400040004,
-                          0x0004000400040004, 0x0006000600060006, 0x0006000600060006);
-    const __m512i mask = _mm512_set1_epi8(3);
+    const __m512i mask =
+        _mm512_setr_epi64(0x0303030303030303, 0x0303030303030303, 0x0c0c0c0c0c0c0c0c,
+                          0x0c0c0c0c0c0c0c0c, 0x3030303030303030, 0x3030303030303030,
+                          (long long)0xc0c0c0c0c0c0c0c0, (long long)0xc0c0c0c0c0c0c0c0);
 
     WEIR_UNROLL
     for (int r = 0; r < ROWS; r++) {
         const __m128i *p = (const void *)(w[r] + at + 32 * c);
-        __m512i lo = _mm512_broadcast_i32x4(_mm_loadu_si128(p));
-        __m512i hi = _mm512_broadcast_i32x4(_mm_loadu_si128(p + 1));
-        a[r] = _mm512_and_si512(_mm512_srlv_epi16(lo, shift), mask);
-        b[r] = _mm512_and_si512(_mm512_srlv_epi16(hi, shift), mask);
+        a[r] = _mm512_and_si512(_mm512_broadcast_i32x4(_mm_loadu_si128(p)), mask);
+        b[r] = _mm512_and_si512(_mm512_broadcast_i32x4(_mm_loadu_si128(p + 1)), mask);
     }
 }
 
-WEIR_MUL_QUANT(IQ4_NL, iq4_nl, STEP_BYTES(IQ4_NL), 1, 32, CODES_O_IQ4_NL, 0)
-WEIR_MUL_QUANT(IQ4_XS, iq4_xs, STEP_BYTES(IQ4_XS), 2, 32, CODES_O_IQ4_XS, 0)
-WEIR_MUL_QUANT(MXFP4, mxfp4, STEP_BYTES(MXFP4), 1, 32, CODES_O_MXFP4, 0)
-WEIR_MUL_QUANT(TQ2_0, tq2_0, STEP_BYTES(TQ2_0), 2, 32, CODES_O_TQ2_0, 0)
+WEIR_MUL_QUANT(IQ4_NL, iq4_nl, STEP_BYTES(IQ4_NL), 1, 32, 128, 0)
+WEIR_MUL_QUANT(IQ4_XS, iq4_xs, STEP_BYTES(IQ4_XS), 2, 32, 128, 0)
+WEIR_MUL_QUANT(MXFP4, mxfp4, STEP_BYTES(MXFP4), 1, 32, 12, 0)
+WEIR_MUL_FORM(TQ2_0, tq2_0, STEP_BYTES(TQ2_0), 2, 32, 1, 0, NULL, 0, places_tq2_0)
+
+WEIR_MUL_FORM(TQ1_0, tq1_0, STEP_BYTES(TQ1_0), 2, 32, 1, 0, ready_tq1_0, 0, NULL)
 
 void weir_avx512_mul_codes(struct weir_kernels *t)
 {
-#define SET(ID, name) t->type[WEIR_DTYPE_##ID].mul = mul_##name;
-    WEIR_CODE_TYPES(SET)
-#undef SET
+    t->type[WEIR_DTYPE_IQ4_NL].mul = mul_iq4_nl;
+    t->type[WEIR_DTYPE_IQ4_XS].mul = mul_iq4_xs;
+    t->type[WEIR_DTYPE_MXFP4].mul = mul_mxfp4;
+    t->type[WEIR_DTYPE_TQ1_0].mul = mul_tq1_0;
+    t->type[WEIR_DTYPE_TQ2_0].mul = mul_tq2_0;
 }

@@ -21,12 +21,6 @@ WEIR_INLINE __m512i halves_epi8(int lo, int hi)
     return _mm512_inserti64x4(_mm512_set1_epi8((char)lo), _mm256_set1_epi8((char)hi), 1);
 }
 
-/* The same bits of each byte. */
-WEIR_INLINE __m128i mask_bytes(__m128i v, const int mask)
-{
-    return _mm_and_si128(v, _mm_set1_epi8((char)mask));
-}
-
 /* ---- 32 elements to a scale ---- */
 
 /* Scales and minima of Q4_K and Q5_K: unpack_k_scales, a word of four rows at a time. */
@@ -119,12 +113,20 @@ WEIR_INLINE void scales_q2_k(const uint8_t *const *w, size_t at, __m512 *d, __m5
     }
 }
 
+WEIR_INLINE __m512i places_q2_k(const int c)
+{
+    return _mm512_inserti64x4(_mm512_set1_epi32(c % 2 * 4), _mm256_set1_epi32(c % 2 * 4 + 2), 1);
+}
+
 WEIR_INLINE void quad_q2_k(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b)
 {
+    const __m512i mask = c % 2 ? halves_epi8(0x30, 0xc0) : halves_epi8(0x03, 0x0c);
+
     (void)b;
     WEIR_UNROLL
     for (int r = 0; r < ROWS; r++)
-        a[r] = two_bits(w[r] + at + offsetof(struct weir_q2_k, qs), c);
+        a[r] = _mm512_and_si512(twice_32(w[r] + at + offsetof(struct weir_q2_k, qs) + c / 2 * 32),
+                                mask);
 }
 
 /* The rule of unpack_q3_k_scale, a word of four rows at a time; the value is 32 less. */
@@ -204,7 +206,7 @@ WEIR_INLINE void quad_q6_k(const uint8_t *const *w, size_t at, const int c, __m5
     }
 }
 
-WEIR_MUL_QUANT(Q2_K, q2_k, sizeof(struct weir_q2_k), 4, 16, 0, 1)
+WEIR_MUL_FORM(Q2_K, q2_k, sizeof(struct weir_q2_k), 4, 16, 0, 1, NULL, 0, places_q2_k)
 WEIR_MUL_QUANT(Q3_K, q3_k, sizeof(struct weir_q3_k), 4, 16, 4, 0)
 WEIR_MUL_QUANT(Q6_K, q6_k, sizeof(struct weir_q6_k), 4, 16, 32, 0)
 

@@ -10,6 +10,7 @@
  * sum b % 4, dot product before minimum, and the result is (s0 + s1) + (s2 + s3). */
 #include "config.h"
 #include "kernels/avx512/avx512.h"
+#include "kernels/codes.h"
 
 #include <immintrin.h>
 #include <string.h>
@@ -45,6 +46,11 @@ static inline void quads(const uint8_t *const *row, size_t at, lanes_u *v)
 static inline lanes_f halves(lanes_u v)
 {
     return (lanes_f)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)v));
+}
+
+static inline lanes_u choose(codes_16 table, lanes_u v)
+{
+    return (lanes_u)_mm512_shuffle_epi8(_mm512_broadcast_i32x4((__m128i)table), (__m512i)v);
 }
 
 /* Unsigned activations against signed weights: the 128 that makes an activation unsigned is taken

@@ -14,14 +14,12 @@
 #define WEIR_KERNELS_AVX512_QUANT_H
 
 #include "kernels/avx512/avx512.h"
-#include "kernels/codes.h"
-#include "kernels/tile.h"
+#define READY_PARTED 1
+#include "kernels/ready.h"
 
-#include <immintrin.h>
 #include <stddef.h>
 #include <string.h>
 
-#define ROWS 4
 /* For fewer tokens than this, or no more rows than four, each token comes alone. */
 #define MANY 3
 
@@ -32,6 +30,9 @@ typedef void scales_fn(const uint8_t *const *w, size_t at, __m512 *d, __m512 *m)
  * first 16 bytes of block i and lane i of b the others.  16 to a scale: lane i of a is block i. */
 typedef void quad_fn(const uint8_t *const *w, size_t at, const int c, __m512i *a, __m512i *b);
 
+/* For the sums of quad C, by how many bits each is shifted left. */
+typedef __m512i places_fn(const int c);
+
 /* What a product must know of a type, all constant. */
 struct form {
     int bytes;     /* of a step */
@@ -39,22 +40,10 @@ struct form {
     int per_scale; /* 32 or 16 elements share a scale */
     int offset;    /* O: value = d * (q - O) */
     int has_min;
-    codes_fn *decode; /* of types that are looked up: a block; else NULL.  Scales and bytes are then
-                         asked of a struct codes for each row. */
-    int block_elems;
+    ready_fn *ready;   /* or NULL.  Bytes are then asked of struct ready instead of rows */
+    int has_signs;     /* the bytes are magnitudes, signs are bits of each_8 */
+    places_fn *places; /* or NULL.  The bytes of a quad are still shifted left by these */
 };
-
-/* Rows and words of 4 by 4 change places. */
-WEIR_INLINE void transpose_4(__m128i *v)
-{
-    __m128i a = _mm_unpacklo_epi32(v[0], v[1]), b = _mm_unpackhi_epi32(v[0], v[1]);
-    __m128i c = _mm_unpacklo_epi32(v[2], v[3]), d = _mm_unpackhi_epi32(v[2], v[3]);
-
-    v[0] = _mm_unpacklo_epi64(a, c);
-    v[1] = _mm_unpackhi_epi64(a, c);
-    v[2] = _mm_unpacklo_epi64(b, d);
-    v[3] = _mm_unpackhi_epi64(b, d);
-}
 
 /* Two times 64 bytes, 128 elements in order: the first halves of four blocks, and the others. */
 WEIR_INLINE void split_128(__m512i lo, __m512i hi, __m512i *a, __m512i *b)
@@ -68,21 +57,6 @@ WEIR_INLINE __m512 each_4(__m128 v)
 {
     return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
                                  _mm512_castps128_ps512(v));
-}
-
-/* 16 bytes at AT of each row: v[j] = word j of the rows. */
-WEIR_INLINE void words_4(const uint8_t *const *w, size_t at, __m128i *v)
-{
-    WEIR_UNROLL
-    for (int r = 0; r < ROWS; r++)
-        v[r] = _mm_loadu_si128((const __m128i *)(w[r] + at));
-    transpose_4(v);
-}
-
-/* Byte i of word r, as byte 4 i + r. */
-WEIR_INLINE __m128i by_block(__m128i v)
-{
-    return _mm_shuffle_epi8(v, _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
 }
 
 /* The halves in bytes B and B + 1 of each word, as floats, four times over. */
@@ -125,6 +99,17 @@ WEIR_INLINE __m512 ubytes_ps(__m128i v) { return _mm512_cvtepi32_ps(_mm512_cvtep
 
 WEIR_INLINE __m512 sbytes_ps(__m128i v) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(v)); }
 
+/* X with the sign of each byte turned whose bit is set in P, eight bytes of signs for each A and B
+ * of a quad. */
+WEIR_INLINE __m512i turn_signs(__m512i x, const uint8_t *p, const int per_scale, const int c,
+                               const int b)
+{
+    uint64_t k;
+
+    memcpy(&k, p + per_scale / 2 * c + 8 * b, sizeof k);
+    return _mm512_mask_sub_epi8(x, k, _mm512_setzero_si512(), x);
+}
+
 /* Four sums in each 128-bit lane i of s[r] become one, in lane 4 i + r. */
 WEIR_INLINE __m512i add_up(const __m512i *s)
 {
@@ -141,23 +126,21 @@ WEIR_INLINE __m512 step(const struct form f, scales_fn *scales, quad_fn *quad,
                         const float *xs, const int16_t *xb, __m512 acc)
 {
     __m512 d[4], m[4];
-    struct codes codes[ROWS];
-    const uint8_t *decoded[ROWS];
+    struct ready ready[ROWS];
+    const uint8_t *const found[ROWS] = { (const void *)&ready[0], (const void *)&ready[1],
+                                         (const void *)&ready[2], (const void *)&ready[3] };
 
-    if (f.decode) {
-        const int n = 4 * f.quads * f.per_scale / f.block_elems; /* blocks of a step */
-        for (int r = 0; r < ROWS; r++) {
-            decoded[r] = (const uint8_t *)&codes[r];
-            codes_step(f.decode, n, f.bytes / n, f.block_elems, f.per_scale, w[r] + at, &codes[r]);
-        }
-        w = decoded;
+    scales(w, at, d, m);
+    if (f.ready) {
+        for (int r = 0; r < ROWS; r++)
+            f.ready(w[r] + at, &ready[r]);
+        w = found;
         at = 0;
     }
-    scales(w, at, d, m);
     WEIR_UNROLL
     for (int c = 0; c < f.quads; c++) {
         __m512i a[ROWS], b[ROWS], xa, xb2 = _mm512_setzero_si512(), s[ROWS];
-        __m512i start = _mm512_setzero_si512();
+        __m512i start = _mm512_setzero_si512(), dot;
         __m128i sum = _mm_setzero_si128(); /* of the 4 blocks, times -O */
         __m128 dx;
 
@@ -182,13 +165,24 @@ WEIR_INLINE __m512 step(const struct form f, scales_fn *scales, quad_fn *quad,
                                                    _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0,
                                                                      0, 0, 3, 0, 0, 0),
                                                    _mm512_castsi128_si512(sum));
+        if (f.offset && f.places)
+            start = _mm512_sllv_epi32(start, f.places(c));
         WEIR_UNROLL
         for (int r = 0; r < ROWS; r++) {
-            s[r] = _mm512_dpbusd_epi32(start, a[r], xa);
+            __m512i ra = xa, rb = xb2;
+            if (f.has_signs) { /* turned there: magnitudes stay unsigned */
+                ra = turn_signs(xa, ready[r].each_8, f.per_scale, c, 0);
+                if (f.per_scale == 32)
+                    rb = turn_signs(xb2, ready[r].each_8, f.per_scale, c, 1);
+            }
+            s[r] = _mm512_dpbusd_epi32(start, a[r], ra);
             if (f.per_scale == 32)
-                s[r] = _mm512_dpbusd_epi32(s[r], b[r], xb2);
+                s[r] = _mm512_dpbusd_epi32(s[r], b[r], rb);
         }
-        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(add_up(s)), _mm512_mul_ps(d[c], each_4(dx)), acc);
+        dot = add_up(s);
+        if (f.places) /* one shift of sums for one of each row's bytes */
+            dot = _mm512_srav_epi32(dot, f.places(c));
+        acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), _mm512_mul_ps(d[c], each_4(dx)), acc);
         if (f.has_min) {
             __m128 xm =
                 f.per_scale == 32 ? _mm_loadu_ps(xs + 4 * c) : _mm_mul_ps(_mm_cvtepi32_ps(sum), dx);
@@ -250,7 +244,7 @@ WEIR_INLINE void four_rows(const struct form f, scales_fn *scales, quad_fn *quad
 }
 
 /* Define mul_NAME from scales_NAME, quad_NAME and a struct form. */
-#define WEIR_MUL_QUANT(ID, name, ...) WEIR_MUL_FORM(ID, name, __VA_ARGS__, NULL, 0)
+#define WEIR_MUL_QUANT(ID, name, ...) WEIR_MUL_FORM(ID, name, __VA_ARGS__, NULL, 0, NULL)
 #define WEIR_MUL_FORM(ID, name, ...)                                                               \
     static void mul_##name(WEIR_MUL_ARGS)                                                          \
     {                                                                                              \

@@ -8,6 +8,7 @@
  * float operations is one, so all three give the same bits. */
 #include "config.h"
 #include "kernels/neon/neon.h"
+#include "kernels/codes.h"
 
 #include <string.h>
 
@@ -36,6 +37,11 @@ static inline void quads(const uint8_t *const *row, size_t at, lanes_u *v)
 static inline lanes_f halves(lanes_u v)
 {
     return (lanes_f)vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32((uint32x4_t)v)));
+}
+
+static inline lanes_u choose(codes_16 table, lanes_u v)
+{
+    return (lanes_u)vqtbl1q_u8((uint8x16_t)table, (uint8x16_t)v);
 }
 
 #define PANEL_SIGNED q

@@ -5,6 +5,7 @@
 #include "src/cmd/opt.h"
 
 #include "base/num.h"
+#include "src/text/logit_bias.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -18,6 +19,8 @@ enum kind {
     REAL,
     SIZE,
     STOPS,
+    BREAKERS,
+    BIASES,
     SIZES,
     WHOLES,
     WAYS
@@ -35,7 +38,7 @@ struct option {
     unsigned cmds;
     const char *arg;  /* its name in the help, or NULL */
     double min, max;  /* of numbers */
-    const char *help; /* with the default in brackets */
+    const char *help; /* with the default in brackets; NULL: another name, not shown */
 };
 
 #define AT(field) offsetof(struct weir_args, field)
@@ -102,8 +105,45 @@ static const struct option options[] = {
       "only those at least P times the likeliest [0.05]" },
     { "repeat-penalty", 0, REAL, AT(sampler.repeat_penalty), G_SAMPLING, RUN, "X", 0.01, 100,
       "divide the logits of recent tokens by X [1]" },
-    { "repeat-last", 0, WHOLE, AT(repeat_last), G_SAMPLING, RUN, "N", 0, 1e6,
-      "how many tokens are recent [64]" },
+    { "typical", 0, REAL, AT(sampler.typical_p), G_SAMPLING, RUN, "P", 0, 1,
+      "only the most typical that add up to P, 1: off [1]" },
+    { "top-n-sigma", 0, REAL, AT(sampler.top_n_sigma), G_SAMPLING, RUN, "N", 0, 100,
+      "only logits within N deviations of the greatest, 0: off [0]" },
+    { "xtc-probability", 0, REAL, AT(sampler.xtc_probability), G_SAMPLING, RUN, "P", 0, 1,
+      "how often XTC takes the likeliest away [0]" },
+    { "xtc-threshold", 0, REAL, AT(sampler.xtc_threshold), G_SAMPLING, RUN, "P", 0, 1,
+      "those as likely as P but one, above 0.5: off [0.1]" },
+    { "repeat-last-n", 0, WHOLE, AT(repeat_last), G_SAMPLING, RUN, "N", -1, 1e6,
+      "how many tokens are recent, -1: the whole context [64]" },
+    { "repeat-last", 0, WHOLE, AT(repeat_last), G_SAMPLING, RUN, "N", -1, 1e6, NULL },
+    { "frequency-penalty", 0, REAL, AT(sampler.frequency_penalty), G_SAMPLING, RUN, "X", -100, 100,
+      "take X off for each time a token is recent [0]" },
+    { "presence-penalty", 0, REAL, AT(sampler.presence_penalty), G_SAMPLING, RUN, "X", -100, 100,
+      "take X off once if a token is recent [0]" },
+    { "dry-multiplier", 0, REAL, AT(sampler.dry_multiplier), G_SAMPLING, RUN, "X", 0, 100,
+      "penalty for going on with a repetition, 0: off [0]" },
+    { "dry-base", 0, REAL, AT(sampler.dry_base), G_SAMPLING, RUN, "X", 1, 100,
+      "times this for each token it is longer [1.75]" },
+    { "dry-allowed-length", 0, WHOLE, AT(dry_allowed), G_SAMPLING, RUN, "N", 0, 1e6,
+      "repetitions shorter than N cost nothing [2]" },
+    { "dry-penalty-last-n", 0, WHOLE, AT(dry_last), G_SAMPLING, RUN, "N", -1, 1e6,
+      "among so many tokens, -1: the whole context [-1]" },
+    { "dry-sequence-breaker", 0, BREAKERS, AT(breakers), G_SAMPLING, RUN, "TEXT", 0, 0,
+      "repetitions do not reach across; none: no breakers [\\n : \" *]" },
+    { "mirostat", 0, WHOLE, AT(mirostat), G_SAMPLING, RUN, "N", 0, 2,
+      "2: mirostat 2 instead of the cuts above, 0: off [0]" },
+    { "mirostat-tau", 0, REAL, AT(sampler.mirostat_tau), G_SAMPLING, RUN, "X", 0, 100,
+      "the surprise it aims at, in bits [5]" },
+    { "mirostat-ent", 0, REAL, AT(sampler.mirostat_tau), G_SAMPLING, RUN, "X", 0, 100, NULL },
+    { "mirostat-eta", 0, REAL, AT(sampler.mirostat_eta), G_SAMPLING, RUN, "X", 0, 1,
+      "how fast it gets there [0.1]" },
+    { "mirostat-lr", 0, REAL, AT(sampler.mirostat_eta), G_SAMPLING, RUN, "X", 0, 1, NULL },
+    { "logit-bias", 0, BIASES, AT(biases), G_SAMPLING, RUN, "ID+X", 0, 0,
+      "add X to a token's logit, also ID-X, ID-inf, TEXT+X" },
+    { "grammar", 0, TEXT, AT(grammar), G_SAMPLING, RUN, "FILE", 0, 0,
+      "the text must match this GBNF grammar" },
+    { "json-schema", 0, TEXT, AT(json_schema), G_SAMPLING, RUN, "FILE", 0, 0,
+      "the text must be JSON that satisfies this schema" },
     { "seed", 0, WHOLE, AT(seed), G_SAMPLING, RUN, "N", 0, 9e18,
       "the same seed gives the same text [from the clock]" },
 
@@ -166,6 +206,8 @@ void weir_args_init(struct weir_args *a)
     };
     a->top_k = defaults.top_k;
     a->repeat_last = defaults.repeat_last;
+    a->dry_allowed = defaults.dry_allowed;
+    a->dry_last = defaults.dry_last;
     a->seed = -1;
     a->prefill = (struct weir_list){ 1, { 256 } };
     a->decode = (struct weir_list){ 1, { 16 } };
@@ -272,6 +314,22 @@ static int set(struct weir_args *a, const struct option *o, const char *value, s
         else
             a->stops[a->n_stop++] = value;
         break;
+    case BREAKERS:
+        if (a->n_breaker == WEIR_DRY_BREAKERS_MAX)
+            r = weir_fail(&why, -EINVAL, "at most %d can be given", WEIR_DRY_BREAKERS_MAX);
+        else if (!*value)
+            r = weir_fail(&why, -EINVAL, "it must not be empty");
+        else
+            a->breakers[a->n_breaker++] = value;
+        break;
+    case BIASES: {
+        struct weir_bias_spec unused;
+        if (a->n_bias == WEIR_BIASES_MAX)
+            r = weir_fail(&why, -EINVAL, "at most %d can be given", WEIR_BIASES_MAX);
+        else if (!(r = weir_bias_parse(value, &unused, &why)))
+            a->biases[a->n_bias++] = value;
+        break;
+    }
     case SIZES:
     case WHOLES:
     case WAYS: r = set_list(o, value, at, &why); break;
@@ -330,7 +388,14 @@ int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, st
                          cmd == WEIR_CMD_TIMELINE ? "which trace? name a file that --trace wrote"
                                                   : "which model? name a .gguf file or its folder");
     a->sampler.top_k = (uint32_t)a->top_k;
-    a->sampler.repeat_last = (uint32_t)a->repeat_last;
+    a->sampler.repeat_last = (int32_t)a->repeat_last;
+    a->sampler.dry_allowed = (uint32_t)a->dry_allowed;
+    a->sampler.dry_last = (int32_t)a->dry_last;
+    a->sampler.mirostat = (int32_t)a->mirostat;
+    if (a->mirostat == 1)
+        return weir_fail(err, -EINVAL, "--mirostat: 1 is not supported; it is 0 (off) or 2");
+    if (a->grammar && a->json_schema)
+        return weir_fail(err, -EINVAL, "--grammar and --json-schema exclude each other");
     a->have_seed = a->seed >= 0;
     a->sampler.seed = a->have_seed ? (uint64_t)a->seed : 0;
     int r = check_choice("io", a->io, weir_io_choices, err);
@@ -348,7 +413,7 @@ void weir_args_help(unsigned cmd)
         for (size_t i = 0; i < N_OPTION; i++) {
             const struct option *o = &options[i];
             char left[64];
-            if (!(o->cmds & cmd) || o->group != (enum group)g)
+            if (!(o->cmds & cmd) || o->group != (enum group)g || !o->help)
                 continue;
             if (!titled)
                 printf("\n%s:\n", group_names[g]);

@@ -10,7 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WEIR_STOPS_MAX 16
+#define WEIR_STOPS_MAX  16
+#define WEIR_BIASES_MAX 64
 
 /* "2G,4G,auto" or "uring,mmap", read. */
 #define WEIR_LIST_MAX 16
@@ -36,7 +37,10 @@ struct weir_args {
     struct weir_sampler_opts sampler;
     bool have_seed;
     int64_t seed;
-    int64_t top_k, repeat_last;
+    int64_t top_k, repeat_last, dry_allowed, dry_last, mirostat;
+    const char *breakers[WEIR_DRY_BREAKERS_MAX], *biases[WEIR_BIASES_MAX];
+    unsigned n_breaker, n_bias;
+    const char *grammar, *json_schema;
     /* budget */
     uint64_t ram_bytes, ring_bytes;
     int64_t ctx, chunk, threads;

@@ -142,7 +142,9 @@ static double gen_rate(const struct weir_gen_result *r)
 weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_session *s,
                              const struct weir_gen_result *r, bool cut)
 {
-    static const char *const ends[] = { "length", "eos", "stop", "context", "interrupt" };
+    static const char *const ends[] = {
+        "length", "eos", "stop", "context", "interrupt", "grammar"
+    };
     const struct weir_meter zero = { 0 };
     struct weir_meter all;
     char hash[24];

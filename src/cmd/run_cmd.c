@@ -10,6 +10,7 @@
 #include "src/cmd/interrupt.h"
 #include "src/cmd/progress.h"
 #include "src/cmd/report.h"
+#include "src/cmd/sampling.h"
 #include "src/run/generate.h"
 #include "src/run/rates.h"
 
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PROMPT_MAX   (64u << 20) /* bytes of a prompt file */
@@ -36,6 +36,7 @@ struct run {
     uint32_t *ids;
     uint32_t n_ids;
     struct weir_outfile logits; /* --logits */
+    struct weir_sampling sampling;
     bool text_shown, ends_in_newline;
 };
 
@@ -210,16 +211,8 @@ static int generate(struct run *r, struct weir_err *err)
 {
     const struct weir_args *a = r->args;
     struct weir_engine *e = r->engine;
-    struct weir_sampler *sampler = NULL;
     struct weir_gen_result res = { 0 };
-    struct weir_sampler_opts so = a->sampler;
-    if (!a->have_seed) {
-        struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
-        so.seed =
-            (uint64_t)t.tv_sec * 1000000007u ^ (uint64_t)t.tv_nsec ^ ((uint64_t)getpid() << 40);
-    }
-    int x = weir_sampler_new(&so, e->model.cfg.n_vocab, &sampler, err);
+    int x = weir_sampling_start(&r->sampling, a, e, err);
     if (x < 0)
         return weir_cmd_error(err);
     if (a->echo && r->text_n)
@@ -232,7 +225,8 @@ static int generate(struct run *r, struct weir_err *err)
         .strip_space = starts_text(r),
         .stops = a->stops,
         .n_stop = a->n_stop,
-        .sampler = sampler,
+        .sampler = r->sampling.sampler,
+        .constrain = r->sampling.constrain,
         .interrupted = &weir_interrupted,
         .arg = r,
         .on_prefill = on_prefill,
@@ -244,7 +238,6 @@ static int generate(struct run *r, struct weir_err *err)
     if (x == 0)
         x = weir_generate(&r->session, &o, &res, err);
     weir_progress_wipe(&r->progress);
-    weir_sampler_free(sampler);
     int status = 0;
     if (x < 0 && !err->msg[0]) /* on_text or on_logits: they know only errno */
         weir_fail(err, x, "cannot write: %s", strerror(-x));
@@ -297,6 +290,8 @@ static int start(struct run *r, struct weir_err *err)
     x = a->tokens ? parse_tokens(r, a->tokens, err) : read_text(r, err);
     if (x == 0 && !a->tokens)
         x = encode(r, err);
+    if (x == 0)
+        x = weir_sampling_prepare(&r->sampling, a, r->engine, err);
     if (x < 0)
         return x;
     /* Without -n nobody knows how long the answer is: room for a short one, or the plan's own
@@ -344,6 +339,7 @@ static int run(const struct weir_args *a)
         return weir_cmd_error(&err);
     status = start(&r, &err) < 0 ? weir_cmd_error(&err) : generate(&r, &err);
     weir_outfile_abort(&r.logits);
+    weir_sampling_done(&r.sampling);
     weir_session_done(&r.session);
     weir_engine_free(r.engine);
     weir_free(r.text);

@@ -147,7 +147,7 @@ static uint64_t misc_bytes(const struct weir_engine *e, const struct weir_io_ops
                             (uint64_t)e->opts.trace_events * 32 * (WEIR_LANE_COUNT + 1);
     const uint64_t rss = weir_rss_bytes(), text = weir_mem_used(WEIR_MEM_TEXT);
     const uint64_t now = rss > text ? rss - text : 0;
-    return weir_align_up(now + tables + edges + MISC_MARGIN, 1 << 20);
+    return weir_align_up(now + tables + edges + e->opts.extra_bytes + MISC_MARGIN, 1 << 20);
 }
 
 int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct weir_err *err)

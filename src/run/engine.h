@@ -31,6 +31,7 @@ struct weir_engine_opts {
     bool force_probe;      /* measure the rates even if they are known */
     const char *machine;   /* a synthetic machine to plan for (weir_machine_parse), or NULL */
     uint32_t trace_events; /* per lane; 0: no trace */
+    uint64_t extra_bytes;  /* what the caller takes beside the engine: it is part of the budget */
     const struct weir_io_ops *io_ops; /* tests: read through these instead of `io` */
 };
 

@@ -63,10 +63,24 @@ static int decode(struct weir_session *s, const struct weir_gen_opts *o, struct 
             res->end = WEIR_END_LENGTH;
             return 0;
         }
+        if (o->constrain) {
+            if (weir_constrain_ended(o->constrain)) {
+                res->end = WEIR_END_GRAMMAR;
+                return 0;
+            }
+            const int r = weir_constrain_mask(o->constrain, logits, e->model.cfg.n_vocab, err);
+            if (r < 0)
+                return r;
+        }
         const uint32_t token = weir_sampler_pick(o->sampler, logits);
         weir_sampler_accept(o->sampler, token);
+        if (o->constrain) {
+            const int r = weir_constrain_accept(o->constrain, token, err);
+            if (r < 0)
+                return r;
+        }
         res->n_gen++;
-        if (e->tok && !o->ignore_eos && weir_tok_is_end(e->tok, token)) {
+        if (e->tok && (!o->ignore_eos || o->constrain) && weir_tok_is_end(e->tok, token)) {
             res->end = WEIR_END_EOS;
             return 0;
         }
@@ -83,6 +97,10 @@ static int decode(struct weir_session *s, const struct weir_gen_opts *o, struct 
         }
         if (o->n_predict >= 0 && res->n_gen >= (uint64_t)o->n_predict) {
             res->end = WEIR_END_LENGTH;
+            return 0;
+        }
+        if (o->constrain && weir_constrain_ended(o->constrain)) {
+            res->end = WEIR_END_GRAMMAR;
             return 0;
         }
         if (s->pos == s->kv.ctx) {

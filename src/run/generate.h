@@ -5,6 +5,7 @@
 #define WEIR_SRC_RUN_GENERATE_H
 
 #include "src/run/session.h"
+#include "src/text/constrain.h"
 #include "src/text/sampler.h"
 
 #include <stdatomic.h>
@@ -15,6 +16,7 @@ enum weir_gen_end {
     WEIR_END_STOP,      /* a stop string */
     WEIR_END_CONTEXT,   /* the context is full */
     WEIR_END_INTERRUPT, /* *interrupted became non-zero */
+    WEIR_END_GRAMMAR,   /* what the grammar asks for is complete */
 };
 
 /* One evaluated token, for --log-overlap. */
@@ -31,7 +33,11 @@ struct weir_gen_opts {
     bool strip_space; /* the text begins with what is generated: no leading space */
     const char *const *stops;
     size_t n_stop;
-    struct weir_sampler *sampler;  /* may be NULL when n_predict is 0 */
+    struct weir_sampler *sampler; /* may be NULL when n_predict is 0 */
+    /* The text generated must match this grammar, or NULL.  Only tokens that keep it possible are
+     * picked; an ending token is picked only where the text may end, and ends it in spite of
+     * ignore_eos. */
+    struct weir_constrain *constrain;
     const atomic_int *interrupted; /* or NULL */
     void *arg;
     void (*on_prefill)(void *arg, uint32_t n_done,

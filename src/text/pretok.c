@@ -66,9 +66,12 @@ int weir_pretok_new(const char *pre, size_t n, struct weir_pretok **ret, struct 
                          "tokenizer.ggml.pre is '%.*s', a way to split text that this "
                          "program does not know",
                          (int)(n < 80 ? n : 80), pre);
-    for (; named->re[n_pass]; n_pass++)
-        pass[n_pass] =
-            (struct weir_pretok_pass){ .re = named->re[n_pass], .n = strlen(named->re[n_pass]) };
+    for (; named->re[n_pass]; n_pass++) {
+        const char *re = named->re[n_pass];
+        pass[n_pass] = (struct weir_pretok_pass){ .re = re, .n = strlen(re) };
+        if ((named->flags & WEIR_PRETOK_THREES) && !strcmp(re, WEIR_PRETOK_DIGITS))
+            pass[n_pass].split = WEIR_SPLIT_THREES;
+    }
     memcpy(name, pre, n < sizeof(name) ? n : sizeof(name) - 1);
     const int rc = weir_pretok_of(pass, n_pass, name, ret, err);
     if (!rc)
@@ -88,9 +91,12 @@ void weir_pretok_free(struct weir_pretok *p)
 const char *weir_pretok_name(const struct weir_pretok *p) { return p->name; }
 bool weir_pretok_ignore_merges(const struct weir_pretok *p)
 {
-    return p->named && p->named->ignore_merges;
+    return p->named && (p->named->flags & WEIR_PRETOK_WHOLE);
 }
-bool weir_pretok_add_bos(const struct weir_pretok *p) { return p->named && p->named->add_bos; }
+bool weir_pretok_add_bos(const struct weir_pretok *p)
+{
+    return p->named && (p->named->flags & WEIR_PRETOK_BOS);
+}
 
 struct walk {
     const struct weir_pretok *p;
@@ -108,6 +114,34 @@ struct piece { /* of one pass, held back until it is known whether it grows */
 
 static int cut(const struct walk *w, unsigned pass, size_t start, size_t end);
 
+/* text[start..end), a number, in threes of characters from its end. */
+static int threes(const struct walk *w, unsigned pass, size_t start, size_t end)
+{
+    size_t n = 0;
+    int rc = 0;
+    for (size_t i = start; i < end; i++)
+        n += (w->text[i] & 0xC0) != 0x80;
+    for (size_t i = start; !rc && start < end; n--) {
+        do
+            i++;
+        while (i < end && (w->text[i] & 0xC0) == 0x80);
+        if (n % 3 == 1) {
+            rc = cut(w, pass + 1, start, i);
+            start = i;
+        }
+    }
+    return rc;
+}
+
+static int give(const struct walk *w, unsigned pass, const struct piece *p)
+{
+    if (!p->any)
+        return 0;
+    return p->match && w->p->pass[pass].split == WEIR_SPLIT_THREES
+               ? threes(w, pass, p->start, p->end)
+               : cut(w, pass + 1, p->start, p->end);
+}
+
 /* The pieces of PASS, in order: HELD is the one before [start, end). */
 static int take(const struct walk *w, unsigned pass, struct piece *held, size_t start, size_t end,
                 bool match)
@@ -116,7 +150,8 @@ static int take(const struct walk *w, unsigned pass, struct piece *held, size_t 
         return 0;
     bool grow = false;
     switch (w->p->pass[pass].split) {
-    case WEIR_SPLIT_ISOLATED: break;
+    case WEIR_SPLIT_ISOLATED:
+    case WEIR_SPLIT_THREES: break;
     case WEIR_SPLIT_REMOVED:
         if (match)
             return 0;
@@ -132,7 +167,7 @@ static int take(const struct walk *w, unsigned pass, struct piece *held, size_t 
     }
     const struct piece before = *held;
     *held = (struct piece){ start, end, match, true };
-    return before.any ? cut(w, pass + 1, before.start, before.end) : 0;
+    return give(w, pass, &before);
 }
 
 /* Cut text[start..end), which is valid UTF-8, by PASS and those after it. */
@@ -159,7 +194,7 @@ static int cut(const struct walk *w, unsigned pass, size_t start, size_t end)
     }
     if (!rc)
         rc = take(w, pass, &held, start + done, end, invert);
-    return rc || !held.any ? rc : cut(w, pass + 1, held.start, held.end);
+    return rc ? rc : give(w, pass, &held);
 }
 
 int weir_pretok_split(const struct weir_pretok *p, const uint8_t *text, size_t n,

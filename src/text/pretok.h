@@ -22,6 +22,7 @@ enum weir_split {
     WEIR_SPLIT_MERGED_PREVIOUS, /* a match belongs to the gap before it */
     WEIR_SPLIT_MERGED_NEXT,     /* a match belongs to the gap after it */
     WEIR_SPLIT_CONTIGUOUS,      /* neighbouring matches are one word */
+    WEIR_SPLIT_THREES, /* ours: a match is cut into threes of characters, counted from its end */
 };
 
 struct weir_pretok_pass {
@@ -63,9 +64,16 @@ int weir_pretok_split(const struct weir_pretok *p, const uint8_t *text, size_t n
 
 /* ---- the table of names (pretok_names.c) ---- */
 
+enum {
+    WEIR_PRETOK_WHOLE = 1,  /* a whole word in the vocabulary is taken at once */
+    WEIR_PRETOK_BOS = 2,    /* BOS goes in front where the metadata does not say */
+    WEIR_PRETOK_THREES = 4, /* what WEIR_PRETOK_DIGITS matches is cut into threes */
+};
+#define WEIR_PRETOK_DIGITS "\\p{Nd}+"
+
 struct weir_pretok_named {
     const char *names; /* separated by spaces */
-    bool ignore_merges, add_bos;
+    unsigned flags;
     const char *re[7]; /* NULL ends them; each isolates its matches */
 };
 /* NULL: unknown. */

@@ -33,6 +33,17 @@
 #define RE_O200K(tail, digits)                                                                     \
     HEAD UPPER "*" LOWER "+" tail "|" HEAD UPPER "+" LOWER "*" tail "|" digits "| ?[^" WS          \
                "\\p{L}\\p{N}]+[\\r\\n/]*" LINES
+/* Letters but those of Han, which are words by themselves. */
+#define RE_KIMI                                                                                    \
+    "\\p{Han}+|" HEAD "(?:(?!\\p{Han})" UPPER ")*(?:(?!\\p{Han})" LOWER ")+" SHORTENED "?|" HEAD   \
+    "(?:(?!\\p{Han})" UPPER ")+(?:(?!\\p{Han})" LOWER ")*" SHORTENED "?|\\p{N}{1,3}" SYMBOLS LINES
+/* Scripts written without spaces. */
+#define RE_ASIAN                                                                                   \
+    "[\\x{4E00}-\\x{9FFF}\\x{3400}-\\x{4DBF}\\x{F900}-\\x{FAFF}\\x{3040}-\\x{30FF}\\x{FF65}-\\x{"  \
+    "FF9F}"                                                                                        \
+    "\\x{2F00}-\\x{2FDF}\\x{E40}-\\x{EFF}\\x{1780}-\\x{17FF}\\x{1000}-\\x{109F}\\x{AA60}-\\x{"     \
+    "AA7F}"                                                                                        \
+    "\\x{A9E0}-\\x{A9FF}\\x{AC00}-\\x{D7AF}\\x{1100}-\\x{11FF}]+"
 #define RE_BLOOM " ?[^(" WS "|.,!?\\x{2026}\\x{3002}\\x{FF0C}\\x{3001}\\x{964}\\x{6D4}\\x{60C})]+"
 /* The letters that have case, as deepseek-llm lists them. */
 #define CASED                                                                                      \
@@ -56,72 +67,58 @@
     "\\x{10400}-\\x{1044F}\\x{104B0}-\\x{104D3}\\x{104D8}-\\x{104FB}\\x{10C80}-\\x{10CB2}"         \
     "\\x{10CC0}-\\x{10CF2}\\x{118A0}-\\x{118DF}\\x{1E900}-\\x{1E943}"
 
+enum { WHOLE = WEIR_PRETOK_WHOLE, BOS = WEIR_PRETOK_BOS, THREES = WEIR_PRETOK_THREES };
+
 static const struct weir_pretok_named named[] = {
-    { "default",
-      false,
-      false,
-      { "[\\p{P}\\$\\+<=>\\^~\\|]+", RE_GPT2, "\\p{N}+", "[0-9][0-9][0-9]" } },
+    { "default", 0, { "[\\p{P}\\$\\+<=>\\^~\\|]+", RE_GPT2, "\\p{N}+", "[0-9][0-9][0-9]" } },
     { "llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
-      true,
-      true,
+      WHOLE | BOS,
       { RE_LLAMA3 } },
-    { "dbrx smaug-bpe chatglm-bpe glm4", false, false, { RE_LLAMA3 } },
+    { "dbrx smaug-bpe chatglm-bpe glm4", 0, { RE_LLAMA3 } },
     { "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan solar-open grok-2 kormo f2llmv2",
-      false,
-      false,
+      0,
       { RE_QWEN2 } },
-    { "qwen35", false, false, { RE_QWEN35 } },
+    { "qwen35", 0, { RE_QWEN35 } },
     { "gpt-2 gpt2 gpt-neox mpt olmo jais phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat "
       "a.x-4.0 "
       "mellum exaone4 trillion granite-docling",
-      false,
-      false,
+      0,
       { RE_GPT2 } },
     { "starcoder refact command-r smollm codeshell exaone minerva-7b mellum2",
-      false,
-      false,
+      0,
       { "\\p{N}", RE_GPT2 } },
-    { "falcon", false, false, { "[\\p{P}\\$\\+<=>\\^~\\|`]+", RE_GPT2, "[0-9][0-9][0-9]" } },
+    { "falcon", 0, { "[\\p{P}\\$\\+<=>\\^~\\|`]+", RE_GPT2, "[0-9][0-9][0-9]" } },
     { "deepseek-llm",
-      false,
-      false,
+      0,
       { "[\\r\\n]", "[" WS "]?[" CASED "]+",
         "[" WS
         "]?[!-/:-~\\x{FF01}-\\x{FF0F}\\x{FF1A}-\\x{FF5E}\\x{2018}-\\x{201F}\\x{3000}-\\x{3002}]+",
         /* \s+$ with a look behind, without which a run of n spaces costs n * n */
         "(?<![" WS "])[" WS "]++$", RE_CJK_HANGUL, "\\p{N}+" } },
     { "deepseek-coder",
-      false,
-      false,
+      0,
       { "[\\r\\n]", "[" WS "]?\\p{L}+", "[" WS "]?\\p{P}+", RE_CJK_HANGUL, "\\p{N}" } },
     { "deepseek-v3 hunyuan-dense joyai-llm",
-      false,
-      false,
+      0,
       { "\\p{N}{1,3}", RE_CJK_KANA, RE_DS3_MAIN("[\\r\\n]*") LINES } },
-    { "bloom poro-chat gpt3-finnish", false, false, { RE_BLOOM } },
-    { "viking", false, false, { RE_BLOOM, "\\p{N}" } },
-    { "tekken", true, true, { RE_O200K("", "\\p{N}") } },
-    { "gpt-4o llama4 kanana2 minimax-m2",
-      false,
-      false,
-      { RE_O200K(SHORTENED "?", "\\p{N}{1,3}") } },
+    { "bloom poro-chat gpt3-finnish", 0, { RE_BLOOM } },
+    { "viking", 0, { RE_BLOOM, "\\p{N}" } },
+    { "tekken", WHOLE | BOS, { RE_O200K("", "\\p{N}") } },
+    { "gpt-4o llama4 kanana2 minimax-m2", 0, { RE_O200K(SHORTENED "?", "\\p{N}{1,3}") } },
     { "chameleon",
-      false,
-      true,
+      BOS,
       { "<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  ", "\\p{N}",
         "[\\p{P}!-/:-@\\[-`{-~]", RE_GPT2 } },
     { "bailingmoe bailingmoe2 llada-moe",
-      false,
-      false,
+      0,
       { "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^" WS
         "\\p{L}\\p{N}]++[\\r\\n]*|[" WS "]*[\\r\\n]" SPACES } },
-    { "seed-coder",
-      false,
-      false,
-      { SHORTENED LETTERS "|\\p{N}| ?[^" WS "\\p{L}\\p{N}\\r\\n]+" LINES } },
+    { "seed-coder", 0, { SHORTENED LETTERS "|\\p{N}| ?[^" WS "\\p{L}\\p{N}\\r\\n]+" LINES } },
+    { "kimi-k2", 0, { RE_KIMI } },
+    { "superbpe", THREES, { "\\p{N}+", WEIR_PRETOK_DIGITS } },
+    { "afmoe", THREES, { WEIR_PRETOK_DIGITS, RE_ASIAN, RE_DS3_MAIN("[\\r\\n]*") LINES } },
     { "exaone-moe",
-      false,
-      false,
+      0,
       { SHORTENED "|" HEAD "(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}| ?[^" WS
                   "\\p{L}\\p{N}]+[\\r\\n/]?|[" WS "]*[\\r\\n]" SPACES } },
 };

@@ -52,49 +52,116 @@ static void pcre_free(void *p, void *unused)
     weir_free(p);
 }
 
-/* PATTERN with \s, \S, \w and \W spelled out; *RET_N bytes.  NULL: no memory. */
-static char *spell_classes(const char *pattern, size_t n, size_t *ret_n)
+/* ---- from the dialect of the files to PCRE2's ---- */
+
+struct spelling {
+    const char *in;
+    size_t n, i;
+    char *out; /* room for spelled_max(n) */
+    size_t m;
+    bool foreign; /* something PCRE2 would read otherwise */
+};
+
+static size_t spelled_max(size_t n) { return n * (sizeof(WS) + sizeof(WORD) + 8) / 2 + 16; }
+
+static void put(struct spelling *s, const char *text, size_t n)
 {
-    size_t m = 0;
-    bool in_class = false;
-    char *out = weir_alloc(WEIR_MEM_TEXT, n * (sizeof(WS) + 3) / 2 + 8, 1);
-    for (size_t i = 0; out && i < n; i++) {
-        const char c = pattern[i];
-        if (c == '\\' && i + 1 < n) {
-            const char e = pattern[++i];
-            const char *s = NULL;
-            if (e == 's')
-                s = in_class ? WS : "[" WS "]";
-            else if (e == 'S' && !in_class)
-                s = "[^" WS "]";
-            else if (e == 'w')
-                s = in_class ? WORD : "[" WORD "]";
-            else if (e == 'W' && !in_class)
-                s = "[^" WORD "]";
-            if (s) {
-                memcpy(out + m, s, strlen(s));
-                m += strlen(s);
-                continue;
-            }
-            out[m++] = c;
-            out[m++] = e;
-            continue;
-        }
-        if (c == '[' && !in_class) {
-            in_class = true;
-            out[m++] = c;
-            if (i + 1 < n && pattern[i + 1] == '^')
-                out[m++] = pattern[++i];
-            if (i + 1 < n && pattern[i + 1] == ']') /* a bracket right here is a character */
-                out[m++] = pattern[++i];
-            continue;
-        }
-        if (c == ']' && in_class)
-            in_class = false;
-        out[m++] = c;
+    memcpy(s->out + s->m, text, n);
+    s->m += n;
+}
+
+/* A backslash and what follows it. */
+static void spell_escape(struct spelling *s, bool in_class)
+{
+    const char e = s->i + 1 < s->n ? s->in[s->i + 1] : 0;
+    const char *to = e == 's'   ? WS
+                     : e == 'w' ? WORD
+                                : NULL,
+               *not_to = e == 'S'   ? WS
+                         : e == 'W' ? WORD
+                                    : NULL;
+    if (to && in_class) {
+        put(s, to, strlen(to));
+    } else if (to || (not_to && !in_class)) {
+        put(s, to ? "[" : "[^", to ? 1 : 2);
+        put(s, to ? to : not_to, strlen(to ? to : not_to));
+        put(s, "]", 1);
+    } else {
+        put(s, s->in + s->i, s->i + 1 < s->n ? 2 : 1);
     }
-    *ret_n = m;
-    return out;
+    s->i += s->i + 1 < s->n ? 2 : 1;
+}
+
+/* A bracketed class.  [A&&[^B]] is what is in A and not in B, [A[B]] what is in either. */
+static void spell_class(struct spelling *s)
+{
+    const size_t start = s->m;
+    put(s, s->in + s->i++, 1);
+    if (s->i < s->n && s->in[s->i] == '^')
+        put(s, s->in + s->i++, 1);
+    if (s->i < s->n && s->in[s->i] == ']') /* a bracket right here is a character */
+        put(s, s->in + s->i++, 1);
+    while (s->i < s->n && s->in[s->i] != ']') {
+        const char *p = s->in + s->i;
+        const size_t left = s->n - s->i;
+        if (*p == '\\') {
+            spell_escape(s, true);
+        } else if (left > 3 && !memcmp(p, "&&[", 3)) { /* as a look behind after the rest */
+            memmove(s->out + start + 3, s->out + start, s->m - start);
+            memcpy(s->out + start, "(?:", 3);
+            s->m += 3;
+            put(s, "](?<=", 5);
+            s->i += 2;
+            spell_class(s);
+            put(s, "))", 2);
+            s->foreign = s->foreign || s->i >= s->n || s->in[s->i] != ']';
+            s->i++;
+            return;
+        } else if (*p == '[' && left > 1 && p[1] != ':' && p[1] != '^') { /* a union */
+            s->i++;
+            while (s->i < s->n && s->in[s->i] != ']')
+                if (s->in[s->i] == '\\')
+                    spell_escape(s, true);
+                else
+                    put(s, s->in + s->i++, 1);
+            s->i++;
+        } else if (*p == '[' && left > 1 && p[1] == ':') {
+            const char *close = memmem(p, left, ":]", 2);
+            const size_t len = close ? (size_t)(close - p) + 2 : 1;
+            put(s, p, len);
+            s->i += len;
+        } else {
+            s->foreign = s->foreign || *p == '[' || (left > 1 && p[0] == '&' && p[1] == '&');
+            put(s, p, 1);
+            s->i++;
+        }
+    }
+    if (s->i < s->n)
+        put(s, s->in + s->i++, 1);
+}
+
+/* PATTERN in PCRE2's dialect, *RET_N bytes.  NULL: no memory, or (*RET_N = 0) not to be said there.
+ */
+static char *spell(const char *pattern, size_t n, size_t *ret_n)
+{
+    struct spelling s = { .in = pattern, .n = n };
+    *ret_n = 1;
+    s.out = weir_alloc(WEIR_MEM_TEXT, spelled_max(n), 1);
+    if (!s.out)
+        return NULL;
+    while (s.i < n)
+        if (pattern[s.i] == '\\')
+            spell_escape(&s, false);
+        else if (pattern[s.i] == '[')
+            spell_class(&s);
+        else
+            put(&s, pattern + s.i++, 1);
+    *ret_n = s.m;
+    if (!s.foreign)
+        return s.out;
+    weir_free(s.out);
+    *ret_n = 0;
+    return NULL;
 }
 
 int weir_regex_new(const char *pattern, size_t n, bool literal, struct weir_regex **ret,
@@ -104,12 +171,19 @@ int weir_regex_new(const char *pattern, size_t n, bool literal, struct weir_rege
         return weir_fail(err, -ENOTSUP, "a regular expression has %zu bytes; at most %u are read",
                          n, WEIR_REGEX_MAX_BYTES);
     size_t m = n;
-    char *spelled = literal ? NULL : spell_classes(pattern, n, &m);
+    char *spelled = literal ? NULL : spell(pattern, n, &m);
     struct weir_regex *r = weir_alloc(WEIR_MEM_TEXT, 1, sizeof(*r));
     pcre2_general_context *mem = pcre2_general_context_create(pcre_alloc, pcre_free, NULL);
     pcre2_compile_context *how = mem ? pcre2_compile_context_create(mem) : NULL;
     int rc = -ENOMEM, code;
     PCRE2_SIZE at;
+    if (!literal && !spelled && !m) {
+        rc = weir_fail(err, -ENOTSUP,
+                       "the regular expression '%.*s' nests classes in a way that is "
+                       "not known",
+                       (int)(n < 200 ? n : 200), pattern);
+        goto out;
+    }
     if (!r || !how || (!spelled && !literal)) {
         weir_fail(err, rc, "no memory for a regular expression of %zu bytes", n);
         goto out;

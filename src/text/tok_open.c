@@ -55,7 +55,7 @@ static bool there_ending(struct opening *o, const char *ending)
 
 static bool find_in_folder(struct opening *o)
 {
-    return there(o, "tokenizer.json") || there(o, "tokenizer.model") ||
+    return there(o, "tokenizer.json") || there(o, "tekken.json") || there(o, "tokenizer.model") ||
            there(o, "ice_text.model") || there(o, "spiece.model") || there_ending(o, ".tiktoken") ||
            there(o, "tiktoken.model") || there(o, "vocab.json");
 }
@@ -70,14 +70,19 @@ static int read_vocab(struct opening *o)
                                       o->err);
 }
 
-/* A vocab.json is an object of numbers; a tokenizer.json has a "model". */
-static bool has_model(const struct opening *o)
+/* A tokenizer.json has a "model", a tekken.json a list of tokens, a vocab.json only numbers. */
+static int read_object(struct opening *o)
 {
-    struct tok_json v = { .there = true };
+    static const char *const keys[] = { "model", "vocab" };
+    struct tok_json v = { .there = true }, f[2];
     weir_jread_init(&v.r, o->text, o->n);
     v.ev = weir_jread_next(&v.r);
-    const struct tok_json model = tok_json_field(&v, "model");
-    return model.there && model.ev == WEIR_JSON_OBJECT;
+    tok_json_fields(&v, keys, f, 2);
+    if (f[0].there && f[0].ev == WEIR_JSON_OBJECT)
+        return tok_read_json(o->text, o->n, &o->side, &o->s, &o->hf, o->err);
+    if (f[1].there && f[1].ev == WEIR_JSON_ARRAY)
+        return tok_read_tekken(o->text, o->n, &o->s, o->err);
+    return read_vocab(o);
 }
 
 static int read_file(struct opening *o)
@@ -93,8 +98,7 @@ static int read_file(struct opening *o)
     while (at < o->n && strchr(" \t\r\n", o->text[at]) && o->text[at])
         at++;
     if (at < o->n && o->text[at] == '{')
-        return has_model(o) ? tok_read_json(o->text, o->n, &o->side, &o->s, &o->hf, o->err)
-                            : read_vocab(o);
+        return read_object(o);
     /* Every sentencepiece model begins with a piece: field 1, length-delimited. */
     if (o->text[0] == '\n')
         return tok_read_sentencepiece(o->text, o->n, &o->side, &o->s, o->err);
@@ -147,10 +151,11 @@ int weir_tok_open(const char *path, struct weir_tok **ret, struct weir_err *err)
     if (!folder)
         strcpy(o->path, path);
     else if (!find_in_folder(o)) {
-        rc = weir_fail(err, -ENOENT,
-                       "%s has no tokenizer: no tokenizer.json, tokenizer.model, *.tiktoken or "
-                       "vocab.json",
-                       path);
+        rc = weir_fail(
+            err, -ENOENT,
+            "%s has no tokenizer: no tokenizer.json, tekken.json, tokenizer.model, *.tiktoken or "
+            "vocab.json",
+            path);
         goto out;
     }
     rc = read_file(o);

@@ -100,8 +100,7 @@ static const struct family {
       { { "", 0, 1 }, { "<|endoftext|>", 0, 1 } } },
 };
 
-/* Decode base64 P[0..N) to OUT; its length, or -1. */
-static int64_t base64(const char *p, size_t n, uint8_t *out)
+int64_t tok_base64(const char *p, size_t n, uint8_t *out)
 {
     static const char alphabet[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -142,7 +141,7 @@ static int read_lines(const char *name, const char *text, size_t n, struct tok_s
             continue;
         for (; i < len && p[i] >= '0' && p[i] <= '9' && digits < 9; i++, digits++)
             rank = 10 * rank + (uint64_t)(p[i] - '0');
-        const int64_t m = gap ? base64(p, (size_t)(gap - p), buffer) : -1;
+        const int64_t m = gap ? tok_base64(p, (size_t)(gap - p), buffer) : -1;
         if (m <= 0 || !digits || (i < len && p[i] != '\r') || rank >= TOK_MAX_VOCAB)
             return weir_fail(err, -EINVAL, "%s is no list of ranks: line %u is wrong", name, line);
         /* The array doubles: lines come in order. */

@@ -86,6 +86,10 @@ int tok_read_sentencepiece(const void *text, size_t n, const struct tok_side *si
 int tok_read_tiktoken(const char *name, const char *text, size_t n, const struct tok_side *side,
                       struct tok_source *s, char **ret_buffer, struct weir_err *err);
 
+int tok_read_tekken(char *text, size_t n, struct tok_source *s, struct weir_err *err);
+/* Decode base64 P[0..N) to OUT, which may be P; its length, or -1: it is none. */
+int64_t tok_base64(const char *p, size_t n, uint8_t *out);
+
 /* What a tokenizer.json needs while it is read; zero it first, done after tok_build. */
 struct tok_hf {
     struct weir_jread merges;

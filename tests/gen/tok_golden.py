@@ -4,10 +4,11 @@ some texts.
 
     tok_golden.py tests/files/tok
 
-Needs sentencepiece and tokenizers from PyPI.  Each folder holds a tokenizer as a model's folder
+Needs sentencepiece, tokenizers and mistral-common from PyPI.  Each folder holds a tokenizer as a model's folder
 would, and cases.txt: lines of text in hexadecimal, a tab, ids; a line "special" begins those where
 control tokens are looked for.
 """
+import base64
 import json
 import os
 import random
@@ -141,3 +142,33 @@ tok.decoder = decoders.Metaspace()
 tok.train_from_iterator(TEXT[:300], trainers.BpeTrainer(
     vocab_size=500, special_tokens=["<unk>"], limit_alphabet=100, show_progress=False))
 hf("hf-words", tok)
+
+# Ranks as Mistral writes them: the 256 bytes, then what merging found.
+from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+
+tok = Tokenizer(models.BPE())
+tok.pre_tokenizer = bl(add_prefix_space=False)
+tok.train_from_iterator(TEXT, trainers.BpeTrainer(vocab_size=600, initial_alphabet=bl.alphabet(),
+                                                  show_progress=False))
+letters = {}
+free = 256
+for b in range(256):
+    if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174:
+        letters[chr(b)] = b
+    else:
+        letters[chr(free)] = b
+        free += 1
+words = sorted(tok.get_vocab().items(), key=lambda x: x[1])
+words = [bytes(letters[c] for c in w) for w, _ in words]
+words = [bytes([b]) for b in range(256)] + [w for w in words if len(w) > 1]
+os.makedirs(f"{top}/tekken")
+json.dump({"config": {"pattern": QWEN2, "num_vocab_tokens": len(words),
+                      "default_vocab_size": len(words) + 50, "default_num_special_tokens": 50,
+                      "version": "v3"},
+           "vocab": [{"rank": i, "token_bytes": base64.b64encode(w).decode(), "token_str": None}
+                     for i, w in enumerate(words)],
+           "special_tokens": [{"rank": i, "token_str": t, "is_control": True}
+                              for i, t in enumerate(("<unk>", "<s>", "</s>", "[INST]"))],
+           "version": 1, "type": "Tekken"}, open(f"{top}/tekken/tekken.json", "w"))
+ref = Tekkenizer.from_file(f"{top}/tekken/tekken.json")
+write("tekken", [(False, t.encode(), ref.encode(t, bos=False, eos=False)) for t in CASES + TEXT[:40]])
