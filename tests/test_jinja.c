@@ -175,6 +175,10 @@ static void origins(void)
         { "{{ ('<' ~ s) | e }}", "[&lt;hello]" },
         { "{{ s.partition('l') | join('|') }}", "[he]|[l]|[lo]" },
         { "{{ 'xhellox'.removeprefix('x') }}{{ (s ~ 'x').removesuffix('x') }}", "hellox[hello]" },
+        { "{% macro m() %}{{ kwargs }}{% endmacro %}{{ m(**d) }}{{ m(z=1) }}",
+          "[{'k': 'v'}]{'z': 1}" },
+        { "{{ dict(**d) }}{% for k in dict(a=1, **d) %}{{ k }}{% endfor %}", "[{'k': 'v'}]a[k]" },
+        { "{{ namespace(**d) }}{{ '%(k)s' | format(**d) }}", "[<Namespace {'k': 'v'}>v]" },
         { "{% set ns = namespace(t='') %}{% for x in [s, 'a', s] %}{% set ns.t = ns.t + x %}"
           "{% endfor %}{{ ns.t }}",
           "[hello]a[hello]" },

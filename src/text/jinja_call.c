@@ -9,7 +9,7 @@
 #include <string.h>
 
 static void add_kw(struct weir_jrun *j, struct weir_jargs *a, size_t *cap, const struct weir_str *k,
-                   struct weir_val v)
+                   const struct weir_str *key, struct weir_val v)
 {
     for (size_t i = 0; i < a->n_kw; i++) {
         weir_vpool_step(j->p, 1);
@@ -20,7 +20,7 @@ static void add_kw(struct weir_jrun *j, struct weir_jargs *a, size_t *cap, const
         *cap = *cap ? 2 * *cap : 4;
         a->kw = weir_vpool_grow(j->p, a->kw, a->n_kw, *cap, sizeof(*a->kw));
     }
-    a->kw[a->n_kw++] = (struct weir_jkw){ k, v };
+    a->kw[a->n_kw++] = (struct weir_jkw){ k, key, v };
 }
 
 void weir_jinja_args(struct weir_jrun *j, const struct weir_jnode *n, struct weir_jargs *ret)
@@ -31,7 +31,7 @@ void weir_jinja_args(struct weir_jrun *j, const struct weir_jnode *n, struct wei
     for (const struct weir_jnode *c = n->k[1]; c; c = c->next)
         weir_vlist_push(j->p, &l, weir_jinja_eval(j, c));
     for (const struct weir_jnode *c = n->k[2]; c; c = c->next)
-        add_kw(j, &a, &cap, c->name, weir_jinja_eval(j, c->k[0]));
+        add_kw(j, &a, &cap, c->name, c->name, weir_jinja_eval(j, c->k[0]));
     if (n->k[3]) {
         struct weir_iter *it = weir_val_iter(j->p, weir_jinja_eval(j, n->k[3]));
         struct weir_val v;
@@ -46,7 +46,7 @@ void weir_jinja_args(struct weir_jrun *j, const struct weir_jnode *n, struct wei
             const struct weir_val k = m.u.m->e[i].k;
             if (k.kind != WEIR_V_STR)
                 weir_vpool_fail(j->p, "keywords must be strings, not '%s'", weir_val_type(k));
-            add_kw(j, &a, &cap, weir_jinja_intern(j->p, j->names, k.u.s->p, k.u.s->n),
+            add_kw(j, &a, &cap, weir_jinja_intern(j->p, j->names, k.u.s->p, k.u.s->n), k.u.s,
                    m.u.m->e[i].v);
         }
     }
@@ -115,7 +115,7 @@ static struct weir_val rest_kw(struct weir_jrun *j, const struct weir_jargs *a, 
     struct weir_dict *m = weir_dict_new(j->p);
     for (size_t i = 0; i < a->n_kw; i++)
         if (!used[i])
-            weir_dict_set(j->p, m, weir_val_of(WEIR_V_STR, (void *)a->kw[i].name), a->kw[i].v);
+            weir_dict_set(j->p, m, weir_val_of(WEIR_V_STR, (void *)a->kw[i].key), a->kw[i].v);
     return weir_val_of(WEIR_V_DICT, m);
 }
 

@@ -322,7 +322,7 @@ static void run_call_block(struct weir_jrun *j, const struct weir_jnode *n)
     struct weir_jkw *kw = weir_vpool_alloc(j->p, a.n_kw + 1, sizeof(*kw));
     for (size_t i = 0; i < a.n_kw; i++)
         kw[i] = a.kw[i];
-    kw[a.n_kw].name = weir_jinja_intern(j->p, j->names, "caller", 6);
+    kw[a.n_kw].name = kw[a.n_kw].key = weir_jinja_intern(j->p, j->names, "caller", 6);
     kw[a.n_kw++].v = new_macro(j, n);
     a.kw = kw;
     write_text(j, weir_jinja_call(j, f, &a), "call");

@@ -147,7 +147,7 @@ static struct weir_val format(struct weir_jrun *j, struct weir_val *in, struct w
     if (a->n_kw) {
         struct weir_dict *m = weir_dict_new(j->p);
         for (size_t i = 0; i < a->n_kw; i++)
-            weir_dict_set(j->p, m, weir_val_of(WEIR_V_STR, (void *)a->kw[i].name), a->kw[i].v);
+            weir_dict_set(j->p, m, weir_val_of(WEIR_V_STR, (void *)a->kw[i].key), a->kw[i].v);
         return weir_jinja_percent(j->p, text(j, in[0]), weir_val_of(WEIR_V_DICT, m));
     }
     struct weir_vlist *l = weir_vlist_new(j->p, a->n);

@@ -60,7 +60,7 @@ static struct weir_dict *make_dict(struct weir_jrun *j, const struct weir_jargs 
         }
     }
     for (size_t i = 0; i < a->n_kw; i++)
-        weir_dict_set(j->p, m, weir_val_of(WEIR_V_STR, (void *)a->kw[i].name), a->kw[i].v);
+        weir_dict_set(j->p, m, weir_val_of(WEIR_V_STR, (void *)a->kw[i].key), a->kw[i].v);
     return m;
 }
 

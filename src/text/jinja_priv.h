@@ -145,7 +145,8 @@ struct weir_jscope {
 };
 
 struct weir_jkw {
-    const struct weir_str *name;
+    const struct weir_str *name; /* interned */
+    const struct weir_str *key;  /* the same as it was given: with its origin */
     struct weir_val v;
 };
 

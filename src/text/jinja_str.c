@@ -22,6 +22,13 @@ static int64_t need_int(struct weir_jrun *j, const char *who, struct weir_val v,
     return weir_val_i64(v);
 }
 
+/* What a method of markup gives is markup. */
+static struct weir_val marked(const struct weir_func *f, struct weir_val fresh)
+{
+    fresh.u.s->markup = f->self.u.s->markup;
+    return fresh;
+}
+
 static bool absent(struct weir_val v) { return v.kind == WEIR_V_MISSING || v.kind == WEIR_V_NONE; }
 
 static struct weir_val strip(struct weir_jrun *j, const struct weir_func *f, struct weir_jargs *a)
@@ -150,10 +157,11 @@ static struct weir_val join(struct weir_jrun *j, const struct weir_func *f, stru
     while (weir_iter_next(j->p, it, &v)) {
         if (!first)
             weir_sb_str(&b, f->self.u.s);
-        weir_sb_str(&b, need_str(j, f->name, v));
+        const struct weir_str *s = need_str(j, f->name, v);
+        weir_sb_str(&b, f->self.u.s->markup && !s->markup ? weir_str_escape(j->p, s).u.s : s);
         first = false;
     }
-    return weir_sb_done(&b);
+    return marked(f, weir_sb_done(&b));
 }
 
 static struct weir_val change_case(struct weir_jrun *j, const struct weir_func *f,
@@ -213,7 +221,7 @@ static struct weir_val expandtabs(struct weir_jrun *j, const struct weir_func *f
         }
         from = at;
     }
-    return weir_sb_done(&b);
+    return marked(f, weir_sb_done(&b));
 }
 
 static struct weir_val partition(struct weir_jrun *j, const struct weir_func *f,
@@ -228,7 +236,7 @@ static struct weir_val partition(struct weir_jrun *j, const struct weir_func *f,
     const size_t at =
         f->what ? weir_str_rfind(j->p, s, sep, 0, s->n) : weir_str_find(j->p, s, sep, 0, s->n);
     if (at == SIZE_MAX) {
-        v[0] = v[1] = v[2] = weir_val_cstr(j->p, "");
+        v[0] = v[1] = v[2] = marked(f, weir_val_cstr(j->p, ""));
         v[f->what ? 2 : 0] = f->self;
     } else {
         v[0] = weir_str_sub(j->p, s, 0, at);

@@ -58,10 +58,13 @@ struct weir_vlist *weir_str_split(struct weir_vpool *p, const struct weir_str *s
                                   const struct weir_str *sep, int64_t max, bool from_right);
 struct weir_vlist *weir_str_lines(struct weir_vpool *p, const struct weir_str *s, bool keep);
 struct weir_val weir_str_repeat(struct weir_vpool *p, const struct weir_str *s, int64_t n);
-/* Take the characters one by one: true at the end.  *AT starts at 0. */
+/* Take the characters one by one: false at the end.  *AT starts at 0. */
 bool weir_str_next(const struct weir_str *s, size_t *at, uint32_t *ret);
 
-/* WHAT: 'u'pper 'l'ower 't'itle (as str.title) 'c'apitalize 's'wapcase 'f'old. */
+/* The byte where the character that ends before byte AT > 0 begins. */
+size_t weir_str_back(const struct weir_str *s, size_t at);
+
+/* textstr_case.c.  WHAT: 'u'pper 'l'ower 't'itle (as str.title) 'c'apitalize 's'wapcase 'f'old. */
 struct weir_val weir_str_case(struct weir_vpool *p, const struct weir_str *s, char what);
 /* FILL one character; SIDE '<' pad right, '>' pad left, '^' both as str.center. */
 struct weir_val weir_str_pad(struct weir_vpool *p, const struct weir_str *s, int64_t width,
