@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * Owns the signal handler of the commands. */
+ * Owns the signal handlers of the commands. */
 #include "config.h"
 
 #include "src/cmd/interrupt.h"
 
 #include <signal.h>
 
-atomic_int weir_interrupted;
+#define PATIENCE 3 /* how often Ctrl-C may be pressed before it ends a conversation */
+
+atomic_int weir_interrupted, weir_terminated;
 
 static void on_signal(int sig)
 {
@@ -15,10 +17,27 @@ static void on_signal(int sig)
         signal(sig, SIG_DFL);
 }
 
-void weir_interrupt_catch(void)
+static void catch_with(void (*handler)(int))
 {
-    struct sigaction sa = { .sa_handler = on_signal };
+    /* No SA_RESTART: who waits for a line wants to know. */
+    struct sigaction sa = { .sa_handler = handler };
     sigemptyset(&sa.sa_mask);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
+}
+
+void weir_interrupt_catch(void) { catch_with(on_signal); }
+
+static void on_talk_signal(int sig)
+{
+    if (sig == SIGTERM && atomic_exchange(&weir_terminated, 1))
+        signal(sig, SIG_DFL);
+    if (atomic_fetch_add(&weir_interrupted, 1) + 1 >= PATIENCE)
+        signal(sig, SIG_DFL);
+}
+
+void weir_interrupt_talk(void)
+{
+    atomic_store(&weir_interrupted, 0);
+    catch_with(on_talk_signal);
 }

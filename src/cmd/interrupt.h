@@ -8,8 +8,14 @@
 
 /* Non-zero once SIGINT or SIGTERM has come.  Set by the handler, read by anybody. */
 extern atomic_int weir_interrupted;
+/* Non-zero once SIGTERM has come, for conversations. */
+extern atomic_int weir_terminated;
 
 /* From now on the first SIGINT or SIGTERM sets the flag; the second ends the program as usual. */
 void weir_interrupt_catch(void);
+
+/* For conversations, where Ctrl-C ends the answer: the flag is taken back, and set by signals from
+ * now on.  Only the fourth that nobody looks at (takes back) ends the program. */
+void weir_interrupt_talk(void);
 
 #endif

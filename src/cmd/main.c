@@ -14,8 +14,8 @@
 #include <string.h>
 
 static const struct weir_cmd *const cmds[] = {
-    &weir_run_cmd,   &weir_plan_cmd,     &weir_inspect_cmd,  &weir_tokenize_cmd,
-    &weir_bench_cmd, &weir_timeline_cmd, &weir_template_cmd,
+    &weir_run_cmd,      &weir_chat_cmd,  &weir_plan_cmd,     &weir_inspect_cmd,
+    &weir_tokenize_cmd, &weir_bench_cmd, &weir_timeline_cmd, &weir_template_cmd,
 };
 
 int weir_cmd_error(const struct weir_err *err)

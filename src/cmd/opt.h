@@ -31,7 +31,7 @@ struct weir_args {
     unsigned n_stop;
     bool ignore_eos, special, echo, to_text, no_bos;
     /* a conversation */
-    const char *messages, *tools, *system, *template;
+    const char *messages, *tools, *system, *template, *thinking;
     bool no_generation_prompt;
     /* sampling */
     struct weir_sampler_opts sampler;
@@ -65,6 +65,7 @@ enum {
     WEIR_CMD_TIMELINE = 16,
     WEIR_CMD_BENCH = 32,
     WEIR_CMD_TEMPLATE = 64,
+    WEIR_CMD_CHAT = 128,
 };
 
 void weir_args_init(struct weir_args *a);

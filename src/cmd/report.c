@@ -139,12 +139,17 @@ static double gen_rate(const struct weir_gen_result *r)
     return r->n_gen_pass && r->gen_s > 0 ? r->n_gen_pass / r->gen_s : 0;
 }
 
-weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_session *s,
-                             const struct weir_gen_result *r, bool cut)
+const char *weir_report_end(enum weir_gen_end end)
 {
     static const char *const ends[] = {
         "length", "eos", "stop", "context", "interrupt", "grammar"
     };
+    return ends[end];
+}
+
+weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_session *s,
+                             const struct weir_gen_result *r, bool cut)
+{
     const struct weir_meter zero = { 0 };
     struct weir_meter all;
     char hash[24];
@@ -179,7 +184,7 @@ weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_sess
     weir_json_add_num(o, "peak_rss_bytes", (double)weir_peak_rss_bytes());
     snprintf(hash, sizeof(hash), "%016" PRIx64, s->logits_hash);
     weir_json_add_str(o, "logits_hash", hash);
-    weir_json_add_str(o, "end", cut ? "interrupt" : ends[r->end]);
+    weir_json_add_str(o, "end", cut ? "interrupt" : weir_report_end(r->end));
     return o;
 }
 

@@ -17,6 +17,8 @@ void weir_report_plan(FILE *out, const struct weir_engine *e);
 /* One line on stderr before a run: model, budget, what is pinned and streamed, forecast. */
 void weir_report_start(const struct weir_engine *e);
 
+/* A word for END, as --stats has it. */
+const char *weir_report_end(enum weir_gen_end end);
 /* The figures of a run.  INTERRUPTED: it was cut short. */
 weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_session *s,
                              const struct weir_gen_result *res, bool interrupted);

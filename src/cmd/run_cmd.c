@@ -8,11 +8,9 @@
 #include "base/outfile.h"
 #include "src/cmd/cmd.h"
 #include "src/cmd/interrupt.h"
-#include "src/cmd/progress.h"
+#include "src/cmd/job.h"
 #include "src/cmd/report.h"
 #include "src/cmd/sampling.h"
-#include "src/run/generate.h"
-#include "src/run/rates.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,11 +24,7 @@
 
 struct run {
     const struct weir_args *args;
-    struct weir_engine *engine;
-    struct weir_session session;
-    struct weir_progress progress;
-    bool first_pass_done;
-    uint32_t prefilled, n_prompt;
+    struct weir_job job;
     char *text; /* the prompt, or NULL */
     size_t text_n;
     uint32_t *ids;
@@ -76,14 +70,14 @@ static int encode(struct run *r, struct weir_err *err)
 {
     struct weir_tok_ids ids = { 0 };
     const unsigned flags = WEIR_TOK_ADD_BOS | (r->args->special ? WEIR_TOK_PARSE_SPECIAL : 0);
-    int e = weir_tok_encode(r->engine->tok, r->text, r->text_n, flags, &ids, err);
+    int e = weir_tok_encode(r->job.engine->tok, r->text, r->text_n, flags, &ids, err);
     if (e < 0)
         return e;
-    if (!ids.n && weir_tok_bos(r->engine->tok) != WEIR_TOK_NONE) {
+    if (!ids.n && weir_tok_bos(r->job.engine->tok) != WEIR_TOK_NONE) {
         /* Nothing to continue: begin at the beginning. */
         r->ids = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*r->ids));
         if (r->ids) {
-            r->ids[0] = weir_tok_bos(r->engine->tok);
+            r->ids[0] = weir_tok_bos(r->job.engine->tok);
             r->n_ids = 1;
         }
     } else {
@@ -101,39 +95,16 @@ static int encode(struct run *r, struct weir_err *err)
                            "the prompt is empty, and this model has no token to begin a text with");
 }
 
-static void show_progress(void *arg)
-{
-    struct run *r = arg;
-    struct weir_ring_stats s;
-    if (!r->progress.on)
-        return;
-    if (!r->first_pass_done) {
-        weir_ring_stats(r->engine->ring, &s);
-        const uint64_t total = weir_ring_first_pass_bytes(r->engine->ring);
-        if (s.bytes_read < total && r->engine->n_pass <= 1) {
-            weir_progress_show(&r->progress, "reading weights", s.bytes_read, total, "B");
-            return;
-        }
-        r->first_pass_done = true;
-    }
-    if (r->prefilled < r->n_prompt)
-        weir_progress_show(&r->progress, "reading the prompt", r->prefilled, r->n_prompt, "tokens");
-}
-
 static void on_prefill(void *arg, uint32_t done, uint32_t n)
 {
     struct run *r = arg;
-    r->prefilled = done;
-    if (done == n)
-        weir_progress_wipe(&r->progress);
-    else
-        show_progress(r);
+    weir_job_prefilled(&r->job, done, n);
 }
 
 static int on_logits(void *arg, const float *rows, uint32_t n)
 {
     struct run *r = arg;
-    const size_t count = (size_t)n * r->engine->model.cfg.n_vocab;
+    const size_t count = (size_t)n * r->job.engine->model.cfg.n_vocab;
     return fwrite(rows, sizeof(float), count, r->logits.stream) == count ? 0 : -EIO;
 }
 
@@ -150,16 +121,16 @@ static int on_text(void *arg, const char *text, size_t n)
 static void on_tick(void *arg, const struct weir_gen_tick *t)
 {
     struct run *r = arg;
-    weir_report_tick(r->engine, t);
+    weir_report_tick(r->job.engine, t);
 }
 
 /* Only control tokens in front: what is generated is the beginning of the text. */
 static bool starts_text(const struct run *r)
 {
     for (uint32_t i = 0; i < r->n_ids; i++)
-        if (!r->engine->tok || weir_tok_attr(r->engine->tok, r->ids[i]) != WEIR_TOK_CONTROL)
+        if (!r->job.engine->tok || weir_tok_attr(r->job.engine->tok, r->ids[i]) != WEIR_TOK_CONTROL)
             return false;
-    return weir_tok_adds_space(r->engine->tok);
+    return weir_tok_adds_space(r->job.engine->tok);
 }
 
 static const char *end_sentence(enum weir_gen_end end)
@@ -175,7 +146,7 @@ static int write_stats(const struct run *r, const struct weir_gen_result *res, b
                        struct weir_err *err)
 {
     struct weir_outfile f;
-    weir_json *j = weir_report_stats(r->engine, &r->session, res, cut);
+    weir_json *j = weir_report_stats(r->job.engine, &r->job.session, res, cut);
     char *text = weir_json_print(j, true);
     int e = text ? weir_outfile_open(&f, r->args->stats, err)
                  : weir_fail(err, -ENOMEM, "no memory for the figures");
@@ -188,29 +159,10 @@ static int write_stats(const struct run *r, const struct weir_gen_result *res, b
     return e;
 }
 
-/* A run knows the machine better than any probe: the disk when it was the bound, the kernels
- * always. */
-static void learn(const struct run *r, const struct weir_gen_result *res)
-{
-    const struct weir_engine *e = r->engine;
-    const struct weir_meter *m = &res->gen;
-    if (res->n_gen_pass >= 4 && e->plan.compute_s > 0 && !e->opts.act_f32 &&
-        e->plan.matmul_bytes >= UINT64_C(1) << 28)
-        weir_rates_mul_learn(&e->machine, &e->sched, e->pool,
-                             (double)m->compute_ns / 1e9 / res->n_gen_pass / e->plan.compute_s);
-    if (e->plan.fits || m->bytes_read < UINT64_C(1) << 30)
-        return;
-    /* Only a disk that is waited for shows its rate; one that is ahead idles with a short queue,
-     * and shows what it can do at least. */
-    const double rate = (double)m->bytes_read * 1e9 / (double)m->io_busy_ns;
-    if (m->stall_ns > m->wall_ns / 4 || rate > e->plan.disk_rate)
-        weir_rates_disk_learn(e->io, &e->files[0], rate);
-}
-
 static int generate(struct run *r, struct weir_err *err)
 {
     const struct weir_args *a = r->args;
-    struct weir_engine *e = r->engine;
+    struct weir_engine *e = r->job.engine;
     struct weir_gen_result res = { 0 };
     int x = weir_sampling_start(&r->sampling, a, e, err);
     if (x < 0)
@@ -234,10 +186,10 @@ static int generate(struct run *r, struct weir_err *err)
         .on_text = on_text,
         .on_tick = a->log_overlap ? on_tick : NULL,
     };
-    r->n_prompt = r->n_ids;
+    weir_job_prompt(&r->job, r->n_ids);
     if (x == 0)
-        x = weir_generate(&r->session, &o, &res, err);
-    weir_progress_wipe(&r->progress);
+        x = weir_generate(&r->job.session, &o, &res, err);
+    weir_progress_wipe(&r->job.progress);
     int status = 0;
     if (x < 0 && !err->msg[0]) /* on_text or on_logits: they know only errno */
         weir_fail(err, x, "cannot write: %s", strerror(-x));
@@ -257,8 +209,8 @@ static int generate(struct run *r, struct weir_err *err)
     if (why && !a->quiet)
         fprintf(stderr, "weir: %s\n", why);
     if (!a->quiet && x == 0)
-        weir_report_summary(e, &r->session, &res);
-    learn(r, &res);
+        weir_report_summary(e, &r->job.session, &res);
+    weir_job_learn(&r->job, &res);
     if (a->stats && write_stats(r, &res, status != 0, err) < 0)
         status = weir_cmd_error(err);
     if (a->logits && x == 0 && weir_outfile_commit(&r->logits, err) < 0)
@@ -281,45 +233,25 @@ static int start(struct run *r, struct weir_err *err)
     struct weir_engine_opts o = weir_cmd_engine_opts(a);
     o.all_logits = a->logits != NULL;
     o.trace_events = a->trace ? TRACE_EVENTS : 0;
-    int x = weir_engine_open(&o, &r->engine, err);
+    int x = weir_engine_open(&o, &r->job.engine, err);
     if (x < 0)
         return x;
-    x = weir_engine_load_text(r->engine, err);
+    x = weir_engine_load_text(r->job.engine, err);
     if (x < 0 && !(a->tokens && (x == -ENOENT || x == -ENOTSUP))) /* ids need no tokenizer */
         return x;
     x = a->tokens ? parse_tokens(r, a->tokens, err) : read_text(r, err);
     if (x == 0 && !a->tokens)
         x = encode(r, err);
     if (x == 0)
-        x = weir_sampling_prepare(&r->sampling, a, r->engine, err);
+        x = weir_sampling_prepare(&r->sampling, a, r->job.engine, err);
     if (x < 0)
         return x;
     /* Without -n nobody knows how long the answer is: room for a short one, or the plan's own
      * choice. */
     const uint64_t need =
         weir_align_up(r->n_ids + (uint64_t)(a->n_predict >= 0 ? a->n_predict : ANSWER_MIN), 64);
-    x = weir_engine_plan(r->engine, (uint32_t)weir_min_u64(need, UINT32_MAX), a->n_predict < 0,
-                         err);
-    if (x < 0)
-        return x;
-    if (r->n_ids > r->engine->plan.ctx)
-        return weir_fail(
-            err, -ENOSPC,
-            "the prompt has %u tokens, more than the context of %u; make it larger with --ctx",
-            r->n_ids, r->engine->plan.ctx);
-    if (!a->quiet)
-        weir_report_start(r->engine);
-    weir_progress_init(&r->progress, a->quiet);
-    x = weir_session_init(&r->session, r->engine, err);
-    if (x == 0)
-        x = weir_engine_start(r->engine, err);
-    if (x == 0 && r->engine->note && !a->quiet)
-        fprintf(stderr, "weir: note: %s\n", r->engine->note);
-    if (x == 0) {
-        r->engine->pass.on_layer = show_progress;
-        r->engine->pass.on_layer_arg = r;
-    }
-    return x;
+    return weir_job_start(&r->job, a, (uint32_t)weir_min_u64(need, UINT32_MAX), a->n_predict < 0,
+                          r->n_ids, err);
 }
 
 static int run(const struct weir_args *a)
@@ -340,8 +272,7 @@ static int run(const struct weir_args *a)
     status = start(&r, &err) < 0 ? weir_cmd_error(&err) : generate(&r, &err);
     weir_outfile_abort(&r.logits);
     weir_sampling_done(&r.sampling);
-    weir_session_done(&r.session);
-    weir_engine_free(r.engine);
+    weir_job_done(&r.job);
     weir_free(r.text);
     weir_free(r.ids);
     return status;

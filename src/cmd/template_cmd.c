@@ -4,33 +4,16 @@
 
 #include "base/mem.h"
 #include "base/outfile.h"
-#include "mmap/meta.h"
 #include "src/cmd/cmd.h"
+#include "src/run/form.h"
 #include "src/text/chat.h"
 #include "src/text/tok.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #define FILE_MAX ((size_t)64 << 20)
-
-static bool has_token(const void *of, const char *token)
-{
-    return weir_tok_special(of, token, strlen(token)) != WEIR_TOK_NONE;
-}
-
-static int add_token(struct weir_chat *c, const struct weir_tok *tok, const char *name, uint32_t id,
-                     struct weir_err *err)
-{
-    if (id == WEIR_TOK_NONE)
-        return 0;
-    size_t n;
-    const char *piece = weir_tok_piece(tok, id, true, &n);
-    return weir_chat_token(c, name, piece, n, err);
-}
 
 /* A file of JSON as the conversation, or as the variable NAME. */
 static int add_file(struct weir_chat *c, const char *path, const char *name, struct weir_err *err)
@@ -63,39 +46,6 @@ static int add_all(const struct weir_args *a, struct weir_chat *c, struct weir_e
     return r;
 }
 
-/* The model's own template, else the one of ours that fits it. */
-static int find_template(const struct weir_args *a, const struct weir_tok *tok, bool tools,
-                         struct weir_chat_template *ret, struct weir_err *err)
-{
-    struct weir_map *map = NULL;
-    struct stat st;
-    char arch[64] = "";
-    const char *text;
-    uint64_t n;
-    int r = 0;
-    if (a->template)
-        return weir_chat_by_name(a->template, ret, err);
-    if (!stat(a->model, &st) && S_ISDIR(st.st_mode)) {
-        r = weir_chat_from_folder(a->model, tools, ret, err);
-        weir_chat_folder_arch(a->model, arch, sizeof(arch));
-    }
-    if (!r && !weir_map_open(a->model, &map, NULL)) {
-        r = weir_chat_from_map(map, tools, ret, err);
-        if (weir_meta_str(map, "general.architecture", &text, &n, NULL) == 1)
-            snprintf(arch, sizeof(arch), "%.*s", n > 60 ? 60 : (int)n, text);
-        weir_map_close(map);
-    }
-    if (r)
-        return r < 0 ? r : 0;
-    const char *name = weir_chat_guess(arch, has_token, tok);
-    if (!name)
-        return weir_fail(err, -ENOENT,
-                         "%s has no chat template and is of no kind that one of ours fits; choose "
-                         "one with --template",
-                         a->model);
-    return weir_chat_by_name(name, ret, err);
-}
-
 static int print_json(const struct weir_jinja_out *out, const char *name)
 {
     weir_json *o = weir_json_object(), *list = weir_json_array();
@@ -126,10 +76,9 @@ static int run(const struct weir_args *a)
         return weir_cmd_usage("template", "--messages or -p must say what is said");
     opts.now = localtime_r(&clock, &now);
     if (weir_tok_open(a->model, &tok, &err) < 0 || weir_chat_init(&c, &opts, &err) < 0 ||
-        add_all(a, &c, &err) < 0 || find_template(a, tok, weir_chat_has_tools(&c), &t, &err) < 0 ||
-        add_token(&c, tok, "bos_token", weir_tok_bos(tok), &err) < 0 ||
-        add_token(&c, tok, "eos_token", weir_tok_eos(tok), &err) < 0 ||
-        weir_chat_render(&c, t.text, t.n, &out, &err) < 0) {
+        add_all(a, &c, &err) < 0 ||
+        weir_form_find(a->model, a->template, tok, weir_chat_has_tools(&c), &t, &err) < 0 ||
+        weir_form_tokens(&c, tok, &err) < 0 || weir_chat_render(&c, t.text, t.n, &out, &err) < 0) {
         weir_cmd_error(&err);
         goto out;
     }

@@ -20,21 +20,22 @@ static int on_chunk(void *arg, uint32_t n_done, const float *rows, uint32_t n_ro
 {
     const struct weir_gen_opts *o = arg;
     if (o->on_prefill)
-        o->on_prefill(o->arg, n_done, o->n_prompt);
+        o->on_prefill(o->arg, n_done, o->n_prompt - o->n_kept);
     if (n_row && o->on_logits) {
         const int r = o->on_logits(o->arg, rows, n_row);
         if (r < 0)
             return r;
     }
-    return interrupted(o) && n_done < o->n_prompt ? -EINTR : 0;
+    return interrupted(o) && n_done < o->n_prompt - o->n_kept ? -EINTR : 0;
 }
 
 /* Passes from now to the end, when that is known: the prefetcher then reads nothing for nobody. */
 static void announce_end(const struct weir_session *s, const struct weir_gen_opts *o)
 {
     const struct weir_engine *e = s->engine;
-    const uint64_t chunks = (o->n_prompt + e->plan.chunk - 1) / e->plan.chunk;
-    const uint64_t room = s->kv.ctx - s->pos > o->n_prompt ? s->kv.ctx - s->pos - o->n_prompt : 0;
+    const uint32_t n_new = o->n_prompt - o->n_kept;
+    const uint64_t chunks = (n_new + e->plan.chunk - 1) / e->plan.chunk;
+    const uint64_t room = s->kv.ctx - s->pos > n_new ? s->kv.ctx - s->pos - n_new : 0;
     uint64_t more = o->n_predict > 0 ? (uint64_t)o->n_predict - 1 : 0;
     if (o->n_predict < 0 || more > room)
         more = room;
@@ -137,7 +138,7 @@ int weir_generate(struct weir_session *s, const struct weir_gen_opts *o,
         m0 = (struct weir_meter){ 0 };
     announce_end(s, o);
     const uint32_t pos0 = s->pos;
-    int r = weir_session_eval(s, o->prompt, o->n_prompt,
+    int r = weir_session_eval(s, o->prompt + o->n_kept, o->n_prompt - o->n_kept,
                               o->on_logits ? WEIR_LOGITS_ALL : WEIR_LOGITS_LAST, on_chunk,
                               (void *)o, &logits, err);
     weir_engine_meter(e, &m1);

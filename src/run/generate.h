@@ -26,8 +26,9 @@ struct weir_gen_tick {
 };
 
 struct weir_gen_opts {
-    const uint32_t *prompt; /* at least one token */
+    const uint32_t *prompt; /* at least one token more than n_kept */
     uint32_t n_prompt;
+    uint32_t n_kept;   /* of the prompt, its beginning: they are in the session already */
     int64_t n_predict; /* tokens to generate; -1: until something else ends it */
     bool ignore_eos;
     bool strip_space; /* the text begins with what is generated: no leading space */
@@ -40,8 +41,9 @@ struct weir_gen_opts {
     struct weir_constrain *constrain;
     const atomic_int *interrupted; /* or NULL */
     void *arg;
-    void (*on_prefill)(void *arg, uint32_t n_done,
-                       uint32_t n); /* tokens of the prompt that are in; or NULL */
+    void (*on_prefill)(
+        void *arg, uint32_t n_done,
+        uint32_t n); /* tokens of the prompt that are in, of those that were not; or NULL */
     int (*on_logits)(void *arg, const float *rows,
                      uint32_t n); /* every row of the prompt (needs all_logits), or NULL */
     /* Text that may be shown now.  Negative: stop with that value (a closed pipe).  Or NULL. */

@@ -7,14 +7,32 @@
 #include "base/hash.h"
 
 #include <errno.h>
+#include <string.h>
 
 int weir_session_init(struct weir_session *s, struct weir_engine *e, struct weir_err *err)
 {
     *s = (struct weir_session){ .engine = e, .logits_hash = WEIR_HASH_INIT };
+    s->tokens = weir_alloc(WEIR_MEM_MISC, e->plan.ctx, sizeof(*s->tokens));
+    if (!s->tokens)
+        return weir_fail(err, -ENOMEM, "no memory for a context of %u tokens", e->plan.ctx);
     return weir_kv_init(&s->kv, &e->model.cfg, e->opts.kv, e->plan.ctx, err);
 }
 
-void weir_session_done(struct weir_session *s) { weir_kv_done(&s->kv); }
+void weir_session_done(struct weir_session *s)
+{
+    weir_kv_done(&s->kv);
+    weir_free(s->tokens);
+    s->tokens = NULL;
+}
+
+uint32_t weir_session_keep(struct weir_session *s, const uint32_t *tokens, uint32_t n)
+{
+    uint32_t same = 0;
+    while (same < s->pos && same + 1 < n && s->tokens[same] == tokens[same])
+        same++;
+    s->pos = same;
+    return same;
+}
 
 int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n,
                       enum weir_logits want, weir_session_fn *fn, void *arg, float **ret_logits,
@@ -35,6 +53,7 @@ int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n
         int r = weir_engine_run_pass(e, &s->kv, tokens + done, rows, s->pos, n_logit, err);
         if (r < 0)
             return r;
+        memcpy(s->tokens + s->pos, tokens + done, rows * sizeof(*tokens));
         s->pos += rows;
         done += rows;
         for (uint32_t i = 0; i < n_logit;

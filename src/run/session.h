@@ -11,6 +11,7 @@ struct weir_session {
     struct weir_engine *engine;
     struct weir_kv kv;
     uint32_t pos;         /* positions filled */
+    uint32_t *tokens;     /* [kv.ctx] what they were filled with */
     uint64_t logits_hash; /* FNV-1a over every row of logits handed out, in order */
 };
 
@@ -18,14 +19,19 @@ int weir_session_init(struct weir_session *s, struct weir_engine *e,
                       struct weir_err *err); /* 0 or -ENOMEM */
 void weir_session_done(struct weir_session *s);
 
+/* Go back so that what is left is a beginning of TOKENS[n], the longest there is that leaves at
+ * least one of them to evaluate.  Returns how many positions stay (the new pos); what follows is as
+ * if the others had never been. */
+uint32_t weir_session_keep(struct weir_session *s, const uint32_t *tokens, uint32_t n);
+
 enum weir_logits { WEIR_LOGITS_LAST, WEIR_LOGITS_ALL };
 
 /* Told after each chunk: so many of the tokens are in; ROWS of logits [n_row][n_vocab] that are
  * wanted (0 rows when none).  A negative answer ends the evaluation with that value. */
 typedef int weir_session_fn(void *arg, uint32_t n_done, const float *rows, uint32_t n_row);
 
-/* Run TOKENS[n] through the model, in chunks of at most plan.chunk rows.  With LAST, *ret_logits is the row
- * of the last token [n_vocab], valid (and writable) until the next call.  With ALL (needs
+/* Run TOKENS[n] through the model, in chunks of at most plan.chunk rows.  With LAST, *ret_logits is
+ * the row of the last token [n_vocab], valid (and writable) until the next call.  With ALL (needs
  * opts.all_logits) every row goes to FN.  FN and ret_logits may be NULL.
  * 0; -ENOSPC: n more positions do not fit the context (nothing was done); what FN answered; or what
  * weir_engine_run_pass answered (the engine can then only be freed). */

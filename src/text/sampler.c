@@ -182,6 +182,12 @@ void weir_sampler_accept(struct weir_sampler *s, uint32_t token)
         s->n_recent++;
 }
 
+void weir_sampler_forget(struct weir_sampler *s)
+{
+    s->n_recent = s->next_recent = 0;
+    s->mu = 2 * s->o.mirostat_tau;
+}
+
 /* ---- picking ---- */
 
 uint32_t weir_sampler_pick(struct weir_sampler *s, float *logits)

@@ -82,6 +82,8 @@ uint64_t weir_sampler_memusage(const struct weir_sampler_opts *o, uint32_t n_voc
 
 /* Remember TOKEN for the penalties and DRY (prompt tokens too). */
 void weir_sampler_accept(struct weir_sampler *s, uint32_t token);
+/* Forget the tokens that were accepted; the random numbers go on where they are. */
+void weir_sampler_forget(struct weir_sampler *s);
 /* Pick a token from logits[n_vocab], which are changed.  NaN counts as minus infinity.  A token at
  * minus infinity is never picked while there is another. */
 uint32_t weir_sampler_pick(struct weir_sampler *s, float *logits);
