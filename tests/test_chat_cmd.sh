@@ -24,7 +24,9 @@ check "and reads only the rest" test $(($(turn 2 kept_tokens) + $(turn 2 new_tok
 second=$(line 2); first=$(line 1)
 
 # A conversation that goes on is the same as one that begins with everything.
-for opts in "" "--chunk 3" "--kv f32 --act f32" "--seed 5 --temp 0"; do
+weir chat "$model" --ram 1M
+small=$(sed -n 's/.*(--ram \([0-9]*\)).*/\1/p' "$work/err")
+for opts in "" "--ram $small --io pread" "--chunk 3" "--kv f32 --act f32" "--seed 5 --temp 0"; do
     chat 'hello there\nfine, and you? 1 2 3\nthird\n' --system S $opts
     cp "$work/out" "$work/long"
     printf 'hello there\nfine, and you? 1 2 3\n/save %s\n' "$work/c.json" | "$WEIR" chat "$model" -n 12 --temp 0 --ignore-eos --system S $opts -q >/dev/null 2>"$work/err"

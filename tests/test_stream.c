@@ -229,6 +229,49 @@ static void compare_rows(const char *path, const char *name)
        "%s: every row of the prompt is the same in any chunks", name);
 }
 
+/* A session that goes back says what one says that never went further, with and without a ring. */
+static void go_back(const char *path, const char *name)
+{
+    unsigned wrong = 0;
+    struct weir_err err = { 0 };
+    float *kept = NULL;
+    for (int i = 0; i < 4; i++) {
+        const struct way w = { "pread", i / 2, 2, i % 2 ? 3 : 64, 0 };
+        struct weir_engine *e = NULL;
+        struct weir_session s;
+        uint32_t a[N_PROMPT], b[N_PROMPT];
+        float *logits = NULL;
+        if (start(path, &w, false, &e, &err)) {
+            wrong++;
+            continue;
+        }
+        const size_t bytes = e->model.cfg.n_vocab * sizeof(float);
+        for (uint32_t k = 0; k < N_PROMPT; k++) {
+            a[k] = k * 7 % e->model.cfg.n_vocab;
+            b[k] = k < 9 ? a[k] : (k * 5 + 1) % e->model.cfg.n_vocab;
+        }
+        if (!kept)
+            kept = malloc(bytes);
+        int r = weir_session_init(&s, e, &err);
+        if (r == 0 && i) { /* the first one is the fresh one */
+            r = weir_session_eval(&s, a, N_PROMPT, WEIR_LOGITS_LAST, NULL, NULL, NULL, &err);
+            wrong += r || weir_session_keep(&s, a, N_PROMPT) != N_PROMPT - 1 ||
+                     weir_session_keep(&s, b, N_PROMPT) != 9 || s.pos != 9;
+        }
+        wrong += r || weir_session_eval(&s, b + s.pos, N_PROMPT - s.pos, WEIR_LOGITS_LAST, NULL,
+                                        NULL, &logits, &err);
+        if (!i && logits)
+            memcpy(kept, logits, bytes);
+        wrong += !logits || memcmp(kept, logits, bytes) || s.pos != N_PROMPT;
+        wrong += weir_session_keep(&s, a + 1, 3) != 0 || s.pos;
+        weir_session_done(&s);
+        weir_engine_free(e);
+    }
+    free(kept);
+    ok(!wrong, "%s: going back and on is as never having been there %s", name,
+       wrong ? err.msg : "");
+}
+
 static uint64_t span_bytes(const struct weir_engine *e, uint32_t i)
 {
     const struct weir_step *s = &e->sched.steps[i];
@@ -345,6 +388,7 @@ static void synthetic(const char *src, const char *tmp)
                 count_bytes(file, name, ios[k], 6);
             }
             compare_rows(file, name);
+            go_back(file, name);
         }
         unlink(file);
         if (SLOW)

@@ -18,6 +18,16 @@
 
 #define CTX_MIN 512u /* tokens that a conversation needs at least, when nobody says */
 
+/* A model's own template for tools is used when the conversation names some. */
+static bool has_tools(const struct weir_talk *t)
+{
+    for (size_t i = 0; i < t->n_var; i++)
+        if (!strcmp(t->vars[i].role, "tools") && strcmp(t->vars[i].json, "null") &&
+            strcmp(t->vars[i].json, "[]"))
+            return true;
+    return false;
+}
+
 static int start(struct weir_chatting *c, struct weir_err *err)
 {
     const struct weir_args *a = c->args;
@@ -32,7 +42,8 @@ static int start(struct weir_chatting *c, struct weir_err *err)
     if (r == 0 && a->system)
         r = weir_talk_system(&c->dialog.talk, a->system, err);
     if (r == 0)
-        r = weir_form_find(a->model, a->template, e->tok, false, &c->form, err);
+        r = weir_form_find(a->model, a->template, e->tok, has_tools(&c->dialog.talk), &c->form,
+                           err);
     if (r == 0)
         r = weir_sampling_prepare(&c->sampling, a, e, err);
     if (r < 0)

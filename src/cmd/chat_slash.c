@@ -186,8 +186,8 @@ static int help(struct weir_chatting *c, const char *arg, struct weir_err *err)
         weir_chat_note(&c->show, "  %-16s %s", left, commands[i].help);
     }
     weir_chat_note(&c->show,
-                   "A line that ends with \\ goes on in the next; \"\"\" begins and ends many "
-                   "lines; // sends a message that begins with /.%s",
+                   "A line that ends with \\ goes on in the next; lines between \"\"\" "
+                   "are one message;\n// sends a message that begins with /.%s",
                    c->tty ? "  Ctrl-C stops an answer." : "");
     return 0;
 }
