@@ -135,6 +135,18 @@ if [ -c /dev/full ]; then
     check "a full disk under stdout ends it with status 1" sh -c "[ $rc -eq 1 ] && grep -q 'No space' '$work/err'"
 fi
 
+head -c 5000000 /dev/zero | tr '\0' 'a' >"$work/longline"
+rc=0; "$WEIR" chat "$model" -q <"$work/longline" >"$work/out" 2>"$work/err" || rc=$?
+check "a line without end is refused" sh -c "[ $rc -eq 1 ] && grep -q 'more than 4194304 bytes' '$work/err' && [ ! -s '$work/out' ]"
+
+# A signal, where nobody types: the answer ends, and the program after it.
+printf 'hello\nhello\n' >"$work/two"
+"$WEIR" chat "$model" --temp 0 --ignore-eos --ctx 100000 <"$work/two" >"$work/out" 2>"$work/err" &
+pid=$!
+for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; [ -s "$work/out" ] && break; done
+kill -INT $pid; rc=0; wait $pid || rc=$?
+check "SIGINT ends with status 130 after one answer (got $rc)" sh -c "[ $rc -eq 130 ] && [ \"\$(grep -c . '$work/out')\" = 1 ] && grep -q '; interrupted' '$work/err'"
+
 # On a terminal.
 rc=0; python3 "$srcdir_abs/tests/chat_pty.py" "$WEIR" "$model" >"$work/pty" 2>&1 || rc=$?
 if [ "$rc" -eq 77 ]; then skip "on a terminal" "no pseudo-terminals here"

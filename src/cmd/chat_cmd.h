@@ -11,7 +11,7 @@
 #include "src/cmd/sampling.h"
 #include "src/run/dialog.h"
 
-#define WEIR_CHAT_FILE_MAX ((size_t)16 << 20) /* bytes of a conversation or message */
+#define WEIR_CHAT_FILE_MAX ((size_t)4 << 20) /* bytes of a conversation or message */
 
 struct weir_chatting {
     const struct weir_args *args;

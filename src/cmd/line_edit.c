@@ -23,7 +23,7 @@
 #include <wchar.h>
 #endif
 
-#define LINE_MAX_BYTES ((size_t)16 << 20)
+#define LINE_MAX_BYTES ((size_t)4 << 20)
 #define HISTORY_LINES  500
 
 struct weir_lines {
@@ -39,7 +39,10 @@ struct weir_lines {
 #endif
 };
 
-static bool interrupted(void) { return atomic_load(&weir_interrupted) != 0; }
+static bool interrupted(void)
+{
+    return atomic_load(&weir_interrupted) || atomic_load(&weir_terminated);
+}
 
 /* ---- plain ---- */
 

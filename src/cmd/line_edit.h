@@ -17,8 +17,8 @@ int weir_lines_new(bool tty, struct weir_lines **ret, struct weir_err *err);
 void weir_lines_free(struct weir_lines *l); /* NULL is fine; the terminal is as it was */
 
 /* The next line without its newline, terminated, *RET_N bytes, valid until the next call.
- * 1; 0: there are no more (Ctrl-D); -EINTR: a signal set weir_interrupted; -E2BIG: longer than
- * 16 MiB; or what reading answered. */
+ * 1; 0: there are no more (Ctrl-D); -EINTR: a signal came (interrupt.h); -E2BIG: longer than
+ * 4 MiB; or what reading answered. */
 int weir_lines_read(struct weir_lines *l, const char *prompt, const char **ret, size_t *ret_n,
                     struct weir_err *err);
 /* TEXT is what the arrow keys bring back. */
