@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * What it costs to find the tokens a grammar allows, over a vocabulary of 128,000: that of
- * $WEIR_DATA/tokenizers/llama3 when it is there, else random words.  Each grammar is driven by
- * random logits (the worst kind of text: every state is new) and along a usual text cut into the
- * longest tokens.  Prints a table; checks nothing. */
+ * What it costs to draw a token, and to find the tokens a grammar allows, over a vocabulary of
+ * 128,000: that of $WEIR_DATA/tokenizers/llama3 when it is there, else random words.  Each grammar
+ * is driven by random logits (the worst kind of text: every state is new) and along a usual text
+ * cut into the longest tokens.  Prints a table; checks nothing. */
 #include "config.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "src/text/sampler.h"
 #include "src/text/schema.h"
 #include "tests/grammar_words.h"
 
@@ -105,6 +106,57 @@ static void measure(const char *what, const char *grammar, const struct weir_tok
     free(text);
 }
 
+/* The sampler itself, over as many logits. */
+static void measure_sampler(const char *what, struct weir_sampler_opts o, uint32_t n)
+{
+    struct weir_sampler *s = NULL;
+    struct weir_err err;
+    float *l = malloc(n * sizeof(*l)), *copy = malloc(n * sizeof(*copy));
+    uint64_t seed = 1, ns = 0;
+    for (uint32_t i = 0; i < n; i++) { /* about normal, deviation 2 */
+        float sum = 0;
+        for (int k = 0; k < 12; k++)
+            sum += (float)(vf_random(&seed) >> 40) * 0x1p-24f;
+        l[i] = 2 * (sum - 6);
+    }
+    if (weir_sampler_new(&o, n, &s, &err) < 0)
+        return;
+    for (int i = 0; i < 4096; i++)
+        weir_sampler_accept(s, (uint32_t)(vf_random(&seed) % 500));
+    for (int i = 0; i < 50; i++) {
+        memcpy(copy, l, n * sizeof(*l));
+        const uint64_t t0 = weir_now_ns();
+        weir_sampler_accept(s, weir_sampler_pick(s, copy));
+        ns += weir_now_ns() - t0;
+    }
+    printf("%-34s mean %8.1f us\n", what, (double)ns / 50e3);
+    weir_sampler_free(s);
+    free(copy);
+    free(l);
+}
+
+static void measure_samplers(uint32_t n)
+{
+    const struct weir_sampler_opts usual = WEIR_SAMPLER_DEFAULTS;
+    struct weir_sampler_opts o = usual;
+    measure_sampler("the usual chain", o, n);
+    o.repeat_penalty = 1.1;
+    o.repeat_last = -1;
+    o.dry_multiplier = 0.8;
+    measure_sampler("with penalties and DRY over 4096", o, n);
+    o = usual;
+    o.top_k = 0;
+    measure_sampler("without top-k", o, n);
+    o.typical_p = 0.9;
+    measure_sampler("without top-k, with typical-p", o, n);
+    o = usual;
+    o.mirostat = 2;
+    measure_sampler("mirostat 2", o, n);
+    o = usual;
+    o.temp = 0;
+    measure_sampler("greedy", o, n);
+}
+
 int main(void)
 {
     const char *data = getenv("WEIR_DATA");
@@ -121,6 +173,7 @@ int main(void)
         return 1;
     printf("%u tokens, %u nodes, made in %.0f ms\n", w.n, trie->n_node,
            (double)(weir_now_ns() - t0) / 1e6);
+    measure_samplers(w.n);
     measure("JSON", json_grammar, trie, &w);
     if (weir_schema_to_gbnf(person, strlen(person), &schema, &err) < 0)
         printf("# %s\n", err.msg);

@@ -142,12 +142,12 @@ __attribute__((unused)) static int generate(struct weir_constrain *c, const stru
     size_t n = 0;
     while (r == 0 && !weir_constrain_ended(c) && n + 64 < cap) {
         uint32_t best = 0;
-        for (uint32_t i = 0; i < w->n; i++)
+        for (uint32_t i = 0; i < w->n; i++) {
             logits[i] = (float)(vf_random(seed) >> 40);
-        /* towards the end of the room, whatever may close */
-        if (n > cap / 8)
-            for (const char *p = "}]\",\n0)"; *p; p++)
-                logits[(uint8_t)*p] += *p == ',' || *p == '0' ? 0 : 0x1p25f;
+            /* towards the end of the room, whatever closes */
+            if (n > cap / 8 && w->len[i] == 1 && strchr("}]\"", w->text[i][0]) && w->text[i][0])
+                logits[i] += 0x1p25f;
+        }
         logits[w->end] += n > cap / 8 ? 0x1p26f : 0;
         r = weir_constrain_mask(c, logits, w->n, err);
         for (uint32_t i = 0; i < w->n; i++)

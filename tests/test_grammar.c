@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "src/text/constrain.h"
 #include "src/text/grammar.h"
+#include "src/text/tok.h"
 #include "tests/grammar_words.h"
 #include "tests/tap.h"
 
@@ -90,9 +91,11 @@ static void slow_start(struct slow *s, const struct weir_gbnf *g)
     slow_add(s, (struct thread){ .pc = g->rule[g->root].start }, 60);
 }
 
+static struct thread *spare; /* where a step puts its threads; it swaps with those of its state */
+
 static bool slow_step(struct slow *s, uint8_t b)
 {
-    struct slow to = { .g = s->g, .t = malloc(THREADS * sizeof(struct thread)) };
+    struct slow to = { .g = s->g, .t = spare };
     for (unsigned i = 0; i < s->n; i++) {
         struct thread x = s->t[i];
         uint32_t next = WEIR_GBNF_ROW_DEAD;
@@ -109,7 +112,7 @@ static bool slow_step(struct slow *s, uint8_t b)
         }
     }
     to.overflow |= s->overflow;
-    free(s->t);
+    spare = s->t;
     *s = to;
     return s->n || s->accepts;
 }
@@ -344,6 +347,8 @@ static void masks(void)
     struct weir_toktrie *trie = make_trie(&w);
     uint64_t seed = 11;
     float *logits = malloc(w.n * sizeof(*logits));
+    struct thread *work = malloc(THREADS * sizeof(*work));
+    spare = malloc(THREADS * sizeof(*spare));
     for (unsigned k = 0; trie && k < sizeof(grammars) / sizeof(grammars[0]); k++) {
         struct weir_err err = { 0 };
         struct weir_gbnf *g = parse(grammars[k], &err);
@@ -369,13 +374,13 @@ static void masks(void)
                     if (i == w.end) {
                         want = s.accepts;
                     } else if (w.len[i]) {
-                        struct slow x = { .g = g, .t = malloc(THREADS * sizeof(struct thread)) };
+                        struct slow x = { .g = g, .t = work };
                         memcpy(x.t, s.t, s.n * sizeof(struct thread));
                         x.n = s.n;
                         want = true;
                         for (size_t b = 0; b < w.len[i] && want; b++)
                             want = slow_step(&x, (uint8_t)w.text[i][b]);
-                        free(x.t);
+                        work = x.t;
                     }
                     const bool got = logits[i] != -INFINITY;
                     n_token++;
@@ -401,6 +406,8 @@ static void masks(void)
         weir_constrain_free(c);
         weir_gbnf_free(g);
     }
+    free(spare);
+    free(work);
     free(logits);
     weir_toktrie_free(trie);
     free_words(&w);
@@ -465,6 +472,105 @@ static void generated(void)
     weir_toktrie_free(trie);
     free(text);
     free_words(&w);
+}
+
+/* ---- large vocabularies ---- */
+
+/* A mask over 128,000 words, against matching each of them from the same state. */
+static void large(void)
+{
+    struct words w = make_words(128000, 21);
+    struct weir_toktrie *trie = make_trie(&w);
+    struct weir_err err = { 0 };
+    struct weir_gbnf *g = parse(json_grammar, &err);
+    struct weir_constrain *c = NULL;
+    struct weir_grammar *m = NULL;
+    float *logits = malloc(w.n * sizeof(*logits));
+    static const char text[] = "{\"a\":[1,{\"b\xC3\xA9\":null},\"\\u00";
+    unsigned bad = 0;
+    if (!trie || !g || weir_constrain_new(g, trie, 8 << 20, &c, &err) < 0 ||
+        weir_grammar_new(g, 4 << 20, &m, &err) < 0) {
+        ok(0, "%s", err.msg);
+        return;
+    }
+    weir_gstate s = 0;
+    int r = weir_grammar_start(m, &s, &err);
+    for (const char *p = text; r == 0; p++) {
+        memset(logits, 0, w.n * sizeof(*logits));
+        r = weir_constrain_mask(c, logits, w.n, &err);
+        for (uint32_t i = 0; i < w.n && r == 0; i++) {
+            weir_gstate at = w.len[i] ? s : WEIR_GSTATE_DEAD;
+            for (size_t k = 0; k < w.len[i] && r == 0; k++)
+                r = weir_grammar_step(m, at, (uint8_t)w.text[i][k], &at, &err);
+            bad += (logits[i] == 0) !=
+                   (i == w.end ? weir_grammar_accepts(m, s) : at != WEIR_GSTATE_DEAD);
+        }
+        if (!*p || r < 0)
+            break;
+        r = weir_constrain_accept(c, (uint8_t)*p, &err); /* words 0 to 255 are the bytes */
+        if (r == 0)
+            r = weir_grammar_step(m, s, (uint8_t)*p, &s, &err);
+    }
+    ok(r == 0 && !bad, "128000 words along %zu bytes of JSON: %u differ", sizeof(text) - 1, bad);
+    weir_grammar_free(m);
+    weir_constrain_free(c);
+    weir_gbnf_free(g);
+    weir_toktrie_free(trie);
+    free(logits);
+    free_words(&w);
+}
+
+/* JSON from random logits with the tokens of a model. */
+static void real(const char *dir, const char *name)
+{
+    char path[1024], what[128], text[4096];
+    struct weir_map *map = NULL;
+    struct weir_tok *tok = NULL;
+    struct weir_toktrie *trie = NULL;
+    struct weir_constrain *c = NULL;
+    struct weir_err err = { 0 };
+    struct weir_gbnf *g = parse(json_grammar, &err);
+    uint64_t seed = 9;
+    unsigned good = 0;
+    snprintf(what, sizeof(what), "JSON with the tokens of %s", name);
+    snprintf(path, sizeof(path), "%s/ggml-vocab/ggml-vocab-%s.gguf", dir ? dir : "", name);
+    int r = dir && !access(path, R_OK) ? weir_map_open(path, &map, &err) : -ENOENT;
+    if (r == 0)
+        r = weir_tok_load(map, &tok, &err);
+    weir_map_close(map);
+    if (r == -ENOENT || r == -ENOTSUP) {
+        skip(what, dir && r == -ENOTSUP ? err.msg : "WEIR_DATA does not have its vocabulary");
+        weir_gbnf_free(g);
+        return;
+    }
+    if (r == 0)
+        r = weir_toktrie_from_tok(tok, &trie, &err);
+    if (r == 0)
+        r = weir_constrain_new(g, trie, 8 << 20, &c, &err);
+    struct words w = { .n = r == 0 ? weir_tok_n_vocab(tok) : 0 };
+    w.text = calloc(w.n + 1, sizeof(char *));
+    w.len = calloc(w.n + 1, sizeof(size_t));
+    for (uint32_t i = 0; i < w.n; i++)
+        w.text[i] = weir_tok_piece(tok, i, false, &w.len[i]);
+    w.end = trie && trie->n_end ? trie->end[0] : 0;
+    for (int i = 0; i < 10 && r == 0; i++) {
+        weir_json *j = NULL;
+        size_t n;
+        r = generate(c, &w, &seed, text, sizeof(text), &n, &err);
+        if (r == 0 && weir_constrain_may_end(c) && weir_json_parse(text, n, &j, &err) == 0)
+            good++;
+        else
+            printf("# %.*s\n", (int)(n < 300 ? n : 300), text);
+        weir_json_free(j);
+    }
+    ok(r == 0 && good == 10, "%s: %u of 10 texts, %u tokens%s%s", what, good, w.n, r ? ": " : "",
+       r ? err.msg : "");
+    free(w.text);
+    free(w.len);
+    weir_constrain_free(c);
+    weir_toktrie_free(trie);
+    weir_tok_free(tok);
+    weir_gbnf_free(g);
 }
 
 /* ---- what is hostile ---- */
@@ -574,6 +680,10 @@ int main(void)
     classes();
     masks();
     generated();
+    large();
+    real(getenv("WEIR_DATA"), "llama-spm");
+    real(getenv("WEIR_DATA"), "gpt-2");
+    real(getenv("WEIR_DATA"), "falcon");
     hostile();
     endings();
     ok(weir_mem_used(WEIR_MEM_TEXT) == 0 && weir_mem_used(WEIR_MEM_MISC) == 0,

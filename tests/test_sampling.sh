@@ -4,12 +4,12 @@
 model=$work/tiny.gguf
 synth --shape tiny --type q4_0 "$model" || skip_all "no python3 to make a model with"
 
-for bad in "--mirostat 1" "--mirostat 3" "--typical 1.5" "--xtc-probability 2" "--xtc-threshold -1" "--repeat-last-n -2" \
+for option in "--mirostat 1" "--mirostat 3" "--typical 1.5" "--xtc-probability 2" "--xtc-threshold -1" "--repeat-last-n -2" \
     "--frequency-penalty x" "--presence-penalty 1000" "--dry-multiplier -1" "--dry-base 0.5" "--dry-allowed-length -1" \
     "--dry-penalty-last-n -5" "--mirostat-eta 2" "--mirostat-ent x" "--top-n-sigma -1" "--logit-bias 5" \
     "--logit-bias 5+x" "--logit-bias +1" "--logit-bias 4294967296+1" "--dry-sequence-breaker="; do
-    weir run "$model" -p a $bad
-    [ "$rc" -eq 2 ] && [ "$(grep -c . "$work/err")" -eq 2 ] && [ ! -s "$work/out" ] || strange="$strange [$bad]"
+    weir run "$model" -p a $option
+    [ "$rc" -eq 2 ] && [ "$(grep -c . "$work/err")" -eq 2 ] && [ ! -s "$work/out" ] || strange="$strange [$option]"
 done
 check "bad values are one sentence and status 2 (not:$strange)" test -z "$strange"
 fails 2 "exclude" "--grammar with --json-schema" run "$model" -p a --grammar a --json-schema b

@@ -6,6 +6,7 @@
 #include "src/text/sampler_priv.h"
 
 #include <math.h>
+#include <string.h>
 
 /* xoshiro256** 1.0 (Blackman, Vigna), seeded by splitmix64 */
 
@@ -36,17 +37,36 @@ double weir_rng_unit(uint64_t s[4])
 #define LN2_HI 0.693147180369123816490 /* ln 2 in two parts: k * LN2_HI is exact */
 #define LN2_LO 1.90821492927058770002e-10
 
-/* 2^k times the Taylor series of what is left, |r| <= ln(2) / 2, good to 1e-15. */
+/* 2^k times the Taylor series of what is left, |r| <= ln(2) / 2: good to 1e-15. */
 double weir_exp_neg(double x)
 {
+    static const double inverse_factorial[] = {
+        1.0,
+        1.0,
+        1.0 / 2,
+        1.0 / 6,
+        1.0 / 24,
+        1.0 / 120,
+        1.0 / 720,
+        1.0 / 5040,
+        1.0 / 40320,
+        1.0 / 362880,
+        1.0 / 3628800,
+        1.0 / 39916800,
+        1.0 / 479001600,
+        1.0 / 6227020800,
+        1.0 / 87178291200,
+    };
     if (!(x > -700))
         return 0;
-    const double k = floor(x * 1.4426950408889634 + 0.5);
+    const int k = (int)(x * 1.4426950408889634 - 0.5); /* the nearest: x is not above 0 */
     const double r = (x - k * LN2_HI) - k * LN2_LO;
-    double sum = 1;
-    for (int i = 14; i >= 1; i--)
-        sum = 1 + r * sum / i;
-    return ldexp(sum, (int)k);
+    double sum = 0, two_k;
+    for (int i = 14; i >= 0; i--)
+        sum = sum * r + inverse_factorial[i];
+    const uint64_t bits = (uint64_t)(1023 + k) << 52; /* k is -1010 or more */
+    memcpy(&two_k, &bits, sizeof(two_k));
+    return sum * two_k;
 }
 
 /* x = 2^k m with m in [0.7, 1.42); ln m = 2 atanh(t), t = (m - 1) / (m + 1), |t| < 0.18: eleven

@@ -303,18 +303,41 @@ static int group(struct regex *x)
     return 0;
 }
 
+static int number(struct regex *x, uint32_t *ret)
+{
+    *ret = 0;
+    if (x->p == x->end || *x->p < '0' || *x->p > '9')
+        return refuse(x, "a repetition without a number");
+    for (; x->p < x->end && *x->p >= '0' && *x->p <= '9'; x->p++) {
+        *ret = *ret * 10 + (uint32_t)(*x->p - '0');
+        if (*ret > 10000)
+            return refuse(x, "a repetition of more than 10000");
+    }
+    return 0;
+}
+
 /* {m}, {m,}, {m,n} as they are; * + ? too; a lazy ? behind one changes nothing here. */
 static int quantifier(struct regex *x)
 {
     if (x->p == x->end)
         return 0;
     if (*x->p == '{') {
-        const char *close = memchr(x->p, '}', (size_t)(x->end - x->p));
-        const size_t n = close ? (size_t)(close - x->p) + 1 : 0;
-        if (n < 3 || strspn(x->p + 1, "0123456789,") != n - 2 || x->p[1] == ',')
+        uint32_t least, most;
+        const char *start = x->p++;
+        int r = number(x, &least);
+        most = least;
+        if (r == 0 && x->p < x->end && *x->p == ',') {
+            x->p++;
+            most = UINT32_MAX;
+            if (x->p < x->end && *x->p != '}')
+                r = number(x, &most);
+        }
+        if (r < 0)
+            return r;
+        if (x->p == x->end || *x->p != '}' || most < least)
             return refuse(x, "a repetition that is none");
-        weir_sbuf_add(x->b, "%.*s", (int)n, x->p);
-        x->p += n;
+        x->p++;
+        weir_sbuf_add(x->b, "%.*s", (int)(x->p - start), start);
     } else if (strchr("*+?", *x->p)) {
         weir_sbuf_add(x->b, "%c", *x->p++);
     } else {

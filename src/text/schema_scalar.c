@@ -188,14 +188,15 @@ static int bounds(struct weir_schema *s, const struct weir_conj *c, double *lo, 
             if (isnan(v))
                 return weir_schema_fail(s, -EINVAL, "%s must be a number", kinds[k].key);
             *ret_said = true;
+            v += 0.0; /* -0 becomes 0 */
             if (fabs(v) > WHOLE_MAX)
                 continue; /* beyond what is written anyway */
             if (kinds[k].lower) {
                 v = kinds[k].strict ? floor(v) + 1 : ceil(v);
-                *lo = fmax(*lo, v);
+                *lo = fmax(*lo, v + 0.0);
             } else {
                 v = kinds[k].strict ? ceil(v) - 1 : floor(v);
-                *hi = fmin(*hi, v);
+                *hi = fmin(*hi, v + 0.0);
             }
         }
     return 0;

@@ -33,6 +33,8 @@ SAMPLES = [
     ({"type": "integer", "exclusiveMinimum": 9, "exclusiveMaximum": 12}, ['10', '11', '9', '12']),
     ({"type": "integer", "minimum": 1995, "maximum": 2026}, ['1995', '1999', '2000', '2019', '2026', '1994', '2027', '1899', '2100']),
     ({"type": "integer", "minimum": 9.5, "maximum": 10.5}, ['10', '9', '11']),
+    ({"type": "integer", "maximum": -0.0}, ['0', '-1', '1']),
+    ({"type": "integer", "minimum": -0.5, "maximum": 3}, ['0', '3', '-1', '4']),
     ({"type": "number", "minimum": 0}, ['0', '3.25', '1e9', '-1', '-0.5']),
     ({"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 3},
      ['[1]', '[1,2]', '[1, 2, 3]', '[]', '[1,2,3,4]', '["a"]', '[1,]']),
