@@ -44,6 +44,12 @@ class Chat:
         got, self.seen = self.seen[:at], self.seen[at:]
         return got
 
+    def some(self):
+        """Wait for the beginning of an answer."""
+        end = time.monotonic() + WAIT
+        while not self.seen.strip() and time.monotonic() < end:
+            self.read(0.5)
+
     def type(self, text):
         try:
             os.write(self.fd, text)
@@ -78,10 +84,10 @@ def session(weir, model, term):
     c = Chat(*args, TERM=term)
     c.until(b"> ")
     c.type(b"hello\n")
-    time.sleep(0.3)
+    c.until(b"\n")
+    c.some()
     c.type(b"\x03")
-    got = c.until(b"interrupted")
-    look("Ctrl-C ends the answer (%s)" % term, b"tok/s" in got or b"taken back" in got)
+    look("Ctrl-C ends the answer (%s)" % term, b"tok/s" in c.until(b"; interrupted"))
     c.until(b"> ")
     c.type(b"/reset\n")
     c.until(b"> ")

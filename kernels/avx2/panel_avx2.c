@@ -58,6 +58,10 @@ WEIR_INLINE __m256i repeat_4(const int8_t *q)
     return _mm256_set1_epi32(v);
 }
 
+/* Left alone, gcc turns the chains of sums below into trees, holds twice as many of them as there
+ * are registers, and spends its time writing them to the stack. */
+#define STAY(v) __asm__("" : "+x"(v))
+
 /* CHAIN: sums that may be added in 16 bits.  0: none, and the weights are signed but for 128 that
  * were added; then the sign goes to the activation, and 128 * sum(x) is not in the way. */
 WEIR_INLINE void multiply(const int per_scale, const int has_min, const int chain, const int T,
@@ -99,6 +103,7 @@ WEIR_INLINE void multiply(const int per_scale, const int has_min, const int chai
                         __m256i xq = repeat_4(q + t * x->q_stride + 4 * j);
                         __m256i two = _mm256_maddubs_epi16(a, chain ? xq : _mm256_sign_epi8(xq, v));
                         part[t] = j == j0 ? two : _mm256_add_epi16(part[t], two);
+                        STAY(part[t]);
                     }
                 }
                 WEIR_UNROLL

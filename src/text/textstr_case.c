@@ -66,7 +66,7 @@ struct weir_val weir_str_case(struct weir_vpool *p, const struct weir_str *s, ch
         for (unsigned i = 0; i < n; i++)
             weir_sb_char(&b, out[i], false);
         first = false;
-        in_word = m & WEIR_UNI_CASED;
+        in_word = m & (WEIR_UNI_CASED | WEIR_UNI_LOWER | WEIR_UNI_UPPER | WEIR_UNI_TITLE);
         before = at;
     }
     if (weir_str_said(s))
