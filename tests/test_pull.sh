@@ -9,7 +9,54 @@ synth --shape tiny --type q4_0 "$model" || skip_all "no python3 to make a model 
 export HOME="$work/home" WEIR_MODELS="$work/models"
 unset XDG_DATA_HOME HF_HOME HF_TOKEN http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
 mkdir "$work/home" "$work/server"
-python3 "$srcdir_abs/tests/gen/pull_server.py" "$model" "$work/server" 2>"$work/server.err" &
+# Two parts of one model: the first has the metadata, the second its last tensor.
+python3 - "$model" "$work/part" <<'PY' || skip_all "no model can be split"
+import struct, sys
+data = open(sys.argv[1], "rb").read()
+n_tensor, n_kv = struct.unpack_from("<QQ", data, 8)
+at = 24
+def text():
+    global at
+    n = struct.unpack_from("<Q", data, at)[0]
+    at += 8 + n
+    return data[at - n:at]
+size = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+def value(t):
+    global at
+    if t == 8:
+        text()
+    elif t == 9:
+        of, n = struct.unpack_from("<IQ", data, at)
+        at += 12
+        for _ in range(n):
+            value(of)
+    else:
+        at += size[t]
+for _ in range(n_kv):
+    text()
+    at += 4
+    value(struct.unpack_from("<I", data, at - 4)[0])
+kv, infos = data[24:at], []
+for _ in range(n_tensor):
+    begin = at
+    text()
+    at += 4 + 8 * struct.unpack_from("<I", data, at)[0] + 4 + 8
+    infos.append((data[begin:at - 8], struct.unpack_from("<Q", data, at - 8)[0]))
+base = (at + 31) // 32 * 32
+cut = max(o for _, o in infos)
+def u(key, t, f, v):
+    return struct.pack("<Q", len(key)) + key + struct.pack("<I" + f, t, v)
+for no in (0, 1):
+    mine = [(i, o - no * cut) for i, o in infos if (o >= cut) == bool(no)]
+    head = struct.pack("<4sIQQ", b"GGUF", 3, len(mine), (0 if no else n_kv) + 3) + (b"" if no else kv)
+    head += u(b"split.no", 2, "H", no) + u(b"split.count", 2, "H", 2)
+    head += u(b"split.tensors.count", 5, "i", n_tensor)
+    head += b"".join(i + struct.pack("<Q", o) for i, o in mine)
+    head += bytes(-len(head) % 32)
+    open("%s-%05d-of-00002.gguf" % (sys.argv[2], no + 1), "wb").write(
+        head + (data[base + cut:] if no else data[base:base + cut]))
+PY
+python3 "$srcdir_abs/tests/gen/pull_server.py" "$model" "$work/server" "$work/part" 2>"$work/server.err" &
 trap 'touch "$work/server/stop"; wait; rm -rf "$work"' EXIT
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     [ -e "$work/server/port2" ] && break
@@ -54,6 +101,13 @@ weir inspect "127.0.0.1_$port/some-model"; check "and has a name" test "$rc" -eq
 weir pull t/quants; here "without a tag: Q4_K_M" t/quants m-Q4_K_M.gguf
 weir pull t/quants:q8_0; here "a tag in any case, not the mmproj" t/quants m-Q8_0.gguf
 weir pull t/quants:m-IQ4_XS; here "a whole name" t/quants m-IQ4_XS.gguf
+weir pull t/parts:Q8
+check "a split model: all its parts" test "$rc" -eq 0 -a "$(cat "$work/out")" = "$WEIR_MODELS/t/parts/Q8 0/m-00001-of-00002.gguf" -a -e "$WEIR_MODELS/t/parts/Q8 0/m-00002-of-00002.gguf"
+check "its plan came from both headers" grep -q "weights fit into" "$work/err"
+weir run t/parts --tokens 1,2 -n 2 -q
+check "it works as MODEL" test "$rc" -eq 0
+weir rm t/parts
+check "rm removes its parts and its folder" test "$(grep -c ^removed "$work/out")" -eq 2 -a ! -e "$WEIR_MODELS/t/parts"
 fails 1 "which of these.*m-Q4_K_M, m-Q4_K_S" "a tag that fits two" pull t/quants:Q4_K
 fails 1 "no .gguf file there has 'Q3_K'.*m-Q4_K_M" "a tag that fits none" pull t/quants:Q3_K
 fails 1 "which of these.*m-Q5_0, m-Q8_0" "no tag, and no usual one" pull t/noquants
@@ -87,6 +141,8 @@ nothing "they leave nothing" wrongplace
 fails 1 "not JSON|JSON" "an answer that is not JSON" pull t/notjson
 fails 1 "a list of files was expected" "an answer that is no list" pull t/object
 fails 1 "size of -5" "a negative size" pull t/negative
+fails 1 "needs [0-9.]+ [TP]iB more on the disk" "a model larger than the disk" pull t/huge
+nothing "it leaves nothing" huge
 HF_ENDPOINT=http://127.0.0.1:1 fails 1 "127.0.0.1:1/api.*tried 1 times" "nobody there" pull t/normal --retries 0
 HF_ENDPOINT=ftp://x fails 1 "HF_ENDPOINT is 'ftp://x'" "an endpoint that is none" pull t/normal
 for name in dots middle absolute control newline hidden empty back long; do
@@ -100,9 +156,18 @@ check "nothing escaped" test -z "$(find "$work" /tmp/evil.gguf -name 'evil*' 2>/
 fails 1 "tried 1 times" "most of a file" pull t/stuck --retries 0
 check "its part stays" test -e "$WEIR_MODELS/t/stuck/model.gguf.part" -a ! -e "$WEIR_MODELS/t/stuck/model.gguf"
 fails 1 "tried 1 times" "most of a file of another" pull t/changes --retries 0
+"$WEIR" pull t/slow -q >"$work/out" 2>"$work/err" </dev/null & slow=$!
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    [ "$(logged '/t/slow/.* bytes=2097152-.*')" -gt 0 ] || [ ! -e "$WEIR_MODELS/t/slow/model.gguf.part.state" ] || break
+    sleep 0.2
+done
+sleep 0.5; kill -TERM "$slow"; rc=0; wait "$slow" || rc=$?
+check "an interrupted pull: status 130, a sentence, and its part" sh -c "[ $rc -eq 130 ] && grep -q 'interrupted' '$work/err' && [ -e '$WEIR_MODELS/t/slow/model.gguf.part.state' ] && [ ! -e '$WEIR_MODELS/t/slow/model.gguf' ]"
 touch "$work/server/mended"; : >"$work/server/log"
 weir pull t/stuck; here "the rest is fetched" t/stuck
 check "and only the rest" grep -q "went on at" "$work/err"
+weir pull t/slow; here "the rest of an interrupted pull" t/slow
+check "only the rest" grep -q "went on at" "$work/err"
 weir pull t/changes; here "a file that is another now is fetched from its start" t/changes
 check "without a word of going on" sh -c "! grep -q 'went on at' '$work/err'"
 

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define PARTS_MAX 1000 /* of a split model */
@@ -155,6 +156,32 @@ static bool is_here(const struct pull *p, size_t i)
     return !lstat(path, &st) && S_ISREG(st.st_mode) && (uint64_t)st.st_size == p->files.at[i].bytes;
 }
 
+/* Is there room for all that is not here?  weir_download_run asks again for each
+ * file. */
+static int check_room(const struct pull *p, struct weir_err *err)
+{
+    char path[2 * PATH_MAX], a[WEIR_SIZE_STR], b[WEIR_SIZE_STR];
+    uint64_t need = 0;
+    struct statvfs v;
+    struct stat st;
+    if (statvfs(p->root, &v))
+        return 0; /* the disk will tell */
+    for (size_t i = 0; i < p->files.n; i++) {
+        uint64_t bytes = is_here(p, i) ? 0 : p->files.at[i].bytes;
+        snprintf(path, sizeof(path), "%s/%s/%s.part", p->root, p->name.repo, p->files.at[i].path);
+        if (bytes && !lstat(path, &st))
+            bytes -= weir_min_u64(bytes, (uint64_t)st.st_blocks * 512);
+        if (weir_add_over(need, bytes, &need))
+            need = UINT64_MAX;
+    }
+    const uint64_t room = (uint64_t)v.f_bavail * v.f_frsize;
+    if (need > room)
+        return weir_fail(err, -ENOSPC, "%s: needs %s more on the disk of %s, which has %s free",
+                         p->a->model, weir_size_format(need, a, sizeof(a)), p->root,
+                         weir_size_format(room, b, sizeof(b)));
+    return 0;
+}
+
 static void show(void *arg, const char *what, uint64_t done, uint64_t total)
 {
     struct pull *p = arg;
@@ -201,10 +228,6 @@ static int tell_plan(struct pull *p, struct weir_err *err)
 {
     struct weir_err why = { 0 };
     int r = 0;
-    const int made = weir_store_folder(p->root, "", true, err);
-    if (made < 0)
-        return made;
-    close(made);
     r = weir_pull_plan(p->fetch, p->root, &p->files, p->urls, p->a, &why);
     if (r == 0)
         return 0;
@@ -245,7 +268,13 @@ static int pull(struct pull *p, struct weir_err *err)
                 p->files.n > 1 ? " and the parts that follow" : "",
                 weir_size_format(weir_files_bytes(&p->files), size, sizeof(size)), p->files.n,
                 p->files.n > 1 ? "s" : "");
-    if (!here || p->a->dry_run)
+    const int made = weir_store_folder(p->root, "", true, err);
+    if (made < 0)
+        return made;
+    close(made);
+    if (!p->a->dry_run)
+        r = check_room(p, err);
+    if (r == 0 && (!here || p->a->dry_run))
         r = tell_plan(p, err);
     for (size_t i = 0; i < p->files.n && r == 0 && !p->a->dry_run; i++)
         r = fetch_file(p, i, err);

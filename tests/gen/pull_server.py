@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """A model hub of one file, for tests/test_pull.sh, with everything that can go wrong.
 
-    pull_server.py MODEL.gguf FOLDER
+    pull_server.py MODEL.gguf FOLDER SPLIT   (SPLIT-00001-of-00002.gguf is a file)
 
 It listens on two free ports of 127.0.0.1 and writes them to FOLDER/port and FOLDER/port2.  The name
 of a repository, t/NAME, says what goes wrong with it.  Each request is a line of FOLDER/log: port,
@@ -19,6 +19,7 @@ import time
 
 data = open(sys.argv[1], "rb").read()
 folder = sys.argv[2]
+split = [open(f"{sys.argv[3]}-{i:05d}-of-00002.gguf", "rb").read() for i in (1, 2)]
 sha = hashlib.sha256(data).hexdigest()
 lock = threading.Lock()
 count = {}
@@ -47,6 +48,9 @@ def listing(name):
         return [entry("m-Q5_0.gguf"), entry("m-Q8_0.gguf")]
     if name == "missingpart":
         return [entry("m-00001-of-00003.gguf"), entry("m-00003-of-00003.gguf")]
+    if name == "parts":  # in a folder, with a blank in its name, and far from all of them models
+        return [entry(f"Q8 0/m-{i:05d}-of-00002.gguf", len(d), hashlib.sha256(d).hexdigest())
+                for i, d in ((2, split[1]), (1, split[0]))] + [entry("m-Q4_0.gguf")]
     if name == "nomodel":
         return [entry("README.md")]
     if name == "badsha":
@@ -55,6 +59,8 @@ def listing(name):
         return [entry("model.gguf", size=len(data) + 1)]
     if name == "nogguf":
         return [entry("model.gguf", size=5000, oid=hashlib.sha256(b"x" * 5000).hexdigest())]
+    if name == "huge":
+        return [entry("model.gguf", size=1 << 52)]
     if name == "negative":
         return [entry("model.gguf", size=-5)]
     return [entry("model.gguf")]
@@ -140,8 +146,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             mended = os.path.exists(os.path.join(folder, "mended"))
             return self.send_file({"ETag": '"new"' if mended else '"old"'},
                                   upto=None if mended else len(data) * 9 // 10)
+        if name == "slow":  # the end keeps one waiting
+            if not os.path.exists(os.path.join(folder, "mended")):
+                first = int((self.headers.get("Range") or "bytes=0-").split("=")[1].split("-")[0])
+                if first >= 2 << 20:
+                    time.sleep(20)
+            return self.send_file({"ETag": '"slow"'})
         if name == "longer":  # promises more than comes
             return self.send_file({"ETag": '"l"'}, length=10)
+        if name == "parts" and "-of-00002" in self.path:
+            if "/Q8%200/" not in self.path:
+                return self.answer(404)
+            return self.send_file({"ETag": '"part"'}, body=split["00002-of" in self.path])
         self.send_file({"ETag": '"ok"'})
 
     def send_file(self, headers, cut=None, upto=None, body=data, shift=0, length=0):
