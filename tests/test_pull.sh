@@ -3,7 +3,7 @@
 . "$srcdir_abs/tests/lib.sh"
 model=$work/tiny.gguf
 command -v python3 >/dev/null 2>&1 || skip_all "no python3 to serve a model with"
-"$WEIR" pull t/x --retries 0 2>&1 </dev/null | grep -q "built without libcurl" && skip_all "built without libcurl"
+HF_ENDPOINT=http://127.0.0.1:1 "$WEIR" pull t/x --retries 0 2>&1 </dev/null | grep -q "built without libcurl" && skip_all "built without libcurl"
 synth --shape tiny --type q4_0 "$model" || skip_all "no python3 to make a model with"
 
 export HOME="$work/home" WEIR_MODELS="$work/models"
