@@ -36,6 +36,7 @@ struct pull {
     struct weir_progress progress;
     size_t current;
     const struct weir_download *download;
+    const char *doing; /* what `show` was told last of this file, or NULL */
 };
 
 static bool is_url(const char *s)
@@ -190,7 +191,12 @@ static void show(void *arg, const char *what, uint64_t done, uint64_t total)
         snprintf(line, sizeof(line), "%s %zu of %zu", what, p->current + 1, p->files.n);
     else
         snprintf(line, sizeof(line), "%s", what);
-    p->progress.base = *what == 'f' ? p->download->resumed_bytes : 0;
+    if (what != p->doing) { /* each thing has a rate of its own */
+        weir_progress_wipe(&p->progress);
+        weir_progress_init(&p->progress, p->a->quiet);
+        p->progress.base = p->doing ? 0 : p->download->resumed_bytes;
+        p->doing = what;
+    }
     weir_progress_show(&p->progress, line, done, total, "B");
 }
 
@@ -211,6 +217,7 @@ static int fetch_file(struct pull *p, size_t i, struct weir_err *err)
         return d.folder;
     p->current = i;
     p->download = &d;
+    p->doing = NULL;
     weir_progress_init(&p->progress, p->a->quiet);
     const int r = weir_download_run(p->fetch, &d, err);
     weir_progress_wipe(&p->progress);

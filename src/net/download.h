@@ -14,7 +14,8 @@ struct weir_download {
     const char *name;   /* in that folder, a plain checked name */
     uint64_t bytes;     /* expected; 0: unknown */
     const char *sha256; /* expected, in hexadecimal; "" when unknown */
-    /* Called several times a second with what is being done; or NULL. */
+    /* Called several times a second with what is being done, first fetching, then checking, each
+     * one literal; or NULL. */
     void (*show)(void *arg, const char *what, uint64_t done, uint64_t total);
     void *arg;
     /* Set by weir_download_run: bytes that an earlier call had brought. */
