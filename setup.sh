@@ -12,7 +12,7 @@ as_root() {
     fi
 }
 
-debian_packages="gcc make autoconf automake liburing-dev libcjson-dev libpcre2-dev libutf8proc-dev libedit-dev python3"
+debian_packages="gcc make autoconf automake liburing-dev libcjson-dev libpcre2-dev libutf8proc-dev libedit-dev libcurl4-openssl-dev python3"
 
 # Install what is missing, after saying so.
 install_packages() {
@@ -20,15 +20,15 @@ install_packages() {
         for tool in cc make autoreconf automake python3; do
             command -v "$tool" >/dev/null 2>&1 || missing="${missing:-} $tool"
         done
-        for header in cjson/cJSON.h liburing.h pcre2.h utf8proc.h histedit.h; do
+        for header in cjson/cJSON.h liburing.h pcre2.h utf8proc.h curl/curl.h histedit.h; do
             [ -e "/usr/include/$header" ] || [ -e "/usr/local/include/$header" ] || missing="${missing:-} $header"
         done
         [ -z "${missing:-}" ] && return 0
         say "This is not a Debian or Ubuntu machine, so please install first (missing:$missing):"
-        say "  Fedora, RHEL: dnf install gcc make autoconf automake liburing-devel cjson-devel pcre2-devel utf8proc-devel libedit-devel python3"
-        say "  Arch:         pacman -S base-devel liburing cjson pcre2 libutf8proc libedit python"
-        say "  openSUSE:     zypper install gcc make autoconf automake liburing-devel libcjson-devel pcre2-devel utf8proc-devel libedit-devel python3"
-        say "  Alpine:       apk add build-base linux-headers autoconf automake liburing-dev cjson-dev pcre2-dev utf8proc-dev libedit-dev python3"
+        say "  Fedora, RHEL: dnf install gcc make autoconf automake liburing-devel cjson-devel pcre2-devel utf8proc-devel libedit-devel libcurl-devel python3"
+        say "  Arch:         pacman -S base-devel liburing cjson pcre2 libutf8proc libedit curl python"
+        say "  openSUSE:     zypper install gcc make autoconf automake liburing-devel libcjson-devel pcre2-devel utf8proc-devel libedit-devel libcurl-devel python3"
+        say "  Alpine:       apk add build-base linux-headers autoconf automake liburing-dev cjson-dev pcre2-dev utf8proc-dev libedit-dev curl-dev python3"
         exit 1
     fi
     missing=

@@ -6,9 +6,9 @@ synth --shape tiny --type q4_0 "$model" || skip_all "no python3 to make a model 
 
 # Help and usage.
 weir --help; check "--help: stdout, status 0" test "$rc" -eq 0 -a ! -s "$work/err"
-check "--help names every command" sh -c "for c in run chat plan inspect tokenize bench timeline template; do grep -q \"weir \$c\" '$work/out' || exit 1; done"
+check "--help names every command" sh -c "for c in run chat plan inspect tokenize bench timeline template pull list rm; do grep -q \"weir \$c\" '$work/out' || exit 1; done"
 weir --version; check "--version: stdout, status 0" grep -q '^weir [0-9]' "$work/out"
-for c in run chat plan inspect tokenize bench timeline template; do
+for c in run chat plan inspect tokenize bench timeline template pull list rm; do
     weir $c --help
     check "$c --help: stdout, status 0" sh -c "[ $rc -eq 0 ] && grep -q '^Usage: weir $c' '$work/out' && [ ! -s '$work/err' ]"
 done

@@ -18,7 +18,8 @@ struct weir_cmd {
 };
 
 extern const struct weir_cmd weir_run_cmd, weir_plan_cmd, weir_inspect_cmd, weir_tokenize_cmd,
-    weir_bench_cmd, weir_timeline_cmd, weir_template_cmd, weir_chat_cmd;
+    weir_bench_cmd, weir_timeline_cmd, weir_template_cmd, weir_pull_cmd, weir_list_cmd, weir_rm_cmd,
+    weir_chat_cmd;
 
 /* "weir: SENTENCE" on stderr.  Returns 1. */
 int weir_cmd_error(const struct weir_err *err);
@@ -33,5 +34,9 @@ int weir_cmd_flush(void);
 struct weir_engine_opts;
 /* The part of *A that describes the engine. */
 struct weir_engine_opts weir_cmd_engine_opts(const struct weir_args *a);
+
+/* If A's model is no path but the name of a pulled model, put the path there, which is written to
+ * BUF (PATH_MAX).  0; -ENOENT: it is neither; -EINVAL: the name fits several. */
+int weir_cmd_find_model(struct weir_args *a, char *buf, struct weir_err *err);
 
 #endif

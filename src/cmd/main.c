@@ -8,14 +8,19 @@
 #include "src/run/engine.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Commands whose word is not a model that must be here. */
+#define NO_MODEL (WEIR_CMD_TIMELINE | WEIR_CMD_PULL | WEIR_CMD_LIST | WEIR_CMD_RM)
+
 static const struct weir_cmd *const cmds[] = {
     &weir_run_cmd,      &weir_chat_cmd,  &weir_plan_cmd,     &weir_inspect_cmd,
     &weir_tokenize_cmd, &weir_bench_cmd, &weir_timeline_cmd, &weir_template_cmd,
+    &weir_pull_cmd,     &weir_list_cmd,  &weir_rm_cmd,
 };
 
 int weir_cmd_error(const struct weir_err *err)
@@ -77,7 +82,8 @@ static void help(FILE *out)
         fprintf(out, "  weir %-9s %-15s %s\n", cmds[i]->name, cmds[i]->usage, cmds[i]->help);
     fprintf(out,
             "\nMODEL is a .gguf file, the first part of a split one, or a folder with one model in "
-            "it.\n"
+            "it,\n"
+            "or the name of one that 'weir pull' fetched: OWNER/REPO or OWNER/REPO:TAG.\n"
             "'weir COMMAND --help' lists the options of a command; 'man weir' tells the rest.\n");
 }
 
@@ -113,7 +119,12 @@ int main(int argc, char **argv)
             weir_args_help(cmds[i]->bit);
             return weir_cmd_flush();
         }
-        return r < 0 ? weir_cmd_usage(name, err.msg) : cmds[i]->run(&a);
+        if (r < 0)
+            return weir_cmd_usage(name, err.msg);
+        static char found[PATH_MAX];
+        if (!(cmds[i]->bit & NO_MODEL) && weir_cmd_find_model(&a, found, &err) < 0)
+            return weir_cmd_error(&err);
+        return cmds[i]->run(&a);
     }
     if (*name)
         fprintf(stderr, "weir: '%s' is not a command\n\n", name);

@@ -5,6 +5,7 @@
 #include "src/cmd/opt.h"
 
 #include "base/num.h"
+#include "src/net/fetch.h"
 #include "src/text/logit_bias.h"
 
 #include <errno.h>
@@ -47,9 +48,11 @@ struct option {
 #define TOKENIZE  WEIR_CMD_TOKENIZE
 #define BENCH     WEIR_CMD_BENCH
 #define TEMPLATE  WEIR_CMD_TEMPLATE
+#define PULL      WEIR_CMD_PULL
 #define CHAT      WEIR_CMD_CHAT
 #define JSON                                                                                       \
-    (WEIR_CMD_PLAN | WEIR_CMD_INSPECT | WEIR_CMD_TOKENIZE | WEIR_CMD_BENCH | WEIR_CMD_TEMPLATE)
+    (WEIR_CMD_PLAN | WEIR_CMD_INSPECT | WEIR_CMD_TOKENIZE | WEIR_CMD_BENCH | WEIR_CMD_TEMPLATE |   \
+     WEIR_CMD_LIST)
 
 static const struct option options[] = {
     { "prompt", 'p', TEXT, AT(prompt), G_WHAT, RUN | TOKENIZE, "TEXT", 0, 0,
@@ -99,6 +102,12 @@ static const struct option options[] = {
       "run and time another program's command line in turn" },
     { "kernels", 0, FLAG, AT(kernels), G_WHAT, BENCH, NULL, 0, 0,
       "instead: every kernel on every instruction set" },
+    { "connections", 0, WHOLE, AT(connections), G_WHAT, PULL, "N", 1, WEIR_FETCH_CONNECTIONS_MAX,
+      "fetch so many parts of a file at once [4]" },
+    { "retries", 0, WHOLE, AT(retries), G_WHAT, PULL, "N", 0, 100,
+      "tries after a failure that brought nothing [6]" },
+    { "dry-run", 0, FLAG, AT(dry_run), G_WHAT, PULL, NULL, 0, 0,
+      "only say how the model would run here, from its header" },
 
     { "temp", 0, REAL, AT(sampler.temp), G_SAMPLING, RUN | CHAT, "T", 0, 100,
       "0: always the likeliest, exactly repeatable [0.8]" },
@@ -153,7 +162,7 @@ static const struct option options[] = {
     { "seed", 0, WHOLE, AT(seed), G_SAMPLING, RUN | CHAT, "N", 0, 9e18,
       "the same seed gives the same text [from the clock]" },
 
-    { "ram", 0, SIZE, AT(ram_bytes), G_BUDGET, RUN | CHAT | PLAN, "SIZE", 0, 0,
+    { "ram", 0, SIZE, AT(ram_bytes), G_BUDGET, RUN | CHAT | PLAN | PULL, "SIZE", 0, 0,
       "never take more memory than this: 4G, 512M [auto]" },
     { "ram", 0, SIZES, AT(ram_list), G_BUDGET, BENCH, "SIZE,SIZE", 0, 0,
       "budgets: 2G,4G,auto [auto]" },
@@ -197,7 +206,7 @@ static const struct option options[] = {
       "write the prompt's logits, f32 [tokens][vocabulary]" },
     { "output", 'o', TEXT, AT(out), G_REPORTS, WEIR_CMD_TIMELINE, "FILE", 0, 0,
       "the SVG to write [standard output]" },
-    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS, RUN | CHAT | PLAN | BENCH, NULL, 0, 0,
+    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS, RUN | CHAT | PLAN | BENCH | PULL, NULL, 0, 0,
       "no progress, no summary" },
 };
 #define N_OPTION (sizeof(options) / sizeof(options[0]))
@@ -224,6 +233,8 @@ void weir_args_init(struct weir_args *a)
     a->ram_list = (struct weir_list){ 1, { 0 } };
     a->io_list = (struct weir_list){ 1, { 0 } };
     a->reps = 3;
+    a->connections = 4;
+    a->retries = 6;
 }
 
 static const struct option *find(unsigned cmd, const char *word, const char **ret_value)
@@ -392,7 +403,9 @@ int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, st
         if (r < 0)
             return r;
     }
-    if (!a->model && !a->kernels)
+    if (cmd == WEIR_CMD_LIST && a->model)
+        return weir_fail(err, -EINVAL, "'%s': it takes no name, it lists all models", a->model);
+    if (!a->model && !a->kernels && cmd != WEIR_CMD_LIST)
         return weir_fail(err, -EINVAL,
                          cmd == WEIR_CMD_TIMELINE ? "which trace? name a file that --trace wrote"
                                                   : "which model? name a .gguf file or its folder");

@@ -51,6 +51,9 @@ struct weir_args {
     int64_t reps;
     const char *baseline;
     bool kernels;
+    /* pull */
+    int64_t connections, retries;
+    bool dry_run;
     /* reports */
     const char *stats, *trace, *logits, *out;
     bool json, csv, log_overlap, quiet, tensors;
@@ -66,6 +69,9 @@ enum {
     WEIR_CMD_BENCH = 32,
     WEIR_CMD_TEMPLATE = 64,
     WEIR_CMD_CHAT = 128,
+    WEIR_CMD_PULL = 1 << 16,
+    WEIR_CMD_LIST = 1 << 17,
+    WEIR_CMD_RM = 1 << 18,
 };
 
 void weir_args_init(struct weir_args *a);

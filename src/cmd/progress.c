@@ -29,7 +29,8 @@ void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done
     if (!p->on || !total || (p->shown && now - p->last_ns < REDRAW_NS) ||
         (!p->shown && now - p->start_ns < REDRAW_NS))
         return;
-    const double s = (double)(now - p->start_ns) / 1e9, rate = (double)done / s;
+    const double s = (double)(now - p->start_ns) / 1e9,
+                 rate = done > p->base ? (double)(done - p->base) / s : 0;
     char amount[96], a[WEIR_SIZE_STR], b[WEIR_SIZE_STR], c[WEIR_SIZE_STR];
     if (done > total)
         done = total;

@@ -12,6 +12,7 @@ struct weir_progress {
     bool on;
     bool shown;
     uint64_t start_ns, last_ns;
+    uint64_t base; /* what was done before the start: not counted in the rate */
 };
 
 void weir_progress_init(struct weir_progress *p, bool quiet);

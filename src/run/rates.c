@@ -135,6 +135,12 @@ void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io,
     remember(depth_key, m->disk_depth);
 }
 
+bool weir_rates_disk_known(const struct weir_io_ops *io, const struct weir_io_file *f)
+{
+    char key[128];
+    return disk_key(key, sizeof(key), io, f) && recall(key) > 0;
+}
+
 void weir_rates_disk_learn(const struct weir_io_ops *io, const struct weir_io_file *f,
                            double bytes_per_s)
 {

@@ -18,6 +18,8 @@
  * the forecast is then missing. */
 void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io,
                      const struct weir_io_file *f, bool force, bool *ret_cached);
+/* Would weir_rates_disk answer without measuring? */
+bool weir_rates_disk_known(const struct weir_io_ops *io, const struct weir_io_file *f);
 /* Remember what a run that was bound by the disk reached. */
 void weir_rates_disk_learn(const struct weir_io_ops *io, const struct weir_io_file *f,
                            double bytes_per_s);

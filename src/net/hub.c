@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT
+ * Owns the hub's addresses and the reading of its answers. */
+#include "config.h"
+
+#include "src/net/hub.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/outfile.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIST_BYTES_MAX (16 << 20)
+
+/* S without blanks around it, into BUF; "" when it does not fit. */
+static void set_trimmed(char *buf, size_t n, const char *s)
+{
+    size_t len = strlen(s);
+    while (len && isspace((unsigned char)s[len - 1]))
+        len--;
+    while (len && isspace((unsigned char)*s))
+        s++, len--;
+    snprintf(buf, n, "%.*s", len < n ? (int)len : 0, s);
+}
+
+static void read_token(struct weir_hub *h)
+{
+    const char *own = getenv("HF_TOKEN"), *hub = getenv("HF_HOME"), *home = getenv("HOME");
+    char path[PATH_MAX], *text;
+    size_t n;
+    if (own && *own) {
+        set_trimmed(h->token, sizeof(h->token), own);
+        return;
+    }
+    if (hub && *hub)
+        snprintf(path, sizeof(path), "%s/token", hub);
+    else if (home && *home)
+        snprintf(path, sizeof(path), "%s/.cache/huggingface/token", home);
+    else
+        return;
+    if (weir_file_read(path, sizeof(h->token), &text, &n, NULL) < 0)
+        return; /* none there: public models need none */
+    set_trimmed(h->token, sizeof(h->token), text);
+    weir_free(text);
+}
+
+int weir_hub_init(struct weir_hub *h, struct weir_err *err)
+{
+    const char *e = getenv("HF_ENDPOINT");
+    *h = (struct weir_hub){ 0 };
+    if (!e || !*e)
+        e = WEIR_HUB_DEFAULT;
+    if ((strncmp(e, "http://", 7) && strncmp(e, "https://", 8)) ||
+        strlen(e) >= sizeof(h->endpoint) || strpbrk(e, "?# \t\r\n"))
+        return weir_fail(err, -EINVAL, "HF_ENDPOINT is '%.100s', expected http(s)://HOST", e);
+    snprintf(h->endpoint, sizeof(h->endpoint), "%s", e);
+    for (size_t n = strlen(h->endpoint); n && h->endpoint[n - 1] == '/';)
+        h->endpoint[--n] = 0;
+    read_token(h);
+    return 0;
+}
+
+static bool is_sha256(const char *s)
+{
+    return s && strlen(s) == WEIR_SHA256_STR - 1 &&
+           strspn(s, "0123456789abcdef") == WEIR_SHA256_STR - 1;
+}
+
+static int add(struct weir_files *l, const weir_json *entry, struct weir_err *err)
+{
+    const char *type = weir_json_str(weir_json_get(entry, "type"));
+    const char *path = weir_json_str(weir_json_get(entry, "path"));
+    const weir_json *lfs = weir_json_get(entry, "lfs");
+    const char *sha = weir_json_str(weir_json_get(lfs, "oid"));
+    const double bytes = weir_json_num(weir_json_get(lfs ? lfs : entry, "size"), -1);
+    if (!path || !type || strcmp(type, "file") || !weir_path_is_gguf(path))
+        return 0;
+    if (!(bytes > 0 && bytes <= 9007199254740992.0))
+        return weir_fail(err, -EINVAL, "%.100s has a size of %.0f bytes, expected 1 to 2^53", path,
+                         bytes);
+    return weir_files_add(l, path, (uint64_t)bytes, is_sha256(sha) ? sha : NULL, err);
+}
+
+int weir_hub_files(const struct weir_hub *h, struct weir_fetch *f, const char *repo,
+                   struct weir_files *l, struct weir_err *err)
+{
+    char url[WEIR_HUB_URL_MAX], *text = NULL;
+    struct weir_err why = { 0 };
+    weir_json *j = NULL;
+    size_t n;
+    snprintf(url, sizeof(url), "%s/api/models/%s/tree/main?recursive=1", h->endpoint, repo);
+    int r = weir_fetch_text(f, url, LIST_BYTES_MAX, &text, &n, err);
+    if (r < 0)
+        return r;
+    r = weir_json_parse(text, n, &j, &why);
+    if (r == 0 && weir_json_kind(j) != WEIR_JSON_ARRAY)
+        r = weir_fail(&why, -EINVAL, "a list of files was expected");
+    for (const weir_json *e = r == 0 ? weir_json_first(j) : NULL; e && r == 0;
+         e = weir_json_next(e))
+        r = add(l, e, &why);
+    if (r < 0)
+        weir_fail(err, r, "%s: the hub's answer: %s", repo, why.msg);
+    weir_json_free(j);
+    weir_free(text);
+    return r;
+}
+
+int weir_hub_url(const struct weir_hub *h, const char *repo, const char *path,
+                 char ret[WEIR_HUB_URL_MAX], struct weir_err *err)
+{
+    char quoted[3 * 1024 + 1];
+    size_t n = 0;
+    for (const unsigned char *p = (const unsigned char *)path; *p && n + 4 < sizeof(quoted); p++)
+        if (isalnum(*p) || strchr("/-._~", *p))
+            quoted[n++] = (char)*p;
+        else
+            n += (size_t)snprintf(quoted + n, 4, "%%%02X", *p);
+    quoted[n] = 0;
+    if (snprintf(ret, WEIR_HUB_URL_MAX, "%s/%s/resolve/main/%s", h->endpoint, repo, quoted) >=
+        WEIR_HUB_URL_MAX)
+        return weir_fail(err, -ENAMETOOLONG, "%s/%.100s: too long an address", repo, path);
+    return 0;
+}

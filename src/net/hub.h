@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The model hub: which files a repository has, and where they are.  It is $HF_ENDPOINT, else
+ * WEIR_HUB_DEFAULT.  A token from $HF_TOKEN, else from the file `token` in $HF_HOME or
+ * ~/.cache/huggingface, goes to that endpoint alone.  One thread. */
+#ifndef WEIR_SRC_NET_HUB_H
+#define WEIR_SRC_NET_HUB_H
+
+#include "src/net/fetch.h"
+#include "src/net/files.h"
+
+#define WEIR_HUB_DEFAULT "https://huggingface.co"
+#define WEIR_HUB_URL_MAX 4096
+
+struct weir_hub {
+    char endpoint[512]; /* without a slash at its end */
+    char token[1024];   /* "" when there is none */
+};
+
+/* Read the environment.  0; -EINVAL: an endpoint that is not an address. */
+int weir_hub_init(struct weir_hub *h, struct weir_err *err);
+
+/* Add the .gguf files of REPO to L, with their sizes and SHA-256.  0; what weir_fetch_text answers;
+ * -EINVAL: the answer is not a list of files, or names one that must not be. */
+int weir_hub_files(const struct weir_hub *h, struct weir_fetch *f, const char *repo,
+                   struct weir_files *l, struct weir_err *err);
+
+/* Where file PATH of REPO is. */
+int weir_hub_url(const struct weir_hub *h, const char *repo, const char *path,
+                 char ret[WEIR_HUB_URL_MAX], struct weir_err *err);
+
+#endif
