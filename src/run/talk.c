@@ -190,7 +190,8 @@ int weir_talk_system(struct weir_talk *t, const char *text, struct weir_err *err
     struct weir_talk_msg system = { 0 };
     if (text)
         system = t->v[t->n - 1];
-    memmove(t->v + (text != NULL), t->v + head, rest * sizeof(*t->v));
+    if (rest)
+        memmove(t->v + (text != NULL), t->v + head, rest * sizeof(*t->v));
     if (text)
         t->v[0] = system;
     t->n = rest + (text != NULL);
