@@ -6,6 +6,7 @@
 
 #include "base/jread.h"
 
+#include "base/num.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -55,13 +56,10 @@ static int hex4(const uint8_t *p)
 {
     int v = 0;
     for (int i = 0; i < 4; i++) {
-        const int c = p[i], low = c | 0x20;
-        if (c >= '0' && c <= '9')
-            v = v * 16 + (c - '0');
-        else if (low >= 'a' && low <= 'f')
-            v = v * 16 + (low - 'a' + 10);
-        else
+        const int d = weir_digit(p[i], 16);
+        if (d < 0)
             return -1;
+        v = v * 16 + d;
     }
     return v;
 }

@@ -72,6 +72,21 @@ void *weir_grow(enum weir_account account, void *p, size_t n, size_t size)
     return resize(account, p, n, size, 0);
 }
 
+int weir_reserve(enum weir_account account, void *array, size_t *cap, size_t n, size_t size)
+{
+    void *p;
+    if (n <= *cap)
+        return 0;
+    const size_t want = n < 256 ? 256 : n > SIZE_MAX / 2 ? n : n + n / 2;
+    memcpy(&p, array, sizeof(p));
+    p = weir_grow(account, p, want, size);
+    if (!p)
+        return -ENOMEM;
+    memcpy(array, &p, sizeof(p));
+    *cap = want;
+    return 0;
+}
+
 void weir_free(void *p)
 {
     if (!p)

@@ -30,6 +30,10 @@ extern const char *const weir_mem_names[WEIR_MEM_COUNT];
 void *weir_alloc(enum weir_account account, size_t n, size_t size);
 void *weir_grow(enum weir_account account, void *p, size_t n, size_t size);
 void weir_free(void *p); /* NULL is fine */
+/* Room for at least N elements of SIZE bytes in an array that grows by appending.  ARRAY is the
+ * address of the pointer to it, CAP the elements it has room for; both are left as they are on
+ * failure.  0 or -ENOMEM. */
+int weir_reserve(enum weir_account account, void *array, size_t *cap, size_t n, size_t size);
 char *weir_strndup(enum weir_account account, const char *s, size_t n);
 
 /* Bytes now charged to ACCOUNT. */

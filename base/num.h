@@ -29,6 +29,16 @@ static inline uint64_t weir_align_down(uint64_t v, uint64_t align) { return v & 
 static inline uint64_t weir_min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline uint64_t weir_max_u64(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
+/* What C counts as a digit of BASE (2 to 36); -1: none. */
+static inline int weir_digit(int c, int base)
+{
+    const int v = c >= '0' && c <= '9'   ? c - '0'
+                  : c >= 'a' && c <= 'z' ? c - 'a' + 10
+                  : c >= 'A' && c <= 'Z' ? c - 'A' + 10
+                                         : 99;
+    return v < base ? v : -1;
+}
+
 /* "4G", "1.5G", "512M", "64k", "4096": powers of 1024, case ignored, an optional "B" or "iB" after
  * the letter.  0 or -EINVAL with a sentence that names TEXT. */
 int weir_size_parse(const char *text, uint64_t *ret_bytes, struct weir_err *err);

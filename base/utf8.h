@@ -55,6 +55,23 @@ static inline enum weir_utf8 weir_utf8_step(const uint8_t *p, size_t n, size_t *
     return WEIR_UTF8_OK;
 }
 
+#define WEIR_UTF8_NONE UINT32_MAX /* no character */
+
+/* The character at P, where N > 0 bytes are left, and its length; WEIR_UTF8_NONE of 1 byte for what
+ * is none. */
+static inline uint32_t weir_utf8_get(const uint8_t *p, size_t n, size_t *ret_len)
+{
+    static const uint8_t mask[5] = { 0, 0x7F, 0x1F, 0x0F, 0x07 };
+    if (weir_utf8_step(p, n, ret_len) != WEIR_UTF8_OK) {
+        *ret_len = 1;
+        return WEIR_UTF8_NONE;
+    }
+    uint32_t c = p[0] & mask[*ret_len];
+    for (size_t i = 1; i < *ret_len; i++)
+        c = c << 6 | (p[i] & 0x3F);
+    return c;
+}
+
 /* Write character C, at most U+10FFFF, to OUT, which has room for 4 bytes.  Its length. */
 static inline size_t weir_utf8_put(uint8_t *out, uint32_t c)
 {

@@ -5,6 +5,7 @@
  * are found. */
 #include "config.h"
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/outfile.h"
 #include "src/text/chat.h"
@@ -42,14 +43,6 @@ static bool load(struct weir_vpool *keep, const char *path, struct weir_val *ret
         printf("# %s\n", err.msg);
     weir_free(text);
     return good;
-}
-
-static uint64_t fnv(const char *p, size_t n)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (unsigned char)p[i]) * UINT64_C(0x100000001b3);
-    return h;
 }
 
 /* Render the conversation V with a template. */
@@ -91,7 +84,8 @@ static bool case_matches(struct weir_vpool *keep, struct weir_val conversations,
     } else if (c->v[3].kind == WEIR_V_STR) {
         good = !r && out.n == c->v[3].u.s->n && !memcmp(out.text, c->v[3].u.s->p, out.n);
     } else {
-        snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)fnv(out.text, out.n));
+        snprintf(hash, sizeof(hash), "%016llx",
+                 (unsigned long long)weir_hash(WEIR_HASH_INIT, out.text, out.n));
         good = !r && (int64_t)out.n == c->v[3].u.i && weir_str_is(c->v[4].u.s, hash);
     }
     if (!good)

@@ -68,18 +68,7 @@ static int append(struct weir_chatting *c, const char *text, size_t n, struct we
     struct weir_chat_text *t = &c->input;
     if (t->n + n > WEIR_CHAT_FILE_MAX)
         return weir_fail(err, -E2BIG, "a message has more than %zu bytes", WEIR_CHAT_FILE_MAX);
-    if (t->n + n + 1 > t->cap) {
-        const size_t cap = 2 * (t->n + n) + 256;
-        char *p = weir_grow(WEIR_MEM_TEXT, t->p, cap, 1);
-        if (!p)
-            return weir_fail(err, -ENOMEM, "no memory for a message");
-        t->p = p;
-        t->cap = cap;
-    }
-    memcpy(t->p + t->n, text, n);
-    t->n += n;
-    t->p[t->n] = 0;
-    return 0;
+    return weir_chat_text_put(t, text, n) ? weir_fail(err, -ENOMEM, "no memory for a message") : 0;
 }
 
 static bool ends_with(const char *line, size_t n, const char *end)

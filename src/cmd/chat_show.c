@@ -40,18 +40,13 @@ void weir_chat_show_begin(struct weir_chat_show *s, int begun)
     weir_think_init(&s->think, begun);
 }
 
-static int append(struct weir_chat_text *t, const char *text, size_t n)
+int weir_chat_text_put(struct weir_chat_text *t, const char *text, size_t n)
 {
-    if (t->n + n > t->cap) {
-        const size_t cap = 2 * (t->n + n) + 256;
-        char *p = weir_grow(WEIR_MEM_TEXT, t->p, cap, 1);
-        if (!p)
-            return -ENOMEM;
-        t->p = p;
-        t->cap = cap;
-    }
+    if (weir_reserve(WEIR_MEM_TEXT, &t->p, &t->cap, t->n + n + 1, 1))
+        return -ENOMEM;
     memcpy(t->p + t->n, text, n);
     t->n += n;
+    t->p[t->n] = 0;
     return 0;
 }
 
@@ -84,7 +79,7 @@ static int on_part(void *arg, bool thought, const char *text, size_t n)
 {
     struct weir_chat_show *s = arg;
     FILE *f = thought ? thought_stream(s) : stdout;
-    int r = append(thought ? &s->thought : &s->answer, text, n);
+    int r = weir_chat_text_put(thought ? &s->thought : &s->answer, text, n);
     if (r < 0 || (thought && (s->hide || (!s->out_tty && s->quiet))))
         return r;
     if (thought && !s->dimmed) {

@@ -11,10 +11,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct weir_chat_text {
-    char *p;
+struct weir_chat_text { /* start from {0} */
+    char *p;            /* n bytes and a zero; weir_free */
     size_t n, cap;
 };
+/* Append.  0 or -ENOMEM. */
+int weir_chat_text_put(struct weir_chat_text *t, const char *text, size_t n);
 
 struct weir_chat_show { /* start from {0} */
     bool hide;          /* no thoughts */

@@ -27,11 +27,6 @@ static int on_text(void *arg, const char *text, size_t n)
     return weir_chat_show_text(&c->show, text, n);
 }
 
-static double rate(const struct weir_gen_result *r)
-{
-    return r->n_gen_pass && r->gen_s > 0 ? r->n_gen_pass / r->gen_s : 0;
-}
-
 static void count(struct weir_chatting *c, const struct weir_turn *t,
                   const struct weir_gen_result *r)
 {
@@ -48,7 +43,7 @@ static void count(struct weir_chatting *c, const struct weir_turn *t,
     weir_json_add_num(j, "new_tokens", r->n_prompt);
     weir_json_add_num(j, "prompt_seconds", r->prompt_s);
     weir_json_add_num(j, "gen_tokens", r->n_gen);
-    weir_json_add_num(j, "gen_tok_per_s", rate(r));
+    weir_json_add_num(j, "gen_tok_per_s", weir_report_rate(r));
     weir_json_add_num(j, "context_tokens", c->job.session.pos);
     weir_json_add_num(j, "left_out_messages", (double)c->dialog.n_left_out);
     weir_json_add_num(j, "hidden", weir_meter_hidden(r->n_gen_pass ? &r->gen : &r->prompt));
@@ -69,7 +64,7 @@ static void say_how_it_went(const struct weir_chatting *c, const struct weir_tur
                                                      : "";
     weir_chat_note(&c->show,
                    "weir: %u tokens, %.2f tok/s; prompt %u new, %u kept; context %u of %u%s%s",
-                   r->n_gen, rate(r), r->n_prompt, t->n_kept, c->job.session.pos,
+                   r->n_gen, weir_report_rate(r), r->n_prompt, t->n_kept, c->job.session.pos,
                    c->job.session.kv.ctx, hidden, end);
 }
 

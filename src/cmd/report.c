@@ -134,7 +134,7 @@ static const struct weir_meter *phase(const struct weir_gen_result *r)
     return r->n_gen_pass ? &r->gen : &r->prompt;
 }
 
-static double gen_rate(const struct weir_gen_result *r)
+double weir_report_rate(const struct weir_gen_result *r)
 {
     return r->n_gen_pass && r->gen_s > 0 ? r->n_gen_pass / r->gen_s : 0;
 }
@@ -162,7 +162,7 @@ weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_sess
     weir_json_add_num(o, "gen_tokens", r->n_gen);
     weir_json_add_num(o, "gen_passes", r->n_gen_pass);
     weir_json_add_num(o, "gen_seconds", r->gen_s);
-    weir_json_add_num(o, "gen_tok_per_s", gen_rate(r));
+    weir_json_add_num(o, "gen_tok_per_s", weir_report_rate(r));
     weir_json_add_num(o, "passes", (double)e->n_pass);
     weir_json_add_num(o, "compute_seconds", (double)all.compute_ns / 1e9);
     weir_json_add_num(o, "stall_seconds", (double)all.stall_ns / 1e9);
@@ -196,7 +196,7 @@ void weir_report_summary(const struct weir_engine *e, const struct weir_session 
     const double seconds = (double)m->wall_ns / 1e9;
     fprintf(stderr, "weir: prompt %u tokens in %.2f s; ", r->n_prompt, r->prompt_s);
     if (r->n_gen_pass) {
-        fprintf(stderr, "%u tokens, %.2f tok/s", r->n_gen, gen_rate(r));
+        fprintf(stderr, "%u tokens, %.2f tok/s", r->n_gen, weir_report_rate(r));
         if (e->plan.forecast_tok_per_s > 0)
             fprintf(stderr, " (forecast %.2f)", e->plan.forecast_tok_per_s);
         fprintf(stderr, "; ");

@@ -19,6 +19,8 @@ void weir_report_start(const struct weir_engine *e);
 
 /* A word for END, as --stats has it. */
 const char *weir_report_end(enum weir_gen_end end);
+/* Tokens per second of generation; 0 when there was none. */
+double weir_report_rate(const struct weir_gen_result *res);
 /* The figures of a run.  INTERRUPTED: it was cut short. */
 weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_session *s,
                              const struct weir_gen_result *res, bool interrupted);

@@ -279,14 +279,8 @@ static int put_text(struct weir_fetch *f, struct conn *c, const char *data, size
     if (n > f->text_max - f->text_n)
         return c->fail =
                    weir_fail(&c->why, -EIO, "its answer has more than %zu bytes", f->text_max);
-    if (f->text_n + n + 1 > f->text_cap) {
-        const size_t cap = (f->text_n + n + 1) * 2;
-        char *t = weir_grow(WEIR_MEM_MISC, f->text, cap, 1);
-        if (!t)
-            return c->fail = no_memory(&c->why);
-        f->text = t;
-        f->text_cap = cap;
-    }
+    if (weir_reserve(WEIR_MEM_MISC, &f->text, &f->text_cap, f->text_n + n + 1, 1))
+        return c->fail = no_memory(&c->why);
     memcpy(f->text + f->text_n, data, n);
     f->text_n += n;
     f->text[f->text_n] = 0;

@@ -41,15 +41,6 @@ static uint32_t n_sets(const struct weir_toktrie *t, uint64_t cache_bytes)
     return (uint32_t)(n < SETS_MIN ? SETS_MIN : n > SETS_MAX ? SETS_MAX : n);
 }
 
-uint64_t weir_constrain_memusage(const struct weir_gbnf *g, const struct weir_toktrie *t,
-                                 uint64_t cache_bytes)
-{
-    const uint64_t sets = n_sets(t, cache_bytes);
-    return sizeof(struct weir_constrain) + weir_grammar_memusage(g, cache_bytes / 2) +
-           ((uint64_t)t->max_depth + 2) * sizeof(weir_gstate) +
-           sets * (set_words(t) * sizeof(uint64_t) + sizeof(weir_gstate));
-}
-
 int weir_constrain_new(const struct weir_gbnf *g, const struct weir_toktrie *t,
                        uint64_t cache_bytes, struct weir_constrain **ret, struct weir_err *err)
 {

@@ -31,8 +31,6 @@ struct weir_constrain_stats {
 int weir_constrain_new(const struct weir_gbnf *g, const struct weir_toktrie *t,
                        uint64_t cache_bytes, struct weir_constrain **ret, struct weir_err *err);
 void weir_constrain_free(struct weir_constrain *c); /* NULL is fine */
-uint64_t weir_constrain_memusage(const struct weir_gbnf *g, const struct weir_toktrie *t,
-                                 uint64_t cache_bytes);
 
 /* logits[n] of every token that must not come next become minus infinity; N may be more than the
  * vocabulary, and what is above it must not come either.

@@ -8,6 +8,7 @@
 #include "src/text/gbnf.h"
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -176,13 +177,10 @@ static int hex(struct parser *s, int digits, uint32_t *ret)
 {
     uint32_t v = 0;
     for (int i = 0; i < digits; i++, s->p++) {
-        const uint8_t c = s->p < s->end ? *s->p : 0, low = c | 0x20;
-        if (c >= '0' && c <= '9')
-            v = v << 4 | (uint32_t)(c - '0');
-        else if (low >= 'a' && low <= 'f')
-            v = v << 4 | (uint32_t)(low - 'a' + 10);
-        else
+        const int d = s->p < s->end ? weir_digit(*s->p, 16) : -1;
+        if (d < 0)
             return fail_here(s, "expected a hexadecimal digit");
+        v = v << 4 | (uint32_t)d;
     }
     if (v > 0x10FFFF || (v >= 0xD800 && v <= 0xDFFF))
         return weir_fail(s->err, -EINVAL, "grammar, line %u: U+%X is not a character", s->line, v);
@@ -219,14 +217,10 @@ static int parse_char(struct parser *s, uint32_t *ret)
         return weir_fail(s->err, -EINVAL,
                          "grammar, line %u: the line ends inside a literal or a class; write \\n",
                          s->line);
-    if (weir_utf8_step(s->p, (size_t)(s->end - s->p), &n) != WEIR_UTF8_OK)
+    *ret = weir_utf8_get(s->p, (size_t)(s->end - s->p), &n);
+    if (*ret == WEIR_UTF8_NONE)
         return weir_fail(s->err, -EINVAL, "grammar, line %u: byte 0x%02X is not UTF-8", s->line,
                          *s->p);
-    *ret = n == 1   ? s->p[0]
-           : n == 2 ? (s->p[0] & 0x1Fu) << 6 | (s->p[1] & 0x3Fu)
-           : n == 3 ? (s->p[0] & 0x0Fu) << 12 | (s->p[1] & 0x3Fu) << 6 | (s->p[2] & 0x3Fu)
-                    : (s->p[0] & 0x07u) << 18 | (s->p[1] & 0x3Fu) << 12 | (s->p[2] & 0x3Fu) << 6 |
-                          (s->p[3] & 0x3Fu);
     s->p += n;
     return 0;
 }
@@ -236,25 +230,9 @@ static int parse_char(struct parser *s, uint32_t *ret)
 static int emit_char(struct parser *s, uint32_t c)
 {
     uint8_t b[4];
-    unsigned n = 0;
-    if (c < 0x80) {
-        b[n++] = (uint8_t)c;
-    } else {
-        if (c < 0x800) {
-            b[n++] = (uint8_t)(0xC0 | c >> 6);
-        } else {
-            if (c < 0x10000) {
-                b[n++] = (uint8_t)(0xE0 | c >> 12);
-            } else {
-                b[n++] = (uint8_t)(0xF0 | c >> 18);
-                b[n++] = (uint8_t)(0x80 | (c >> 12 & 0x3F));
-            }
-            b[n++] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-        }
-        b[n++] = (uint8_t)(0x80 | (c & 0x3F));
-    }
+    const size_t n = weir_utf8_put(b, c);
     int r = 0;
-    for (unsigned i = 0; i < n && r == 0; i++)
+    for (size_t i = 0; i < n && r == 0; i++)
         r = emit(s, WEIR_GBNF_BYTE, b[i]);
     return r;
 }

@@ -487,14 +487,6 @@ static uint32_t hash_size(uint64_t words)
     return n;
 }
 
-uint64_t weir_grammar_memusage(const struct weir_gbnf *g, uint64_t pool_bytes)
-{
-    const uint64_t words = pool_words(pool_bytes);
-    return sizeof(struct weir_grammar) + sizeof(struct weir_grammar_scratch) +
-           2 * (words + hash_size(words)) * sizeof(uint32_t) +
-           (uint64_t)g->n_rule * sizeof(uint32_t) + (g->n_rule / 64 + 1) * sizeof(uint64_t);
-}
-
 int weir_grammar_new(const struct weir_gbnf *g, uint64_t pool_bytes, struct weir_grammar **ret,
                      struct weir_err *err)
 {

@@ -47,7 +47,6 @@ struct weir_grammar {
 int weir_grammar_new(const struct weir_gbnf *g, uint64_t pool_bytes, struct weir_grammar **ret,
                      struct weir_err *err);
 void weir_grammar_free(struct weir_grammar *m); /* NULL is fine */
-uint64_t weir_grammar_memusage(const struct weir_gbnf *g, uint64_t pool_bytes);
 
 /* The state before the first byte.  0; -E2BIG: see weir_grammar_step. */
 int weir_grammar_start(struct weir_grammar *m, weir_gstate *ret, struct weir_err *err);

@@ -4,6 +4,8 @@
 #include "config.h"
 
 #include "src/text/jinja_priv.h"
+
+#include "base/num.h"
 #include "src/text/unicode.h"
 #include "src/text/value_text.h"
 
@@ -51,15 +53,6 @@ static char *plain(struct weir_jrun *j, const struct weir_str *s)
     return out;
 }
 
-static int digit(char c, int base)
-{
-    const int v = c >= '0' && c <= '9'   ? c - '0'
-                  : c >= 'a' && c <= 'z' ? c - 'a' + 10
-                  : c >= 'A' && c <= 'Z' ? c - 'A' + 10
-                                         : 99;
-    return v < base ? v : -1;
-}
-
 /* int(T, BASE); false when it is none. */
 static bool parse_int(struct weir_jrun *j, const char *t, int base, int64_t *ret)
 {
@@ -78,12 +71,12 @@ static bool parse_int(struct weir_jrun *j, const char *t, int base, int64_t *ret
         base = 10;
         zeros_only = *t == '0';
     }
-    if (digit(*t, base) < 0)
+    if (weir_digit(*t, base) < 0)
         return false;
     for (; *t; t++) {
-        if (*t == '_' && digit(t[1], base) >= 0 && digit(t[-1], base) >= 0)
+        if (*t == '_' && weir_digit(t[1], base) >= 0 && weir_digit(t[-1], base) >= 0)
             t++;
-        const int d = digit(*t, base);
+        const int d = weir_digit(*t, base);
         if (d < 0 || (zeros_only && d))
             return false;
         if (__builtin_mul_overflow(v, base, &v) || __builtin_sub_overflow(v, d, &v))
@@ -102,7 +95,7 @@ static bool parse_real(struct weir_jrun *j, const char *t, double *ret)
     size_t n = 0;
     for (const char *s = t; *s; s++) {
         if (*s == '_') {
-            if (s == t || digit(s[-1], 10) < 0 || digit(s[1], 10) < 0)
+            if (s == t || weir_digit(s[-1], 10) < 0 || weir_digit(s[1], 10) < 0)
                 return false;
             continue;
         }

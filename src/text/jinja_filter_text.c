@@ -21,24 +21,19 @@ static const struct weir_str *text(struct weir_jrun *j, struct weir_val v)
     return weir_val_to_str(j->p, v).u.s;
 }
 
+/* Filters name the variable that is missing. */
 static const struct weir_str *need_str(struct weir_jrun *j, const char *who, struct weir_val v)
 {
     if (v.kind == WEIR_V_UNDEF)
         weir_val_fail_undef(j->p, v);
-    if (v.kind != WEIR_V_STR)
-        weir_vpool_fail(j->p, "%s needs a string, not '%s'", who, weir_val_type(v));
-    return v.u.s;
+    return weir_jinja_need_str(j, who, v);
 }
 
 static int64_t need_int(struct weir_jrun *j, const char *who, struct weir_val v, int64_t dflt)
 {
-    if (v.kind == WEIR_V_MISSING)
-        return dflt;
     if (v.kind == WEIR_V_UNDEF)
         weir_val_fail_undef(j->p, v);
-    if (!weir_val_is_int(v))
-        weir_vpool_fail(j->p, "%s needs an integer, not '%s'", who, weir_val_type(v));
-    return weir_val_i64(v);
+    return weir_jinja_need_int(j, who, v, dflt);
 }
 
 /* S without its mark, as str(Markup) gives it. */

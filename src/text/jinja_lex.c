@@ -4,6 +4,8 @@
 #include "config.h"
 
 #include "src/text/jinja_priv.h"
+
+#include "base/num.h"
 #include "src/text/unicode.h"
 
 #include <stdlib.h>
@@ -200,15 +202,6 @@ static bool real(struct lex *x)
     return true;
 }
 
-static int digit_of(char c, int base)
-{
-    const int v = c >= '0' && c <= '9'   ? c - '0'
-                  : c >= 'a' && c <= 'z' ? c - 'a' + 10
-                  : c >= 'A' && c <= 'Z' ? c - 'A' + 10
-                                         : 99;
-    return v < base ? v : -1;
-}
-
 static void integer(struct lex *x)
 {
     size_t at = x->at;
@@ -219,7 +212,7 @@ static void integer(struct lex *x)
         size_t d = at + 2;
         if (d < x->n && x->s[d] == '_')
             d++;
-        if (d < x->n && digit_of(x->s[d], named) >= 0) {
+        if (d < x->n && weir_digit(x->s[d], named) >= 0) {
             base = named;
             at += 2;
         }
@@ -228,7 +221,7 @@ static void integer(struct lex *x)
     int64_t v = 0;
     while (at < x->n) {
         const bool under = x->s[at] == '_' && at > x->at && at + 1 < x->n;
-        const int d = digit_of(x->s[at + under], zeros ? 1 : base);
+        const int d = weir_digit(x->s[at + under], zeros ? 1 : base);
         if (d < 0)
             break;
         if (__builtin_mul_overflow(v, base, &v) || __builtin_add_overflow(v, d, &v))
@@ -266,7 +259,7 @@ static size_t hex_escape(struct lex *x, struct weir_sb *b, size_t at, unsigned n
 {
     uint32_t c = 0;
     for (unsigned i = 0; i < n; i++, at++) {
-        const int d = at < end ? digit_of(x->s[at], 16) : -1;
+        const int d = at < end ? weir_digit(x->s[at], 16) : -1;
         if (d < 0)
             weir_vpool_fail(x->p, "an escape in a string needs %u hexadecimal digits", n);
         c = c << 4 | (uint32_t)d;

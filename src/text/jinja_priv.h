@@ -288,4 +288,9 @@ int weir_cmp_less(struct weir_vpool *p, struct weir_val a, struct weir_val b);
 /* str() of loops, macros, functions. */
 const char *weir_obj_text(struct weir_vpool *p, struct weir_val v);
 
+/* An argument as a string, or a whole number (DFLT when it is not given); what is neither ends the
+ * rendering with a sentence about WHO (jinja_str.c). */
+const struct weir_str *weir_jinja_need_str(struct weir_jrun *j, const char *who, struct weir_val v);
+int64_t weir_jinja_need_int(struct weir_jrun *j, const char *who, struct weir_val v, int64_t dflt);
+
 #endif

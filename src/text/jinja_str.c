@@ -6,14 +6,14 @@
 #include "src/text/unicode.h"
 #include "src/text/value_text.h"
 
-static const struct weir_str *need_str(struct weir_jrun *j, const char *who, struct weir_val v)
+const struct weir_str *weir_jinja_need_str(struct weir_jrun *j, const char *who, struct weir_val v)
 {
     if (v.kind != WEIR_V_STR)
         weir_vpool_fail(j->p, "%s needs a string, not '%s'", who, weir_val_type(v));
     return v.u.s;
 }
 
-static int64_t need_int(struct weir_jrun *j, const char *who, struct weir_val v, int64_t dflt)
+int64_t weir_jinja_need_int(struct weir_jrun *j, const char *who, struct weir_val v, int64_t dflt)
 {
     if (v.kind == WEIR_V_MISSING)
         return dflt;
@@ -35,19 +35,20 @@ static struct weir_val strip(struct weir_jrun *j, const struct weir_func *f, str
 {
     struct weir_val in[1];
     weir_jinja_bind(j->p, a, f->name, "/chars", 0, in);
-    return weir_str_strip(j->p, f->self.u.s, absent(in[0]) ? NULL : need_str(j, f->name, in[0]),
-                          f->what);
+    return weir_str_strip(j->p, f->self.u.s,
+                          absent(in[0]) ? NULL : weir_jinja_need_str(j, f->name, in[0]), f->what);
 }
 
 static struct weir_val split(struct weir_jrun *j, const struct weir_func *f, struct weir_jargs *a)
 {
     struct weir_val in[2];
     weir_jinja_bind(j->p, a, f->name, "sep maxsplit", 0, in);
-    const struct weir_str *sep = absent(in[0]) ? NULL : need_str(j, f->name, in[0]);
+    const struct weir_str *sep = absent(in[0]) ? NULL : weir_jinja_need_str(j, f->name, in[0]);
     if (sep && !sep->n)
         weir_vpool_fail(j->p, "%s: empty separator", f->name);
-    return weir_val_of(WEIR_V_LIST, weir_str_split(j->p, f->self.u.s, sep,
-                                                   need_int(j, f->name, in[1], -1), f->what));
+    return weir_val_of(WEIR_V_LIST,
+                       weir_str_split(j->p, f->self.u.s, sep,
+                                      weir_jinja_need_int(j, f->name, in[1], -1), f->what));
 }
 
 static struct weir_val splitlines(struct weir_jrun *j, const struct weir_func *f,
@@ -69,8 +70,8 @@ static struct part part_of(struct weir_jrun *j, const char *who, const struct we
                            struct weir_val start, struct weir_val end)
 {
     const int64_t n = (int64_t)weir_str_chars(j->p, s);
-    int64_t from = absent(start) ? 0 : need_int(j, who, start, 0);
-    int64_t to = absent(end) ? n : need_int(j, who, end, n);
+    int64_t from = absent(start) ? 0 : weir_jinja_need_int(j, who, start, 0);
+    int64_t to = absent(end) ? n : weir_jinja_need_int(j, who, end, n);
     from = from < 0 ? (from < -n ? 0 : from + n) : from;
     to = to < 0 ? (to < -n ? 0 : to + n) : to > n ? n : to;
     const bool none = from > to;
@@ -93,9 +94,9 @@ static struct weir_val starts_with(struct weir_jrun *j, const struct weir_func *
     weir_jinja_bind(j->p, a, f->name, "/prefix start end", 1, in);
     const struct part r = part_of(j, f->name, f->self.u.s, in[1], in[2]);
     if (in[0].kind != WEIR_V_TUPLE)
-        return weir_val_bool(ends(f->self.u.s, r, need_str(j, f->name, in[0]), f->what));
+        return weir_val_bool(ends(f->self.u.s, r, weir_jinja_need_str(j, f->name, in[0]), f->what));
     for (size_t i = 0; i < in[0].u.l->n; i++)
-        if (ends(f->self.u.s, r, need_str(j, f->name, in[0].u.l->v[i]), f->what))
+        if (ends(f->self.u.s, r, weir_jinja_need_str(j, f->name, in[0].u.l->v[i]), f->what))
             return weir_val_bool(true);
     return weir_val_bool(false);
 }
@@ -106,7 +107,7 @@ static struct weir_val find(struct weir_jrun *j, const struct weir_func *f, stru
     struct weir_val in[3];
     const struct weir_str *s = f->self.u.s;
     weir_jinja_bind(j->p, a, f->name, "/sub start end", 1, in);
-    const struct weir_str *x = need_str(j, f->name, in[0]);
+    const struct weir_str *x = weir_jinja_need_str(j, f->name, in[0]);
     const struct part r = part_of(j, f->name, s, in[1], in[2]);
     size_t at = SIZE_MAX;
     if (!r.none)
@@ -122,7 +123,7 @@ static struct weir_val count(struct weir_jrun *j, const struct weir_func *f, str
     struct weir_val in[3];
     const struct weir_str *s = f->self.u.s;
     weir_jinja_bind(j->p, a, f->name, "/sub start end", 1, in);
-    const struct weir_str *x = need_str(j, f->name, in[0]);
+    const struct weir_str *x = weir_jinja_need_str(j, f->name, in[0]);
     const struct part r = part_of(j, f->name, s, in[1], in[2]);
     int64_t n = 0;
     if (r.none)
@@ -139,9 +140,10 @@ static struct weir_val replace(struct weir_jrun *j, const struct weir_func *f, s
 {
     struct weir_val in[3];
     weir_jinja_bind(j->p, a, f->name, "/old new count", 2, in);
-    const struct weir_str *old = need_str(j, f->name, in[0]);
-    struct weir_val r = weir_str_replace(j->p, f->self.u.s, old, need_str(j, f->name, in[1]),
-                                         need_int(j, f->name, in[2], -1));
+    const struct weir_str *old = weir_jinja_need_str(j, f->name, in[0]);
+    struct weir_val r =
+        weir_str_replace(j->p, f->self.u.s, old, weir_jinja_need_str(j, f->name, in[1]),
+                         weir_jinja_need_int(j, f->name, in[2], -1));
     r.u.s->markup = f->self.u.s->markup;
     return r;
 }
@@ -157,7 +159,7 @@ static struct weir_val join(struct weir_jrun *j, const struct weir_func *f, stru
     while (weir_iter_next(j->p, it, &v)) {
         if (!first)
             weir_sb_str(&b, f->self.u.s);
-        const struct weir_str *s = need_str(j, f->name, v);
+        const struct weir_str *s = weir_jinja_need_str(j, f->name, v);
         weir_sb_str(&b, f->self.u.s->markup && !s->markup ? weir_str_escape(j->p, s).u.s : s);
         first = false;
     }
@@ -175,11 +177,13 @@ static struct weir_val pad(struct weir_jrun *j, const struct weir_func *f, struc
 {
     struct weir_val in[2];
     weir_jinja_bind(j->p, a, f->name, "/width fillchar", 1, in);
-    const struct weir_str *fill =
-        in[1].kind == WEIR_V_MISSING ? weir_val_cstr(j->p, " ").u.s : need_str(j, f->name, in[1]);
+    const struct weir_str *fill = in[1].kind == WEIR_V_MISSING
+                                      ? weir_val_cstr(j->p, " ").u.s
+                                      : weir_jinja_need_str(j, f->name, in[1]);
     if (weir_str_chars(j->p, fill) != 1)
         weir_vpool_fail(j->p, "%s needs one character to fill with", f->name);
-    return weir_str_pad(j->p, f->self.u.s, need_int(j, f->name, in[0], 0), fill, (char)f->what);
+    return weir_str_pad(j->p, f->self.u.s, weir_jinja_need_int(j, f->name, in[0], 0), fill,
+                        (char)f->what);
 }
 
 static struct weir_val zfill(struct weir_jrun *j, const struct weir_func *f, struct weir_jargs *a)
@@ -189,7 +193,7 @@ static struct weir_val zfill(struct weir_jrun *j, const struct weir_func *f, str
     weir_jinja_bind(j->p, a, f->name, "/width", 1, in);
     const size_t sign = s->n && (s->p[0] == '-' || s->p[0] == '+');
     const struct weir_str *rest = weir_str_sub(j->p, s, sign, s->n).u.s;
-    int64_t width = need_int(j, f->name, in[0], 0);
+    int64_t width = weir_jinja_need_int(j, f->name, in[0], 0);
     if (width < 0)
         width = 0;
     const struct weir_val r =
@@ -206,7 +210,7 @@ static struct weir_val expandtabs(struct weir_jrun *j, const struct weir_func *f
     uint32_t c;
     int64_t column = 0;
     weir_jinja_bind(j->p, a, f->name, "tabsize", 0, in);
-    const int64_t size = need_int(j, f->name, in[0], 8);
+    const int64_t size = weir_jinja_need_int(j, f->name, in[0], 8);
     weir_sb_init(&b, j->p);
     while (weir_str_next(f->self.u.s, &at, &c)) {
         if (c == '\t') {
@@ -230,7 +234,7 @@ static struct weir_val partition(struct weir_jrun *j, const struct weir_func *f,
     struct weir_val in[1], v[3];
     const struct weir_str *s = f->self.u.s;
     weir_jinja_bind(j->p, a, f->name, "/sep", 1, in);
-    const struct weir_str *sep = need_str(j, f->name, in[0]);
+    const struct weir_str *sep = weir_jinja_need_str(j, f->name, in[0]);
     if (!sep->n)
         weir_vpool_fail(j->p, "%s: empty separator", f->name);
     const size_t at =
@@ -255,7 +259,7 @@ static struct weir_val remove_end(struct weir_jrun *j, const struct weir_func *f
     struct weir_val in[1];
     const struct weir_str *s = f->self.u.s;
     weir_jinja_bind(j->p, a, f->name, "/prefix", 1, in);
-    const struct weir_str *x = need_str(j, f->name, in[0]);
+    const struct weir_str *x = weir_jinja_need_str(j, f->name, in[0]);
     if (!ends(s, (struct part){ 0, s->n, false }, x, f->what))
         return f->self;
     return f->what ? weir_str_sub(j->p, s, 0, s->n - x->n) : weir_str_sub(j->p, s, x->n, s->n);

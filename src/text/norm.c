@@ -31,7 +31,6 @@ struct step {
 struct weir_norm {
     struct step step[WEIR_NORM_MAX_STEPS];
     unsigned n;
-    uint64_t bytes;
     size_t (*keep)(void *ctx, const uint8_t *p, size_t n);
     void *keep_ctx;
 };
@@ -104,7 +103,6 @@ int weir_norm_new(struct weir_norm **ret, struct weir_err *err)
     struct weir_norm *n = weir_alloc(WEIR_MEM_TEXT, 1, sizeof(*n));
     if (!n)
         return weir_fail(err, -ENOMEM, "no memory for a normalizer");
-    n->bytes = sizeof(*n);
     *ret = n;
     return 0;
 }
@@ -147,16 +145,12 @@ int weir_norm_add(struct weir_norm *n, const struct weir_norm_step *from, struct
         memcpy(s->b, from->b, from->n_b);
     s->n_a = from->n_a;
     s->n_b = from->n_b;
-    n->bytes += from->n_a + from->n_b + 2;
     if (s->op == WEIR_NORM_REPLACE_RE)
         return weir_regex_new(from->a, from->n_a, false, &s->re, err);
     if (s->op == WEIR_NORM_CHARSMAP || (s->op == WEIR_NORM_SENTENCEPIECE && s->n_a))
         return weir_charsmap_open(s->a, s->n_a, &s->map, err);
     return 0;
 }
-
-unsigned weir_norm_n_step(const struct weir_norm *n) { return n->n; }
-uint64_t weir_norm_memusage(const struct weir_norm *n) { return n->bytes; }
 
 void weir_norm_keep(struct weir_norm *n, size_t (*match)(void *ctx, const uint8_t *p, size_t n),
                     void *ctx)
@@ -237,14 +231,7 @@ static int prepend(const struct step *s, const struct weir_ntext *in, struct wei
 
 static bool is_space_at(const struct weir_ntext *t, size_t i, size_t *ret_len)
 {
-    const uint8_t *p = t->v + i;
-    *ret_len = char_len(t, i);
-    const uint32_t c = *ret_len == 1   ? p[0]
-                       : *ret_len == 2 ? (uint32_t)(p[0] & 0x1F) << 6 | (p[1] & 0x3F)
-                       : *ret_len == 3 ? (uint32_t)(p[0] & 0x0F) << 12 |
-                                             (uint32_t)(p[1] & 0x3F) << 6 | (p[2] & 0x3F)
-                                       : 0;
-    return weir_unicode_is_space(c);
+    return weir_unicode_is_space(weir_utf8_get(t->v + i, t->n - i, ret_len));
 }
 
 static int strip(const struct step *s, const struct weir_ntext *in, struct weir_ntext *out)

@@ -62,9 +62,6 @@ void weir_norm_free(struct weir_norm *n); /* NULL is fine */
 /* 0; -ENOTSUP: the step needs a library this build has not, or its expression does not compile;
  * -EINVAL: a damaged charsmap, too many steps; -ENOMEM. */
 int weir_norm_add(struct weir_norm *n, const struct weir_norm_step *step, struct weir_err *err);
-unsigned weir_norm_n_step(const struct weir_norm *n);
-uint64_t weir_norm_memusage(const struct weir_norm *n); /* what it has taken */
-
 /* Sequences that WEIR_NORM_SENTENCEPIECE takes over as they are: MATCH gives the length of the
  * longest one that P (N bytes left) begins with, or 0. */
 void weir_norm_keep(struct weir_norm *n, size_t (*match)(void *ctx, const uint8_t *p, size_t n),

@@ -27,16 +27,12 @@ bool weir_unicode_is_space(uint32_t c)
 
 bool weir_unicode_here(void) { return true; }
 
-/* The character at I of T, valid UTF-8; its length.  0: no character. */
+/* The character at I of T; its length, or 0: no character. */
 static size_t get(const struct weir_ntext *t, size_t i, uint32_t *ret)
 {
     size_t len;
-    utf8proc_int32_t c;
-    if (weir_utf8_step(t->v + i, t->n - i, &len) != WEIR_UTF8_OK)
-        return 0;
-    utf8proc_iterate(t->v + i, (utf8proc_ssize_t)len, &c);
-    *ret = (uint32_t)c;
-    return len;
+    *ret = weir_utf8_get(t->v + i, t->n - i, &len);
+    return *ret == WEIR_UTF8_NONE ? 0 : len;
 }
 
 /* May C change what stands before it?  Marks can, and letters of Hangul that join; also the
@@ -143,9 +139,9 @@ int weir_unicode_strip_marks(const struct weir_ntext *in, struct weir_ntext *out
     int rc = 0;
     (void)err;
     for (size_t i = 0, len; !rc && i < in->n; i += len) {
-        uint32_t c = 0;
+        uint32_t c;
         len = get(in, i, &c);
-        const utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+        const utf8proc_category_t k = utf8proc_category(len ? (utf8proc_int32_t)c : 0);
         if (!len ||
             (k != UTF8PROC_CATEGORY_MN && k != UTF8PROC_CATEGORY_MC && k != UTF8PROC_CATEGORY_ME))
             rc = weir_ntext_put(out, in->v + i, len ? len : 1, in->from[i]);
@@ -159,9 +155,10 @@ size_t weir_unicode_grapheme(const uint8_t *p, size_t n)
     size_t at = 0, len;
     utf8proc_int32_t before = 0, c, state = 0;
     while (at < n) {
-        if (weir_utf8_step(p + at, n - at, &len) != WEIR_UTF8_OK)
+        const uint32_t got = weir_utf8_get(p + at, n - at, &len);
+        if (got == WEIR_UTF8_NONE)
             return at ? at : 1;
-        utf8proc_iterate(p + at, (utf8proc_ssize_t)len, &c);
+        c = (utf8proc_int32_t)got;
         if (at && utf8proc_grapheme_break_stateful(before, c, &state))
             break;
         before = c;

@@ -69,7 +69,7 @@ int weir_pretok_new(const char *pre, size_t n, struct weir_pretok **ret, struct 
     for (; named->re[n_pass]; n_pass++) {
         const char *re = named->re[n_pass];
         pass[n_pass] = (struct weir_pretok_pass){ .re = re, .n = strlen(re) };
-        if ((named->flags & WEIR_PRETOK_THREES) && !strcmp(re, WEIR_PRETOK_DIGITS))
+        if (named->flags & (unsigned)WEIR_PRETOK_THREES << n_pass)
             pass[n_pass].split = WEIR_SPLIT_THREES;
     }
     memcpy(name, pre, n < sizeof(name) ? n : sizeof(name) - 1);

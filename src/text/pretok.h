@@ -67,9 +67,8 @@ int weir_pretok_split(const struct weir_pretok *p, const uint8_t *text, size_t n
 enum {
     WEIR_PRETOK_WHOLE = 1,  /* a whole word in the vocabulary is taken at once */
     WEIR_PRETOK_BOS = 2,    /* BOS goes in front where the metadata does not say */
-    WEIR_PRETOK_THREES = 4, /* what WEIR_PRETOK_DIGITS matches is cut into threes */
+    WEIR_PRETOK_THREES = 4, /* times 2^i: what expression i matches is cut into threes */
 };
-#define WEIR_PRETOK_DIGITS "\\p{Nd}+"
 
 struct weir_pretok_named {
     const char *names; /* separated by spaces */

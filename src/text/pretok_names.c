@@ -115,8 +115,8 @@ static const struct weir_pretok_named named[] = {
         "\\p{L}\\p{N}]++[\\r\\n]*|[" WS "]*[\\r\\n]" SPACES } },
     { "seed-coder", 0, { SHORTENED LETTERS "|\\p{N}| ?[^" WS "\\p{L}\\p{N}\\r\\n]+" LINES } },
     { "kimi-k2", 0, { RE_KIMI } },
-    { "superbpe", THREES, { "\\p{N}+", WEIR_PRETOK_DIGITS } },
-    { "afmoe", THREES, { WEIR_PRETOK_DIGITS, RE_ASIAN, RE_DS3_MAIN("[\\r\\n]*") LINES } },
+    { "superbpe", THREES << 1, { "\\p{N}+", "\\p{Nd}+" } },
+    { "afmoe", THREES, { "\\p{Nd}+", RE_ASIAN, RE_DS3_MAIN("[\\r\\n]*") LINES } },
     { "exaone-moe",
       0,
       { SHORTENED "|" HEAD "(?:\\p{L}\\p{M}*+(?: \\p{L}\\p{M}*+)*+)++|\\p{N}| ?[^" WS

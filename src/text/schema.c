@@ -9,6 +9,7 @@
 #include "src/text/schema.h"
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "src/text/schema_priv.h"
 
 #include <errno.h>
@@ -131,21 +132,14 @@ int weir_conj_count(struct weir_schema *s, const struct weir_conj *c, const char
 
 /* ---- $ref ---- */
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'                 ? c - '0'
-           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
-                                                : -1;
-}
-
 /* One step of a JSON pointer (RFC 6901 in a fragment): up to the next /, with ~0 ~1 %XX. */
 static const char *pointer_step(const char *p, char *word, size_t cap)
 {
     size_t n = 0;
     for (; *p && *p != '/'; p++) {
         char c = *p;
-        if (c == '%' && hex_digit(p[1]) >= 0 && hex_digit(p[2]) >= 0) {
-            c = (char)(hex_digit(p[1]) * 16 + hex_digit(p[2]));
+        if (c == '%' && weir_digit(p[1], 16) >= 0 && weir_digit(p[2], 16) >= 0) {
+            c = (char)(weir_digit(p[1], 16) * 16 + weir_digit(p[2], 16));
             p += 2;
         } else if (c == '~' && (p[1] == '0' || p[1] == '1')) {
             c = *++p == '0' ? '~' : '/';

@@ -7,6 +7,8 @@
 
 #include "src/text/schema_priv.h"
 
+#include "base/num.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -61,13 +63,11 @@ static int read_char(struct regex *x, uint32_t *ret)
 {
     const uint8_t *p = (const uint8_t *)x->p;
     size_t n = 0;
-    if (x->p == x->end || weir_utf8_step(p, (size_t)(x->end - x->p), &n) != WEIR_UTF8_OK)
+    if (x->p == x->end)
         return refuse(x, "a character is missing");
-    *ret = n == 1   ? p[0]
-           : n == 2 ? (p[0] & 0x1Fu) << 6 | (p[1] & 0x3Fu)
-           : n == 3
-               ? (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3Fu)
-               : (p[0] & 0x07u) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3Fu);
+    *ret = weir_utf8_get(p, (size_t)(x->end - x->p), &n);
+    if (*ret == WEIR_UTF8_NONE)
+        return refuse(x, "a character is missing");
     x->p += n;
     return 0;
 }
@@ -76,13 +76,10 @@ static int hex(struct regex *x, int digits, uint32_t *ret)
 {
     *ret = 0;
     for (int i = 0; i < digits; i++, x->p++) {
-        const char c = *x->p, low = (char)(c | 32);
-        if (c >= '0' && c <= '9')
-            *ret = *ret << 4 | (uint32_t)(c - '0');
-        else if (low >= 'a' && low <= 'f')
-            *ret = *ret << 4 | (uint32_t)(low - 'a' + 10);
-        else
+        const int d = weir_digit(*x->p, 16);
+        if (d < 0)
             return refuse(x, "a hexadecimal digit is missing");
+        *ret = *ret << 4 | (uint32_t)d;
     }
     if (*ret >= 0xD800 && *ret < 0xE000)
         return refuse(x, "half a surrogate pair is no character");

@@ -68,15 +68,9 @@ static bool reserve(struct weir_sbuf *b, size_t more)
         b->bad = -E2BIG;
         return false;
     }
-    if (b->n + more + 1 > b->cap) {
-        const size_t cap = 2 * (b->n + more) + 256;
-        char *p = weir_grow(WEIR_MEM_TEXT, b->p, cap, 1);
-        if (!p) {
-            b->bad = -ENOMEM;
-            return false;
-        }
-        b->p = p;
-        b->cap = cap;
+    if (weir_reserve(WEIR_MEM_TEXT, &b->p, &b->cap, b->n + more + 1, 1)) {
+        b->bad = -ENOMEM;
+        return false;
     }
     return true;
 }

@@ -16,20 +16,7 @@
 #include <limits.h>
 #include <string.h>
 
-/* ---- scratch ---- */
-
-int tok_reserve(void **p, size_t *cap, size_t n, size_t size)
-{
-    if (n <= *cap)
-        return 0;
-    const size_t want = n < 256 ? 256 : n + n / 2;
-    void *q = weir_grow(WEIR_MEM_TEXT, *p, want, size);
-    if (!q)
-        return -ENOMEM;
-    *p = q;
-    *cap = want;
-    return 0;
-}
+/* ---- ids ---- */
 
 static uint32_t origin(const struct tok_work *w, size_t i)
 {
@@ -38,11 +25,10 @@ static uint32_t origin(const struct tok_work *w, size_t i)
 
 static int append(struct tok_work *w, uint32_t id, uint32_t start, uint32_t end)
 {
-    void *v = w->out->v;
-    const int rc = tok_reserve(&v, &w->out->cap, w->out->n + 1, sizeof(*w->out->v));
-    w->out->v = v;
+    struct weir_tok_ids *out = w->out;
+    const int rc = weir_reserve(WEIR_MEM_TEXT, &out->v, &out->cap, out->n + 1, sizeof(*out->v));
     if (!rc)
-        w->out->v[w->out->n++] = (struct weir_tok_id){ id, start, end };
+        out->v[out->n++] = (struct weir_tok_id){ id, start, end };
     return rc;
 }
 
@@ -103,19 +89,6 @@ static bool is_plain(const struct tok_work *w, const struct cutter *c, size_t a,
     return lo < c->n_plain && c->plain[lo].start < end;
 }
 
-static uint32_t char_at(const uint8_t *p, size_t n, size_t *ret_len)
-{
-    static const uint8_t mask[5] = { 0, 0x7F, 0x1F, 0x0F, 0x07 };
-    if (weir_utf8_step(p, n, ret_len) != WEIR_UTF8_OK) {
-        *ret_len = 1;
-        return UINT32_MAX;
-    }
-    uint32_t c = p[0] & mask[*ret_len];
-    for (size_t i = 1; i < *ret_len; i++)
-        c = c << 6 | (p[i] & 0x3F);
-    return c;
-}
-
 /* The start of the character that ends before P[I]. */
 static size_t back(const uint8_t *p, size_t i)
 {
@@ -130,14 +103,14 @@ static bool in_word(const struct cutter *c, size_t a, size_t b)
     size_t len;
     if (a) {
         const size_t k = back(c->p, a);
-        const uint32_t ch = char_at(c->p + k, a - k, &len);
-        if (ch != UINT32_MAX && weir_unicode_is_word(ch))
+        const uint32_t ch = weir_utf8_get(c->p + k, a - k, &len);
+        if (ch != WEIR_UTF8_NONE && weir_unicode_is_word(ch))
             return true;
     }
     if (b == c->n)
         return false;
-    const uint32_t ch = char_at(c->p + b, c->n - b, &len);
-    return ch != UINT32_MAX && weir_unicode_is_word(ch);
+    const uint32_t ch = weir_utf8_get(c->p + b, c->n - b, &len);
+    return ch != WEIR_UTF8_NONE && weir_unicode_is_word(ch);
 }
 
 /* The next special token, with what it swallows: [*ret_a, *ret_b).  NULL: none. */
@@ -161,12 +134,12 @@ static const struct tok_key *next_special(const struct tok_work *w, struct cutte
             while (a > c->done) {
                 const size_t before = back(c->p, a);
                 if (before < c->done ||
-                    !weir_unicode_is_space(char_at(c->p + before, a - before, &len)))
+                    !weir_unicode_is_space(weir_utf8_get(c->p + before, a - before, &len)))
                     break;
                 a = before;
             }
         if (k->flags & TOK_KEY_RSTRIP)
-            while (b < c->n && weir_unicode_is_space(char_at(c->p + b, c->n - b, &len)))
+            while (b < c->n && weir_unicode_is_space(weir_utf8_get(c->p + b, c->n - b, &len)))
                 b += len;
         *ret_a = a;
         *ret_b = b;

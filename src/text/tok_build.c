@@ -96,21 +96,14 @@ struct builder {
     struct weir_err *err;
 };
 
-static int hex(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* "<0x0A>" -> 10, anything else -> -1 */
 static int byte_of(const struct tok_entry *e)
 {
     const uint8_t *p = e->text;
-    if (e->n != 6 || memcmp(p, "<0x", 3) || p[5] != '>' || hex(p[3]) < 0 || hex(p[4]) < 0)
+    if (e->n != 6 || memcmp(p, "<0x", 3) || p[5] != '>')
         return -1;
-    return hex(p[3]) << 4 | hex(p[4]);
+    const int high = weir_digit(p[3], 16), low = weir_digit(p[4], 16);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 
 /* How many spaces "<|blank_7|>" stands for; 0: it is none of those. */

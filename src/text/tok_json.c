@@ -140,9 +140,7 @@ static int read_scored(const struct tok_json *v, struct tok_source *s, struct we
 
 static bool keep_half(struct tok_hf *hf, unsigned which, const struct weir_jread *r, size_t *ret_n)
 {
-    void *p = hf->half[which];
-    const int rc = tok_reserve(&p, &hf->cap[which], r->n + 1, 1);
-    hf->half[which] = p;
+    const int rc = weir_reserve(WEIR_MEM_TEXT, &hf->half[which], &hf->cap[which], r->n + 1, 1);
     if (!rc)
         *ret_n = weir_jread_text(r, hf->half[which]);
     return !rc;
@@ -374,16 +372,14 @@ static bool strips_space(const struct tok_json *v, unsigned depth)
     return false;
 }
 
-int tok_read_json(char *text, size_t n, struct tok_side *side, struct tok_source *s,
+int tok_read_json(const struct tok_json *root, struct tok_side *side, struct tok_source *s,
                   struct tok_hf *hf, struct weir_err *err)
 {
     static const char *const keys[] = { "added_tokens",   "normalizer", "pre_tokenizer",
                                         "post_processor", "decoder",    "model" };
-    struct tok_json root, f[6];
-    int rc = tok_json_open("tokenizer.json", text, n, &root, err);
-    if (rc)
-        return rc;
-    if (!tok_json_fields(&root, keys, f, 6))
+    struct tok_json f[6];
+    int rc;
+    if (!tok_json_fields(root, keys, f, 6))
         return weir_fail(err, -EINVAL, "tokenizer.json is no object");
     s->spelling = TOK_SPELL_2581;
     const struct tok_json decoder = tok_json_field(&f[4], "type");
@@ -414,7 +410,7 @@ int tok_read_json(char *text, size_t n, struct tok_side *side, struct tok_source
     return 0;
 }
 
-int tok_read_vocab_merges(char *vocab, size_t n_vocab, const char *merges, size_t n_merges,
+int tok_read_vocab_merges(const struct tok_json *vocab, const char *merges, size_t n_merges,
                           const struct tok_side *side, struct tok_source *s, struct tok_hf *hf,
                           struct weir_err *err)
 {
@@ -422,9 +418,8 @@ int tok_read_vocab_merges(char *vocab, size_t n_vocab, const char *merges, size_
         .op = WEIR_NORM_PREPEND_UNLESS, .a = " ", .n_a = 1, .b = " ", .n_b = 1
     };
     const bool qwen = strstr(side->cls, "Qwen") || !strncmp(side->model_type, "qwen", 4);
-    struct tok_json root;
-    int rc = tok_json_open("vocab.json", vocab, n_vocab, &root, err);
-    if (rc || (rc = read_object(&root, s, err)))
+    int rc = read_object(vocab, s, err);
+    if (rc)
         return rc;
     s->kind = TOK_BPE;
     s->spelling = TOK_SPELL_BYTES;

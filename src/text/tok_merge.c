@@ -18,10 +18,8 @@
 /* A heap of four children per node: half the depth of a binary one, and a cache line per level. */
 static int push(struct tok_work *w, struct tok_cand c)
 {
-    void *heap = w->heap;
-    if (tok_reserve(&heap, &w->heap_cap, w->n_heap + 1, sizeof(*w->heap)))
+    if (weir_reserve(WEIR_MEM_TEXT, &w->heap, &w->heap_cap, w->n_heap + 1, sizeof(*w->heap)))
         return -ENOMEM;
-    w->heap = heap;
     w->n_step++;
     size_t i = w->n_heap++;
     while (i) {

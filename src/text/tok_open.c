@@ -60,29 +60,29 @@ static bool find_in_folder(struct opening *o)
            there(o, "tiktoken.model") || there(o, "vocab.json");
 }
 
-static int read_vocab(struct opening *o)
+static int read_vocab(struct opening *o, const struct tok_json *vocab)
 {
     char path[4352];
     snprintf(path, sizeof(path), "%s/merges.txt", o->dir);
     const int rc = weir_file_read(path, TOKENIZER_MAX_BYTES, &o->more, &o->n_more, o->err);
     return rc ? rc
-              : tok_read_vocab_merges(o->text, o->n, o->more, o->n_more, &o->side, &o->s, &o->hf,
-                                      o->err);
+              : tok_read_vocab_merges(vocab, o->more, o->n_more, &o->side, &o->s, &o->hf, o->err);
 }
 
 /* A tokenizer.json has a "model", a tekken.json a list of tokens, a vocab.json only numbers. */
-static int read_object(struct opening *o)
+static int read_object(struct opening *o, const char *name)
 {
     static const char *const keys[] = { "model", "vocab" };
-    struct tok_json v = { .there = true }, f[2];
-    weir_jread_init(&v.r, o->text, o->n);
-    v.ev = weir_jread_next(&v.r);
-    tok_json_fields(&v, keys, f, 2);
+    struct tok_json root, f[2];
+    const int rc = tok_json_open(name, o->text, o->n, &root, o->err);
+    if (rc)
+        return rc;
+    tok_json_fields(&root, keys, f, 2);
     if (f[0].there && f[0].ev == WEIR_JSON_OBJECT)
-        return tok_read_json(o->text, o->n, &o->side, &o->s, &o->hf, o->err);
+        return tok_read_json(&root, &o->side, &o->s, &o->hf, o->err);
     if (f[1].there && f[1].ev == WEIR_JSON_ARRAY)
-        return tok_read_tekken(o->text, o->n, &o->s, o->err);
-    return read_vocab(o);
+        return tok_read_tekken(&root, &o->s, o->err);
+    return read_vocab(o, &root);
 }
 
 static int read_file(struct opening *o)
@@ -98,7 +98,7 @@ static int read_file(struct opening *o)
     while (at < o->n && strchr(" \t\r\n", o->text[at]) && o->text[at])
         at++;
     if (at < o->n && o->text[at] == '{')
-        return read_object(o);
+        return read_object(o, base);
     /* Every sentencepiece model begins with a piece: field 1, length-delimited. */
     if (o->text[0] == '\n')
         return tok_read_sentencepiece(o->text, o->n, &o->side, &o->s, o->err);

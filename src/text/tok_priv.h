@@ -282,8 +282,6 @@ struct tok_work { /* scratch of one call of weir_tok_encode */
     uint64_t n_step; /* for tests: symbols made, candidates queued and table look-ups */
 };
 
-/* Make room; -ENOMEM leaves the old arrays. */
-int tok_reserve(void **p, size_t *cap, size_t n, size_t size);
 /* Append token ID for w->text[a..b). */
 int tok_emit(struct tok_work *w, uint32_t id, size_t a, size_t b);
 /* Append what stands for w->text[a..b), one character that no piece covers. */

@@ -111,9 +111,8 @@ bool tok_json_u32(const struct tok_json *v, uint32_t *ret)
 
 int tok_side_add(struct tok_side *s, struct tok_added a)
 {
-    void *p = s->added;
-    const int rc = tok_reserve(&p, &s->cap_added, s->n_added + 1, sizeof(*s->added));
-    s->added = p;
+    const int rc =
+        weir_reserve(WEIR_MEM_TEXT, &s->added, &s->cap_added, s->n_added + 1, sizeof(*s->added));
     if (!rc)
         s->added[s->n_added++] = a;
     return rc;

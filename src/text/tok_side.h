@@ -86,7 +86,9 @@ int tok_read_sentencepiece(const void *text, size_t n, const struct tok_side *si
 int tok_read_tiktoken(const char *name, const char *text, size_t n, const struct tok_side *side,
                       struct tok_source *s, char **ret_buffer, struct weir_err *err);
 
-int tok_read_tekken(char *text, size_t n, struct tok_source *s, struct weir_err *err);
+/* ROOT is the whole of a file, which was read once to see that it is JSON; names of tokens stay in
+ * its text. */
+int tok_read_tekken(const struct tok_json *root, struct tok_source *s, struct weir_err *err);
 /* Decode base64 P[0..N) to OUT, which may be P; its length, or -1: it is none. */
 int64_t tok_base64(const char *p, size_t n, uint8_t *out);
 
@@ -97,9 +99,9 @@ struct tok_hf {
     size_t cap[2];
     const uint8_t *lines, *lines_end; /* merges.txt */
 };
-int tok_read_json(char *text, size_t n, struct tok_side *side, struct tok_source *s,
+int tok_read_json(const struct tok_json *root, struct tok_side *side, struct tok_source *s,
                   struct tok_hf *hf, struct weir_err *err);
-int tok_read_vocab_merges(char *vocab, size_t n_vocab, const char *merges, size_t n_merges,
+int tok_read_vocab_merges(const struct tok_json *vocab, const char *merges, size_t n_merges,
                           const struct tok_side *side, struct tok_source *s, struct tok_hf *hf,
                           struct weir_err *err);
 void tok_hf_done(struct tok_hf *hf);

@@ -121,14 +121,13 @@ static int read_specials(const struct tekken *t, struct tok_source *s, struct we
     return 0;
 }
 
-int tok_read_tekken(char *text, size_t n, struct tok_source *s, struct weir_err *err)
+int tok_read_tekken(const struct tok_json *root, struct tok_source *s, struct weir_err *err)
 {
     struct tekken t = { 0 };
-    struct tok_json root;
     struct weir_pretok_pass pass = { .split = WEIR_SPLIT_ISOLATED };
     const uint8_t *pattern;
-    int rc = tok_json_open("tekken.json", text, n, &root, err);
-    if (rc || (rc = read_config(&root, &t, err)))
+    int rc = read_config(root, &t, err);
+    if (rc)
         return rc;
     s->entry = weir_alloc(WEIR_MEM_TEXT, (size_t)t.n_special + 1, sizeof(*s->entry));
     if (!s->entry)

@@ -9,6 +9,7 @@
 
 #include "src/text/tok_priv.h"
 
+#include "base/mem.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -80,9 +81,7 @@ static void find_best(struct tok_work *w, const uint8_t *p, uint32_t n)
 int tok_word_unigram(struct tok_work *w, size_t a, size_t b)
 {
     const uint32_t n = (uint32_t)(b - a);
-    void *p = w->best;
-    int rc = tok_reserve(&p, &w->best_cap, (size_t)n + 1, sizeof(*w->best));
-    w->best = p;
+    int rc = weir_reserve(WEIR_MEM_TEXT, &w->best, &w->best_cap, (size_t)n + 1, sizeof(*w->best));
     if (rc)
         return rc;
     w->after_unk = false;

@@ -9,6 +9,7 @@
 
 #include "src/text/tok_priv.h"
 
+#include "base/mem.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -17,10 +18,8 @@
 static int add(struct tok_work *w, uint32_t i, size_t pos, size_t len)
 {
     const struct weir_tok *t = w->t;
-    void *sym = w->sym;
-    if (tok_reserve(&sym, &w->sym_cap, (size_t)i + 1, sizeof(*w->sym)))
+    if (weir_reserve(WEIR_MEM_TEXT, &w->sym, &w->sym_cap, (size_t)i + 1, sizeof(*w->sym)))
         return -ENOMEM;
-    w->sym = sym;
     struct tok_sym *s = &w->sym[i];
     *s = (struct tok_sym){ .pos = (uint32_t)pos, .len = (uint32_t)len };
     if (t->kind == TOK_BPE && !t->chars) {

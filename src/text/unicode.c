@@ -139,47 +139,13 @@ unsigned weir_uni_fold(uint32_t c, uint32_t out[3])
 
 uint32_t weir_uni_get(const char *p, size_t n, size_t *ret_len)
 {
-    const uint8_t *u = (const uint8_t *)p;
-    size_t len;
-    if (u[0] < 0x80) {
-        *ret_len = 1;
-        return u[0];
-    }
-    if (weir_utf8_step(u, n, &len) != WEIR_UTF8_OK) {
-        *ret_len = 1;
-        return 0xfffd;
-    }
-    *ret_len = len;
-    if (len == 2)
-        return (uint32_t)(u[0] & 0x1f) << 6 | (u[1] & 0x3f);
-    if (len == 3)
-        return (uint32_t)(u[0] & 0x0f) << 12 | (uint32_t)(u[1] & 0x3f) << 6 | (u[2] & 0x3f);
-    return (uint32_t)(u[0] & 0x07) << 18 | (uint32_t)(u[1] & 0x3f) << 12 |
-           (uint32_t)(u[2] & 0x3f) << 6 | (u[3] & 0x3f);
+    const uint32_t c = weir_utf8_get((const uint8_t *)p, n, ret_len);
+    return c == WEIR_UTF8_NONE ? 0xfffd : c;
 }
 
 size_t weir_uni_put(uint32_t c, char out[4])
 {
     if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
         c = 0xfffd;
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (char)(0xc0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 0x3f));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (char)(0xe0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
-        out[2] = (char)(0x80 | (c & 0x3f));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
-    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
-    out[3] = (char)(0x80 | (c & 0x3f));
-    return 4;
+    return weir_utf8_put((uint8_t *)out, c);
 }
