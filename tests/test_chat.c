@@ -10,6 +10,7 @@
 #include "base/outfile.h"
 #include "src/text/chat.h"
 #include "src/text/value_text.h"
+#include "tests/chat_clock.h"
 #include "tests/tap.h"
 
 #include <errno.h>
@@ -18,17 +19,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static const struct tm clock_at = {
-    .tm_sec = 56,
-    .tm_min = 34,
-    .tm_hour = 12,
-    .tm_mday = 26,
-    .tm_mon = 6,
-    .tm_year = 124,
-    .tm_wday = 5,
-    .tm_yday = 207,
-};
 
 /* A file of JSON, kept in KEEP. */
 static bool load(struct weir_vpool *keep, const char *path, struct weir_val *ret)

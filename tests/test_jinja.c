@@ -10,23 +10,13 @@
 #include "base/outfile.h"
 #include "src/text/jinja.h"
 #include "src/text/value_text.h"
+#include "tests/chat_clock.h"
 #include "tests/tap.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const struct tm clock_at = {
-    .tm_sec = 56,
-    .tm_min = 34,
-    .tm_hour = 12,
-    .tm_mday = 26,
-    .tm_mon = 6,
-    .tm_year = 124,
-    .tm_wday = 5,
-    .tm_yday = 207,
-};
 
 static void show(const char *what, const char *s, size_t n)
 {

@@ -6,6 +6,7 @@
 
 #include "base/jread.h"
 #include "base/mem.h"
+#include "base/outfile.h"
 #include "src/text/tok_priv.h"
 #include "tests/tap.h"
 #include "tests/text_vocab.h"
@@ -26,16 +27,8 @@ static char files[600];
 
 static char *slurp(const char *path, size_t *ret_n)
 {
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return NULL;
-    fseek(f, 0, SEEK_END);
-    const long n = ftell(f);
-    rewind(f);
-    char *p = calloc(1, (size_t)n + 1);
-    *ret_n = p ? fread(p, 1, (size_t)n, f) : 0;
-    fclose(f);
-    return p;
+    char *p = NULL;
+    return weir_file_read(path, (size_t)64 << 20, &p, ret_n, NULL) ? NULL : p;
 }
 
 static void save(const char *path, const void *p, size_t n)
@@ -109,7 +102,7 @@ static void small(const char *name)
             skip(name, err.msg);
         else
             ok(0, "%s: %s", name, err.msg);
-        free(cases);
+        weir_free(cases);
         return;
     }
     for (char *line = cases; line && *line;) {
@@ -126,7 +119,7 @@ static void small(const char *name)
     }
     ok(count > 80 && !bad, "%s: %u texts as its reference has them (%u differ)", name, count, bad);
     weir_tok_free(t);
-    free(cases);
+    weir_free(cases);
 }
 
 static void all_small(void (*f)(const char *name))
@@ -227,7 +220,7 @@ static void damaged(const char *name)
             save(at(names[k]), bad, m);
             try_file(at(names[k]));
         }
-        free(good);
+        weir_free(good);
         free(bad);
         unlink(at(names[k]));
     }
@@ -354,7 +347,7 @@ static void side_files(void)
     unlink(at("generation_config.json"));
     unlink(at("tokenizer_config.json"));
     unlink(at("tokenizer.model"));
-    free(model);
+    weir_free(model);
 }
 
 /* ---- real ones ---- */
@@ -371,7 +364,7 @@ static bool vector_file(const char *data, const char *name, const char *path_in_
     snprintf(path, sizeof(path), "%s/%s", data, path_in_data);
     if (!json || weir_tok_open(path, &t, &err)) {
         skip(name, json ? err.msg : "its vectors are not there");
-        free(json);
+        weir_free(json);
         return false;
     }
     const bool raw =
@@ -413,7 +406,7 @@ static bool vector_file(const char *data, const char *name, const char *path_in_
     }
     ok(ev == WEIR_JSON_DONE && count > 20 && !bad, "%s: %u vectors (%u differ)", name, count, bad);
     weir_tok_free(t);
-    free(json);
+    weir_free(json);
     return true;
 }
 
@@ -432,8 +425,8 @@ static void llama_cpp(const char *data, const char *name, const char *path_in_da
     snprintf(path, sizeof(path), "%s/%s", data, path_in_data);
     if (!in || !out || weir_tok_open(path, &t, &err)) {
         skip(path_in_data, in && out ? err.msg : "its vectors are not there");
-        free(in);
-        free(out);
+        weir_free(in);
+        weir_free(out);
         return;
     }
     for (char *a = in, *w = out; a && w;) {
@@ -447,8 +440,8 @@ static void llama_cpp(const char *data, const char *name, const char *path_in_da
     }
     ok(n > 40 && !bad, "%s: %u texts as llama.cpp has them (%u differ)", path_in_data, n, bad);
     weir_tok_free(t);
-    free(in);
-    free(out);
+    weir_free(in);
+    weir_free(out);
 }
 
 static void opens_as(const char *data, const char *where, const char *text, const char *ids)
