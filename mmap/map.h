@@ -10,6 +10,7 @@
 
 #include "base/dtype.h"
 #include "base/err.h"
+#include "base/packing.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,12 @@ struct weir_tensor {
     uint32_t file;               /* index for weir_map_file */
     uint64_t offset;             /* first byte, from the start of that file */
     uint64_t bytes;              /* proved to lie inside the file */
+
+    /* A matrix whose weights are packed otherwise than as rows of DTYPE: what lies at OFFSET are
+     * the lines of PACKING, and the small arrays beside them are tensors of their own.  NULL for
+     * most. */
+    const struct weir_packing *packing;
+    const struct weir_tensor *aux[WEIR_AUX_COUNT];
 };
 
 static inline uint64_t weir_tensor_cols(const struct weir_tensor *t) { return t->dim[0]; }
