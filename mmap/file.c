@@ -205,12 +205,10 @@ const char *weir_file_looks_like(const uint8_t *p, uint64_t n, uint64_t file_byt
     *ret_code = -ENOTSUP;
     if (is_safetensors(p, n, file_bytes))
         return "is a safetensors file, which this program does not read: convert it to GGUF";
-    if (starts(p, n, "PK\3\4", 4))
-        return "is a zip archive (a PyTorch checkpoint?), which this program does not read: "
-               "convert it to GGUF";
+    if (starts(p, n, "PK", 2))
+        return "is a zip archive, but no PyTorch checkpoint";
     if (starts(p, n, "\x80\x02", 2))
-        return "is a Python pickle (an old PyTorch checkpoint?), which this program does not read: "
-               "convert it to GGUF";
+        return "is a Python pickle, but not one that torch.save wrote";
     if (starts(p, n, "lmgg", 4) || starts(p, n, "fmgg", 4) || starts(p, n, "tjgg", 4))
         return "is in a ggml format from before GGUF: convert the original model again";
     if (starts(p, n, "\x1f\x8b", 2) || starts(p, n, "\x28\xb5\x2f\xfd", 4) ||

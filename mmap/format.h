@@ -28,6 +28,7 @@ struct weir_format {
 };
 
 extern const struct weir_format weir_format_gguf;
+extern const struct weir_format weir_format_torch_bin, weir_format_torch_pt, weir_format_torch_pth;
 
 /* The table, ended by NULL: the first that bids opens the file. */
 extern const struct weir_format *const weir_formats[];

@@ -19,7 +19,9 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct weir_format *const weir_formats[] = { &weir_format_gguf, NULL };
+const struct weir_format *const weir_formats[] = { &weir_format_gguf, &weir_format_torch_bin,
+                                                   &weir_format_torch_pt, &weir_format_torch_pth,
+                                                   NULL };
 
 /* Room for one more element in an array that doubles: 0 or -ENOMEM. */
 static int room(void **v, uint32_t n, uint32_t *cap, size_t size)

@@ -331,8 +331,8 @@ static void test_bad(void)
         { "type-fork", -ENOTSUP, "odd.weight|type number 144,|fork" },
         { "type-unknown", -ENOTSUP, "odd.weight|type number 4000000000," },
         { "safetensors", -ENOTSUP, "safetensors|convert" },
-        { "zip", -ENOTSUP, "zip|PyTorch" },
-        { "pickle", -ENOTSUP, "pickle|PyTorch" },
+        { "zip", -EINVAL, "zip|cut short" },
+        { "pickle", -ENOTSUP, "pickle|torch.save" },
         { "ggjt", -ENOTSUP, "before GGUF" },
         { "gzip", -ENOTSUP, "compressed|unpack" },
     };
