@@ -192,11 +192,10 @@ static int find(const struct weir_torch_places *self, const struct weir_pickle *
     return 0;
 }
 
-int weir_torch_read_legacy(struct weir_map *m, uint32_t file, const uint8_t *base, uint64_t size,
-                           struct weir_err *err)
+int weir_torch_read_legacy(struct weir_torch_in *in, struct weir_err *err)
 {
     struct legacy l = {
-        .places.find = find, .path = m->file[file].path, .c = weir_cur_of(base, size), .err = err
+        .places.find = find, .path = in->path, .c = weir_cur_of(in->base, in->size), .err = err
     };
     weir_cur_take(&l.c, sizeof(magic));
     int rc = read_version(&l);
@@ -211,7 +210,7 @@ int weir_torch_read_legacy(struct weir_map *m, uint32_t file, const uint8_t *bas
     if (!rc)
         rc = read_stores(&l);
     if (!rc)
-        rc = weir_torch_add_tensors(m, file, &l.p, &l.places, err);
+        rc = weir_torch_add_tensors(in, &l.p, &l.places, err);
     weir_pickle_done(&l.p);
     weir_free(l.store);
     weir_names_done(&l.index);

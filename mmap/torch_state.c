@@ -8,6 +8,7 @@
 #include "mmap/torch.h"
 
 #include "base/num.h"
+#include "mmap/map_edit.h"
 #include "mmap/torch_globals.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ typedef unsigned long long ull;
 
 /* A tensor of the file being placed. */
 struct place {
-    struct weir_map *m;
+    struct weir_torch_in *in;
     const char *path;
     const struct weir_pickle *p;
     const struct weir_torch_places *places;
@@ -100,6 +101,7 @@ static int read_numbers(const struct place *pl, uint32_t list, const char *what,
     return 0;
 }
 
+/* 1: it has no elements. */
 static int read_shape(struct place *pl, const struct weir_pickle_tensor *in)
 {
     const uint32_t n = pl->p->list[in->size].n, n_stride = pl->p->list[in->stride].n;
@@ -121,19 +123,16 @@ static int read_shape(struct place *pl, const struct weir_pickle_tensor *in)
         t->dim[i] = 1;
     t->n_dim = n ? n : 1; /* a scalar is a row of one */
     uint64_t numel = 1;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n; i++)
         if (!t->dim[i])
-            return weir_fail(pl->err, -ENOTSUP,
-                             "%s: tensor '%s' holds nothing (dimension %u of %u is 0): saved by "
-                             "one of several processes without the others' parts?",
-                             pl->path, t->name, n - 1 - i, n);
+            return 1;
+    for (uint32_t i = 0; i < n; i++)
         if (weir_mul_over(numel, t->dim[i], &numel) || numel >= NUMEL_MAX)
             return weir_fail(pl->err, -EINVAL,
                              "%s: tensor '%s' of %llu x %llu x %llu x %llu is larger than any "
                              "file: the file is damaged",
                              pl->path, t->name, (ull)t->dim[0], (ull)t->dim[1], (ull)t->dim[2],
                              (ull)t->dim[3]);
-    }
     t->bytes = numel * pl->item;
     return 0;
 }
@@ -168,18 +167,15 @@ static int add_packing(struct place *pl)
         .group = (uint32_t)pl->t.dim[0],
         .group_n = 1,
     };
-    uint8_t room[sizeof(pk) + _Alignof(struct weir_packing)] = { 0 };
     if (pl->t.dim[0] > UINT32_MAX || pl->t.dim[1] > UINT32_MAX || weir_packing_init(&pk, false))
         return weir_fail(pl->err, -ENOTSUP,
                          "%s: tensor '%s' of %llu x %llu lies transposed in the file, which is not "
                          "read for its type %s",
                          pl->path, pl->t.name, (ull)pl->t.dim[1], (ull)pl->t.dim[0],
                          weir_dtype_info(d)->name);
-    const char *at = weir_arena_str(&pl->m->arena, room, sizeof(room));
-    if (!at)
+    struct weir_packing *own = weir_map_keep(pl->in->m, sizeof(*own));
+    if (!own)
         return weir_fail(pl->err, -ENOMEM, "%s: no memory for its tensors", pl->path);
-    struct weir_packing *own =
-        (struct weir_packing *)weir_align_up((uintptr_t)at, _Alignof(struct weir_packing));
     *own = pk;
     pl->t.packing = own;
     return 0;
@@ -250,8 +246,9 @@ static int add_tensor(struct place *pl, const struct weir_pickle_tensor *in)
     if (!rc)
         rc = find_bytes(pl, in);
     if (rc)
-        return rc;
-    rc = weir_map_add_tensor(pl->m, &pl->t);
+        return rc < 0 ? rc : 0;
+    pl->in->n_taken++;
+    rc = weir_map_add_tensor(pl->in->m, &pl->t);
     if (rc == -EEXIST)
         return weir_fail(pl->err, -EINVAL, "%s: tensor '%s' is there twice: the file is damaged",
                          pl->path, pl->t.name);
@@ -267,11 +264,11 @@ static int take_name(struct place *pl, struct weir_pickle_value key)
         return weir_fail(pl->err, -EINVAL,
                          "%s: a tensor has no name of 1 to %d letters: the file is damaged",
                          pl->path, NAME_MAX_TORCH);
-    pl->t.name = weir_arena_str(&pl->m->arena, s, key.n);
+    pl->t.name = weir_arena_str(&pl->in->m->arena, s, key.n);
     return pl->t.name ? 0 : weir_fail(pl->err, -ENOMEM, "%s: no memory for its tensors", pl->path);
 }
 
-int weir_torch_add_tensors(struct weir_map *m, uint32_t file, const struct weir_pickle *p,
+int weir_torch_add_tensors(struct weir_torch_in *in, const struct weir_pickle *p,
                            const struct weir_torch_places *places, struct weir_err *err)
 {
     uint32_t list = 0;
@@ -280,10 +277,10 @@ int weir_torch_add_tensors(struct weir_map *m, uint32_t file, const struct weir_
     while (i != UINT32_MAX && !rc) {
         const struct weir_pickle_node *value = weir_pickle_at(p, p->node[i].next);
         if (value->value.kind == WEIR_PICKLE_TENSOR) {
-            struct place pl = { .m = m, .path = p->path, .p = p, .places = places, .err = err };
-            pl.t.file = file;
+            struct place pl = { .in = in, .path = in->path, .p = p, .places = places, .err = err };
+            pl.t.file = in->file;
             rc = take_name(&pl, p->node[i].value);
-            if (!rc)
+            if (!rc && (!in->shards || weir_shards_of(in->shards, pl.t.name) == in->shard))
                 rc = add_tensor(&pl, &p->tensor[value->value.v]);
         }
         i = value->next;

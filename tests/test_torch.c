@@ -38,6 +38,7 @@ static bool element(const struct weir_map *m, const struct weir_tensor *t, uint6
         double f64;
         uint16_t u16;
         int8_t i8;
+        uint8_t u8;
         int16_t i16;
         int32_t i32;
         int64_t i64;
@@ -50,6 +51,8 @@ static bool element(const struct weir_map *m, const struct weir_tensor *t, uint6
     case WEIR_DTYPE_F64: *ret = v.f64; break;
     case WEIR_DTYPE_F16: *ret = weir_f16_to_f32(v.u16); break;
     case WEIR_DTYPE_BF16: *ret = weir_bf16_to_f32(v.u16); break;
+    case WEIR_DTYPE_U8:
+    case WEIR_DTYPE_BOOL: *ret = v.u8; break;
     case WEIR_DTYPE_I8: *ret = v.i8; break;
     case WEIR_DTYPE_I16: *ret = v.i16; break;
     case WEIR_DTYPE_I32: *ret = v.i32; break;
@@ -66,6 +69,8 @@ static const char *torch_name(enum weir_dtype d)
     case WEIR_DTYPE_F64: return "float64";
     case WEIR_DTYPE_F16: return "float16";
     case WEIR_DTYPE_BF16: return "bfloat16";
+    case WEIR_DTYPE_U8: return "uint8";
+    case WEIR_DTYPE_BOOL: return "bool";
     case WEIR_DTYPE_I8: return "int8";
     case WEIR_DTYPE_I16: return "int16";
     case WEIR_DTYPE_I32: return "int32";
@@ -267,9 +272,8 @@ static const struct bad {
     { "bad-zip64-short", -EINVAL, "the zip archive is damaged: entry 'a/data/0' lacks" },
     { "bad-zip64-sig", -EINVAL, "the zip archive is damaged: there is no zip64 end" },
     { "unsupported-big-endian", -ENOTSUP, "its byteorder is 'big', this program reads" },
-    { "unsupported-complex", -ENOTSUP, "tensor 'w' is of torch.ComplexFloatStorage, a type" },
+    { "unsupported-complex", -ENOTSUP, "tensor 'w' is of torch.ComplexDoubleStorage, a type" },
     { "unsupported-compressed", -ENOTSUP, "entry 'a/data.pkl' is compressed (method 8), but" },
-    { "unsupported-dim-zero", -ENOTSUP, "tensor 'w' holds nothing (dimension 0 of 1 is 0):" },
     { "unsupported-dims-5", -ENOTSUP, "tensor 'w' has 5 dimensions, at most 4 are possible" },
     { "unsupported-encrypted", -ENOTSUP, "entry 'a/data/0' is encrypted, which torch.save" },
     { "unsupported-legacy-big-endian", -ENOTSUP,

@@ -52,6 +52,13 @@ static const struct weir_tensor *find(struct binder *b, const char *pattern, uin
 
 static bool shaped(struct binder *b, const struct weir_tensor *t, uint64_t cols, uint64_t rows)
 {
+    if (t->packing && !b->bad)
+        b->bad = weir_fail(b->err, -ENOTSUP,
+                           "%s: tensor '%s' is packed (%s), which weir does not compute yet",
+                           weir_map_file(b->map, t->file)->path, t->name,
+                           weir_scheme_name(t->packing->scheme));
+    if (t->packing)
+        return false;
     if (weir_tensor_cols(t) == cols && weir_tensor_rows(t) == rows)
         return true;
     if (!b->bad)
@@ -136,7 +143,7 @@ static void refuse_unknown(struct binder *b)
 {
     const uint32_t n = weir_map_n_tensor(b->map);
     for (uint32_t i = 0; i < n && !b->bad; i++) {
-        const char *name = weir_map_tensor(b->map, i)->name;
+        const char *name = weir_tensor_role(weir_map_tensor(b->map, i));
         const size_t len = strlen(name);
         const bool in_layer = !strncmp(name, "blk.", 4);
         const bool attn = strstr(name, ".attn_q.") || strstr(name, ".attn_k.") ||
@@ -172,6 +179,9 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
         return e;
     struct weir_config *c = &ret->cfg;
     c->rope_pairs = ret->arch->rope_pairs;
+    e = weir_config_pairs(m, arch, &c->rope_pairs, err);
+    if (e < 0)
+        return e;
 
     struct binder b = { .map = m, .model = ret, .err = err };
     refuse_unknown(&b);

@@ -148,6 +148,8 @@ def good():
         (str(d).split(".")[1], torch.tensor([3, -2, 1]).to(d))
         for d in (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,
                   torch.int8))
+    types["uint8"] = torch.tensor([200, 1], dtype=torch.uint8)
+    types["bool"] = torch.tensor([True, False])
     types["scalar"] = torch.tensor(7)
     types["four"] = torch.arange(24.).reshape(2, 3, 4, 1)
     save("good-types.pt", "every type of element, a scalar, four dimensions.", torch_bytes(types))
@@ -168,6 +170,8 @@ def good():
     save("good-module.pt", "weights under \"module\", parameters.",
          torch_bytes({"module": {"w": torch.nn.Parameter(t)}, "global_steps": 10 ** 30}))
     save("good-hand.pt", "entries without data descriptors.", checkpoint())
+    save("good-empty.pt", "a tensor without elements, which is left out, beside another.",
+         checkpoint(state(("none", tensor(size=(2, 0), stride=(1, 1))), ("w", tensor()))))
     save("good-comment.pt", "a comment at the end of the archive.", checkpoint(comment=b"PK\5\6 made by hand"))
     save("good-zip64.pt", "a zip64 end record and 64-bit sizes.",
          checkpoint(zip64={}, data_lies=dict(packed=0xffffffff, bytes=0xffffffff,
@@ -286,8 +290,7 @@ def evil():
         "transposed-3d": (state(("w", tensor(size=(1, 2, 3), stride=(1, 1, 2), numel=6))), "a transposed matrix in three dimensions"),
         "transposed-int": (state(("w", tensor(size=(2, 3), stride=(1, 2), cls="IntStorage"))), "a transposed matrix of integers"),
         "dims-5": (state(("w", tensor(size=(1, 1, 1, 2, 3), stride=(6, 6, 6, 3, 1)))), "five dimensions"),
-        "dim-zero": (state(("w", tensor(size=(0,), stride=(1,)))), "a tensor without elements"),
-        "complex": (state(("w", tensor(size=(3,), stride=(1,), numel=3, cls="ComplexFloatStorage"))), "complex numbers"),
+        "complex": (state(("w", tensor(size=(1,), stride=(1,), numel=1, cls="ComplexDoubleStorage"))), "complex numbers of 128 bits"),
         "untyped": (state(("w", tensor(numel=24, cls="UntypedStorage"))), "a storage without a type"),
     }
     for name, (pkl, sentence) in rows.items():
@@ -397,7 +400,7 @@ def golden():
             if name in ("good-types.pt", "good-views.pt", "good-legacy.pt", "good-wrapped.pt", "good-model.pt",
                         "good-module.pt"):
                 f.writelines(describe(os.path.join(OUT, name), name))
-        for name in ("hand", "comment", "zip64", "untyped", "python2"):
+        for name in ("hand", "empty", "comment", "zip64", "untyped", "python2"):
             f.write(f"good-{name}.pt w float32 3x2 1 6 0\n")
         f.write("good-legacy-view.pt w float32 2x2 3 6 0\ngood-legacy-view.pt all float32 3x2 1 6 0\n")
     if len(sys.argv) > 2:
