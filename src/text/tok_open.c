@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define LLAMA2C             ".bin" /* tokenizer.bin, tok512.bin */
 #define TOKENIZER_MAX_BYTES ((size_t)256 << 20)
 
 struct opening {
@@ -36,8 +37,8 @@ static bool there(struct opening *o, const char *name)
     return !stat(o->path, &st) && S_ISREG(st.st_mode);
 }
 
-/* The first file of the folder whose name ends so. */
-static bool there_ending(struct opening *o, const char *ending)
+/* The first file of the folder whose name begins and ends so. */
+static bool there_like(struct opening *o, const char *begin, const char *ending)
 {
     DIR *d = opendir(o->dir);
     const struct dirent *e;
@@ -45,7 +46,7 @@ static bool there_ending(struct opening *o, const char *ending)
     while (d && (e = readdir(d))) {
         const size_t n = strlen(e->d_name), m = strlen(ending);
         if (n > m && n < sizeof(best) && !strcmp(e->d_name + n - m, ending) &&
-            (!*best || strcmp(e->d_name, best) < 0))
+            !strncmp(e->d_name, begin, strlen(begin)) && (!*best || strcmp(e->d_name, best) < 0))
             memcpy(best, e->d_name, n + 1);
     }
     if (d)
@@ -56,8 +57,9 @@ static bool there_ending(struct opening *o, const char *ending)
 static bool find_in_folder(struct opening *o)
 {
     return there(o, "tokenizer.json") || there(o, "tekken.json") || there(o, "tokenizer.model") ||
-           there(o, "ice_text.model") || there(o, "spiece.model") || there_ending(o, ".tiktoken") ||
-           there(o, "tiktoken.model") || there(o, "vocab.json");
+           there(o, "ice_text.model") || there(o, "spiece.model") ||
+           there_like(o, "", ".tiktoken") || there(o, "tiktoken.model") || there(o, "vocab.json") ||
+           there(o, "tokenizer" LLAMA2C) || there_like(o, "tok", LLAMA2C);
 }
 
 static int read_vocab(struct opening *o, const struct tok_json *vocab)
@@ -94,6 +96,9 @@ static int read_file(struct opening *o)
         return rc;
     if (!o->n)
         return weir_fail(o->err, -EINVAL, "%s is empty", o->path);
+    const size_t n_base = strlen(base), n_end = strlen(LLAMA2C);
+    if (n_base > n_end && !strcmp(base + n_base - n_end, LLAMA2C))
+        return tok_read_llama2c(base, o->text, o->n, &o->s, o->err);
     size_t at = 0;
     while (at < o->n && strchr(" \t\r\n", o->text[at]) && o->text[at])
         at++;
@@ -153,8 +158,8 @@ int weir_tok_open(const char *path, struct weir_tok **ret, struct weir_err *err)
     else if (!find_in_folder(o)) {
         rc = weir_fail(
             err, -ENOENT,
-            "%s has no tokenizer: no tokenizer.json, tekken.json, tokenizer.model, *.tiktoken or "
-            "vocab.json",
+            "%s has no tokenizer: no tokenizer.json, tekken.json, tokenizer.model, *.tiktoken, "
+            "vocab.json or tokenizer.bin",
             path);
         goto out;
     }

@@ -85,6 +85,8 @@ int tok_read_sentencepiece(const void *text, size_t n, const struct tok_side *si
                            struct tok_source *s, struct weir_err *err);
 int tok_read_tiktoken(const char *name, const char *text, size_t n, const struct tok_side *side,
                       struct tok_source *s, char **ret_buffer, struct weir_err *err);
+int tok_read_llama2c(const char *name, const void *text, size_t n, struct tok_source *s,
+                     struct weir_err *err);
 
 /* ROOT is the whole of a file, which was read once to see that it is JSON; names of tokens stay in
  * its text. */
