@@ -68,8 +68,8 @@ static bool read_header(const uint8_t *p, uint64_t n, struct header *h)
         return read_numbers(&c, h);
     }
     h->version = weir_cur_u32(&c);
-    if (h->version != 1)
-        return true; /* opening will say what it thinks of that */
+    if (h->version != 1) /* opening will say what it thinks of a later one */
+        return h->version > 1;
     const bool good = read_numbers(&c, h) && h->shared; /* no sign here */
     h->shared = weir_cur_u8(&c) != 0;
     return good && !c.bad;

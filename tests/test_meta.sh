@@ -54,6 +54,8 @@ for v in 0 1; do
 done
 head -c 20 "$meta/own-v1.bin" >"$work/m/cut.bin"
 fails 1 'damaged' "a cut header" inspect "$work/m/cut.bin"
+{ printf 24ka; head -c 300 /dev/zero; } >"$work/m/cut.bin"
+fails 1 'damaged' "version 0 with the magic number of others" inspect "$work/m/cut.bin"
 
 # The same small trained model in every form.
 d=$WEIR_DATA/stories260K
