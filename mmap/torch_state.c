@@ -245,9 +245,10 @@ static int add_tensor(struct place *pl, const struct weir_pickle_tensor *in)
         rc = check_strides(pl);
     if (!rc)
         rc = find_bytes(pl, in);
-    if (rc)
+    if (rc >= 0)
+        pl->in->n_taken++;
+    if (rc) /* without elements it is nothing */
         return rc < 0 ? rc : 0;
-    pl->in->n_taken++;
     rc = weir_map_add_tensor(pl->in->m, &pl->t);
     if (rc == -EEXIST)
         return weir_fail(pl->err, -EINVAL, "%s: tensor '%s' is there twice: the file is damaged",
