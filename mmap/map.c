@@ -169,6 +169,7 @@ void weir_map_close(struct weir_map *m)
         weir_file_close(&m->file[i]);
     weir_free(m->file);
     weir_free(m->tensor);
+    weir_free(m->check);
     weir_names_done(&m->tensor_index);
     weir_arena_done(&m->arena);
     weir_free(m);

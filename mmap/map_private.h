@@ -17,6 +17,16 @@ struct weir_metas {
     struct weir_names index;
 };
 
+/* A sum that the first BYTES of a file must have. */
+enum weir_check_kind { WEIR_CHECK_CRC32, WEIR_CHECK_MD5 };
+#define WEIR_CHECK_BYTES 16
+struct weir_check {
+    uint32_t file;
+    enum weir_check_kind kind;
+    uint64_t bytes;
+    uint8_t want[WEIR_CHECK_BYTES]; /* first byte first as people write it; then zeros */
+};
+
 struct weir_map {
     char format[24];
     struct weir_map_file *file;
@@ -24,7 +34,10 @@ struct weir_map {
     struct weir_tensor *tensor;
     uint32_t n_tensor, cap_tensor;
     struct weir_names tensor_index;
-    struct weir_arena arena; /* names of tensors and keys */
+    struct weir_arena arena; /* names of tensors and keys, extents, rows held */
+    uint64_t held_bytes;     /* of rows held */
+    struct weir_check *check;
+    uint32_t n_check, cap_check;
     struct weir_metas meta;  /* of file 0 */
     struct weir_view header; /* of file 0: what the values of meta point into */
     atomic_int fault;        /* a page of a header was gone when it was read */
@@ -36,6 +49,22 @@ int weir_map_add_file(struct weir_map *m, const char *path, uint32_t *ret_file,
 
 /* Take in a tensor whose name lies in the arena.  0; -EEXIST; -ENOMEM.  No sentence. */
 int weir_map_add_tensor(struct weir_map *m, const struct weir_tensor *t);
+
+/* Bytes of a tensor that follow each other in a file. */
+struct weir_piece {
+    uint32_t file;
+    uint64_t offset, bytes;
+};
+/* Place T, whose name, dtype, dims and bytes are set, at N pieces, N >= 1, that are known to lie
+ * inside their files.  A row in several pieces is read and held.
+ * Returns 0; -EINVAL when the pieces have not t->bytes in all, or the rows to hold pass
+ * WEIR_HELD_MAX; -EIO, -ENOMEM. */
+int weir_map_place(struct weir_map *m, struct weir_tensor *t, const struct weir_piece *piece,
+                   uint32_t n, struct weir_err *err);
+#define WEIR_HELD_MAX (UINT64_C(64) << 20) /* of a whole map */
+
+/* Take in a sum.  0; -ENOMEM.  No sentence. */
+int weir_map_add_check(struct weir_map *m, const struct weir_check *c);
 
 /* Take in a value whose key lies in the arena.  0; -EEXIST; -ENOMEM.  No sentence. */
 int weir_metas_add(struct weir_metas *s, const struct weir_meta *v);
