@@ -72,7 +72,7 @@ static void list_unique(struct list *l)
 /* What FOLDER holds: models that can be opened, and one name of a kind that cannot. */
 static int scan(const char *folder, struct list *models, char other[256], struct weir_err *err)
 {
-    static const char *const others[] = { ".safetensors", ".bin", ".pt", ".pth", ".ckpt" };
+    static const char *const others[] = { ".safetensors", ".bin", ".pt", ".pth" };
     char first[256];
     struct dirent *e;
     DIR *d = opendir(folder);

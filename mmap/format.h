@@ -25,9 +25,12 @@ struct weir_format {
     /* The name of the file through which the model is opened that the file NAME is part of, into
      * BUF (at least as long as NAME, with its terminator).  NAME has the suffix. */
     void (*first)(const char *name, char *buf);
+
+    /* Or NULL: half a sentence about a file with the suffix that no format bids for. */
+    const char *no_bid;
 };
 
-extern const struct weir_format weir_format_gguf;
+extern const struct weir_format weir_format_gguf, weir_format_mindspore, weir_format_mlc;
 
 /* The table, ended by NULL: the first that bids opens the file. */
 extern const struct weir_format *const weir_formats[];

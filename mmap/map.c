@@ -19,7 +19,8 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct weir_format *const weir_formats[] = { &weir_format_gguf, NULL };
+const struct weir_format *const weir_formats[] = { &weir_format_gguf, &weir_format_mindspore,
+                                                   &weir_format_mlc, NULL };
 
 /* Room for one more element in an array that doubles: 0 or -ENOMEM. */
 static int room(void **v, uint32_t n, uint32_t *cap, size_t size)
@@ -124,6 +125,12 @@ static int open_by_format(struct weir_map *m, struct weir_err *err)
     const char *what = weir_file_looks_like(head, n, f->bytes, &code);
     if (what)
         return weir_fail(err, code, "%s %s", f->path, what);
+    for (size_t i = 0; weir_formats[i]; i++) {
+        const size_t len = strlen(f->path), tail = strlen(weir_formats[i]->suffix);
+        if (weir_formats[i]->no_bid && len > tail &&
+            !strcmp(f->path + len - tail, weir_formats[i]->suffix))
+            return weir_fail(err, -EINVAL, "%s %s", f->path, weir_formats[i]->no_bid);
+    }
     char hex[3 * 8 + 1] = "";
     for (uint64_t i = 0; i < n && i < 8; i++)
         snprintf(hex + 3 * i, 4, " %02x", head[i]);
