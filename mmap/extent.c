@@ -6,6 +6,7 @@
 #include "config.h"
 
 #include "base/num.h"
+#include "mmap/map_edit.h"
 #include "mmap/map_private.h"
 
 #include <errno.h>
@@ -56,7 +57,7 @@ static int hold(struct weir_map *m, const struct weir_tensor *t, struct walk *w,
                          "rows like that take more than %llu bytes",
                          m->file[ex->file].path, t->name, w->n, (unsigned long long)row_bytes,
                          (unsigned long long)WEIR_HELD_MAX);
-    uint8_t *dst = weir_arena_alloc(&m->arena, row_bytes);
+    uint8_t *dst = weir_map_keep(m, row_bytes);
     if (!dst)
         return weir_fail(err, -ENOMEM, "%s: no memory for a row of tensor '%s'",
                          m->file[ex->file].path, t->name);
@@ -88,7 +89,7 @@ int weir_map_place(struct weir_map *m, struct weir_tensor *t, const struct weir_
     if (n == 1)
         return 0;
     /* A piece has one run at most, and a cut one row. */
-    struct weir_extent *ex = weir_arena_alloc(&m->arena, 2 * (size_t)n * sizeof(*ex));
+    struct weir_extent *ex = weir_map_keep(m, 2 * (size_t)n * sizeof(*ex));
     if (!ex)
         return weir_fail(err, -ENOMEM, "%s: no memory for the %u pieces of tensor '%s'",
                          m->file[t->file].path, n, t->name);

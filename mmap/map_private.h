@@ -27,6 +27,12 @@ struct weir_check {
     uint8_t want[WEIR_CHECK_BYTES]; /* first byte first as people write it; then zeros */
 };
 
+/* A piece of memory that lives as long as its map. */
+struct weir_kept {
+    struct weir_kept *next;
+    _Alignas(16) uint8_t data[];
+};
+
 struct weir_map {
     char format[24];
     struct weir_map_file *file;
@@ -34,8 +40,9 @@ struct weir_map {
     struct weir_tensor *tensor;
     uint32_t n_tensor, cap_tensor;
     struct weir_names tensor_index;
-    struct weir_arena arena; /* names of tensors and keys, extents, rows held */
-    uint64_t held_bytes;     /* of rows held */
+    struct weir_arena arena; /* names of tensors and keys */
+    struct weir_kept *kept;
+    uint64_t held_bytes; /* of rows that are in pieces in the file, among `kept` */
     struct weir_check *check;
     uint32_t n_check, cap_check;
     struct weir_metas meta;  /* of file 0 */
@@ -65,6 +72,11 @@ int weir_map_place(struct weir_map *m, struct weir_tensor *t, const struct weir_
 
 /* Take in a sum.  0; -ENOMEM.  No sentence. */
 int weir_map_add_check(struct weir_map *m, const struct weir_check *c);
+
+/* Do tensors [from, m->n_tensor), which all lie in the file at PATH, share bytes?  0; -EINVAL: the
+ * table of the file is damaged; -ENOMEM. */
+int weir_map_check_overlap(const struct weir_map *m, uint32_t from, const char *path,
+                           struct weir_err *err);
 
 /* Take in a value whose key lies in the arena.  0; -EEXIST; -ENOMEM.  No sentence. */
 int weir_metas_add(struct weir_metas *s, const struct weir_meta *v);

@@ -53,11 +53,13 @@ struct param {
 
 static const struct {
     const char *name;
-    int dtype; /* -1: known, but nothing that a tensor of a map can be */
+    enum weir_dtype dtype;
 } types[] = {
     { "Float32", WEIR_DTYPE_F32 }, { "Float16", WEIR_DTYPE_F16 }, { "BFloat16", WEIR_DTYPE_BF16 },
     { "Float64", WEIR_DTYPE_F64 }, { "Int8", WEIR_DTYPE_I8 },     { "Int16", WEIR_DTYPE_I16 },
-    { "Int32", WEIR_DTYPE_I32 },   { "Int64", WEIR_DTYPE_I64 },
+    { "Int32", WEIR_DTYPE_I32 },   { "Int64", WEIR_DTYPE_I64 },   { "UInt8", WEIR_DTYPE_U8 },
+    { "Uint8", WEIR_DTYPE_U8 },    { "UInt16", WEIR_DTYPE_U16 },  { "UInt32", WEIR_DTYPE_U32 },
+    { "UInt64", WEIR_DTYPE_U64 },  { "Bool", WEIR_DTYPE_BOOL },
 };
 
 /* What training leaves beside the parameters: whole tags, and beginnings of tags. */
@@ -275,10 +277,10 @@ static int size_tensor(const struct in *in, const struct param *p, struct weir_t
                        struct weir_err *err)
 {
     char shape[DIMS_MAX * 24];
-    int dtype = -2;
+    int dtype = -1;
     for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
         if (!strcmp(p->type, types[i].name))
-            dtype = types[i].dtype;
+            dtype = (int)types[i].dtype;
     if (dtype < 0)
         return weir_fail(err, -ENOTSUP,
                          "%s: parameter '%s' has type %s, which this program does not read",

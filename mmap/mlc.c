@@ -56,8 +56,10 @@ static const struct {
     enum weir_dtype dtype;
 } types[] = {
     { "float32", WEIR_DTYPE_F32 }, { "float16", WEIR_DTYPE_F16 }, { "bfloat16", WEIR_DTYPE_BF16 },
-    { "uint32", WEIR_DTYPE_I32 },  { "int32", WEIR_DTYPE_I32 },   { "int8", WEIR_DTYPE_I8 },
+    { "uint32", WEIR_DTYPE_U32 },  { "int32", WEIR_DTYPE_I32 },   { "int8", WEIR_DTYPE_I8 },
     { "int16", WEIR_DTYPE_I16 },   { "int64", WEIR_DTYPE_I64 },   { "float64", WEIR_DTYPE_F64 },
+    { "uint8", WEIR_DTYPE_U8 },    { "uint16", WEIR_DTYPE_U16 },  { "uint64", WEIR_DTYPE_U64 },
+    { "bool", WEIR_DTYPE_BOOL },
 };
 
 /* ---- values ---- */
@@ -450,6 +452,12 @@ static bool bid(const uint8_t *p, uint64_t n)
     return false;
 }
 
+/* In a folder, the newer name first; the second index, of bfloat16, says nothing more. */
+static int rank(const char *name)
+{
+    return !strcmp(name, "tensor-cache.json") ? 2 : !strcmp(name, "ndarray-cache.json");
+}
+
 static void first(const char *name, char *buf) { strcpy(buf, name); }
 
 const struct weir_format weir_format_mlc = {
@@ -458,5 +466,6 @@ const struct weir_format weir_format_mlc = {
     .bid = bid,
     .open = open_mlc,
     .first = first,
+    .rank = rank,
     .no_bid = "is not an index of MLC-LLM's: no list of shards is near its beginning",
 };

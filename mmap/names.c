@@ -9,7 +9,6 @@
 #include "base/mem.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 
 #define CHUNK_BYTES ((size_t)64 << 10)
@@ -17,7 +16,7 @@
 struct weir_arena_chunk {
     struct weir_arena_chunk *prev;
     size_t used, bytes;
-    _Alignas(max_align_t) char data[];
+    char data[];
 };
 
 struct weir_names_slot {
@@ -26,34 +25,24 @@ struct weir_names_slot {
     uint32_t index;
 };
 
-/* The next N bytes, zeroed, at a multiple of ALIGN. */
-static void *take(struct weir_arena *a, size_t n, size_t align)
+const char *weir_arena_str(struct weir_arena *a, const void *p, size_t n)
 {
     struct weir_arena_chunk *c = a->last;
-    size_t at = c ? (c->used + align - 1) / align * align : 0;
-    if (!c || at > c->bytes || n > c->bytes - at) {
-        size_t bytes = n > CHUNK_BYTES ? n : CHUNK_BYTES;
-        c = bytes < SIZE_MAX / 2 ? weir_alloc(WEIR_MEM_MISC, 1, sizeof(*c) + bytes) : NULL;
+    if (!c || n + 1 > c->bytes - c->used) {
+        size_t bytes = n + 1 > CHUNK_BYTES ? n + 1 : CHUNK_BYTES;
+        c = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*c) + bytes);
         if (!c)
             return NULL;
         c->bytes = bytes;
         c->prev = a->last;
         a->last = c;
-        at = 0;
     }
-    c->used = at + n;
-    return c->data + at;
-}
-
-const char *weir_arena_str(struct weir_arena *a, const void *p, size_t n)
-{
-    char *s = n < SIZE_MAX ? take(a, n + 1, 1) : NULL;
-    if (s)
-        memcpy(s, p, n); /* the byte after it is 0 already */
+    char *s = c->data + c->used;
+    memcpy(s, p, n);
+    s[n] = 0;
+    c->used += n + 1;
     return s;
 }
-
-void *weir_arena_alloc(struct weir_arena *a, size_t n) { return take(a, n, _Alignof(max_align_t)); }
 
 void weir_arena_done(struct weir_arena *a)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Names from a file: an arena that keeps them (and other small things), at addresses that do not
- * move, and a table that finds the index of a name.  One thread builds; afterwards any thread may
- * look up. */
+ * Names from a file: an arena that keeps them, terminated, at addresses that do not move, and a
+ * table that finds the index of a name.  One thread builds; afterwards any thread may look up. */
 #ifndef WEIR_MMAP_NAMES_H
 #define WEIR_MMAP_NAMES_H
 
@@ -15,8 +14,6 @@ struct weir_arena {
 };
 /* A terminated copy of N bytes, owned by the arena, or NULL when there is no memory. */
 const char *weir_arena_str(struct weir_arena *a, const void *p, size_t n);
-/* N zeroed bytes, aligned for any object, owned by the arena, or NULL. */
-void *weir_arena_alloc(struct weir_arena *a, size_t n);
 void weir_arena_done(struct weir_arena *a);
 
 struct weir_names {

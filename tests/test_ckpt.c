@@ -416,7 +416,7 @@ static void test_mlc(void)
     ok(weir_map_n_tensor(m) == 5 && weir_map_n_file(m) == 3 && usable(m) &&
            !strcmp(weir_map_format(m), "mlc"),
        "five arrays in two shards");
-    holds(m, "w.q_weight", "i32", 2, 4, 0);
+    holds(m, "w.q_weight", "u32", 2, 4, 0);
     holds(m, "w.q_scale", "bf16", 2, 4, 32 * 7 & 255);
     holds(m, "f", "f32", 3, 1, 48 * 7 & 255);
     holds(m, "h", "f16", 3, 2, 60 * 7 & 255);

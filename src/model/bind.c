@@ -135,7 +135,7 @@ static void refuse_unknown(struct binder *b)
 {
     const uint32_t n = weir_map_n_tensor(b->map);
     for (uint32_t i = 0; i < n && !b->bad; i++) {
-        const char *name = weir_map_tensor(b->map, i)->name;
+        const char *name = weir_tensor_role(weir_map_tensor(b->map, i));
         const size_t len = strlen(name);
         const bool in_layer = !strncmp(name, "blk.", 4);
         const bool attn = strstr(name, ".attn_q.") || strstr(name, ".attn_k.") ||
@@ -171,6 +171,9 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
         return e;
     struct weir_config *c = &ret->cfg;
     c->rope_pairs = ret->arch->rope_pairs;
+    e = weir_config_pairs(m, arch, &c->rope_pairs, err);
+    if (e < 0)
+        return e;
 
     struct binder b = { .map = m, .model = ret, .err = err };
     refuse_unknown(&b);
