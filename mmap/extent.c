@@ -161,3 +161,44 @@ int weir_map_read_tensor(const struct weir_map *m, const struct weir_tensor *t, 
     }
     return 0;
 }
+
+int weir_map_view_rows(struct weir_map *m, const struct weir_tensor *t, uint64_t row,
+                       uint64_t n_row, struct weir_tensor *ret, struct weir_err *err)
+{
+    const uint64_t rows = weir_tensor_rows(t), row_bytes = t->bytes / rows;
+    struct weir_tensor v = *t;
+    const uint8_t *held;
+    if (!n_row || row > rows || n_row > rows - row || t->dim[2] * t->dim[3] != 1)
+        return weir_fail(err, -EINVAL,
+                         "%s: tensor '%s' has %llu rows, but rows %llu to %llu of it "
+                         "are needed",
+                         m->file[t->file].path, t->name, (unsigned long long)rows,
+                         (unsigned long long)row, (unsigned long long)(row + n_row - 1));
+    v.n_dim = 2;
+    v.dim[1] = n_row;
+    v.bytes = n_row * row_bytes;
+    v.role = NULL;
+    weir_tensor_row(t, row, &v.file, &v.offset, &held);
+    v.n_extent = 0;
+    v.extent = NULL;
+    if (t->n_extent) {
+        struct weir_extent *ex = weir_map_keep(m, t->n_extent * sizeof(*ex));
+        if (!ex)
+            return weir_fail(err, -ENOMEM, "%s: no memory for a part of tensor '%s'",
+                             m->file[t->file].path, t->name);
+        for (uint32_t i = 0; i < t->n_extent; i++) {
+            const struct weir_extent *from = &t->extent[i];
+            const uint64_t first = weir_max_u64(from->row, row);
+            const uint64_t end = weir_min_u64(from->row + from->n_row, row + n_row);
+            if (first >= end)
+                continue;
+            ex[v.n_extent] = *from;
+            ex[v.n_extent].offset += (first - from->row) * row_bytes;
+            ex[v.n_extent].row = first - row;
+            ex[v.n_extent++].n_row = end - first;
+        }
+        v.extent = ex;
+    }
+    *ret = v;
+    return 0;
+}

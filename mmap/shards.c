@@ -135,7 +135,10 @@ static int read_pair(struct weir_shards *s, struct weir_jread *r, const char *pa
     if (!tensor)
         return weir_fail(err, -EINVAL, "%s: the name of tensor %u is empty, damaged or too long",
                          path, s->n_tensor);
-    const char *name = weir_jread_next(r) == WEIR_JSON_STR ? text_of(s, r) : NULL;
+    const enum weir_json_event ev = weir_jread_next(r);
+    if (ev == WEIR_JSON_BAD)
+        return weir_jread_fail(r, path, err);
+    const char *name = ev == WEIR_JSON_STR ? text_of(s, r) : NULL;
     if (!name || !is_plain(name, suffix))
         return weir_fail(
             err, -EINVAL,

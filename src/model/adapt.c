@@ -247,6 +247,9 @@ int weir_adapt_window(struct weir_adapt *a, struct weir_err *err)
         return rc;
     const int64_t listed = sliding_layers(a, &n_type);
     const uint64_t sliding = listed >= 0 ? (uint64_t)listed : from < layers ? layers - from : 0;
+    if (listed >= 0 && n_type != layers)
+        return weir_fail(err, -EINVAL, "%s: %llu layer_types for %llu layers", a->path,
+                         (unsigned long long)n_type, (unsigned long long)layers);
     if (!sliding)
         return 0;
     if (sliding < layers)

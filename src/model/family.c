@@ -7,11 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct weir_family weir_family_llama, weir_family_mistral, weir_family_qwen2,
-    weir_family_qwen3;
+extern const struct weir_family weir_family_mindformers, weir_family_mindformers_bare,
+    weir_family_mindformers_qwen2, weir_family_mlc_llama, weir_family_mlc_qwen2, weir_family_llama,
+    weir_family_mistral, weir_family_qwen2, weir_family_qwen3;
 
-const struct weir_family *const weir_families[] = { &weir_family_llama, &weir_family_mistral,
-                                                    &weir_family_qwen2, &weir_family_qwen3, NULL };
+const struct weir_family *const weir_families[] = { &weir_family_mindformers,
+                                                    &weir_family_mindformers_bare,
+                                                    &weir_family_mindformers_qwen2,
+                                                    &weir_family_mlc_llama,
+                                                    &weir_family_mlc_qwen2,
+                                                    &weir_family_llama,
+                                                    &weir_family_mistral,
+                                                    &weir_family_qwen2,
+                                                    &weir_family_qwen3,
+                                                    NULL };
 
 const struct weir_key_rule weir_keys_hf[] = {
     { "hidden_size", "embedding_length", WEIR_KEY_WHOLE },
