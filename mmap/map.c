@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 const struct weir_format *const weir_formats[] = { &weir_format_gguf, &weir_format_safetensors,
@@ -52,11 +53,25 @@ static int keep_file(struct weir_map *m, struct weir_map_file *f, struct weir_er
     return 0;
 }
 
+/* Models in hundreds of files (each is opened again to be read) need more than the usual 1024 open
+ * ones.  The usual is for programs that use select, and this one does not. */
+#define MANY_FILES 256
+static void allow_many_files(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur == r.rlim_max)
+        return;
+    r.rlim_cur = r.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &r);
+}
+
 int weir_map_add_file(struct weir_map *m, const char *path, uint32_t *ret_file,
                       struct weir_err *err)
 {
     struct weir_map_file f;
     bool is_folder = false;
+    if (m->n_file == MANY_FILES)
+        allow_many_files();
     int rc = weir_file_open(path, &f, &is_folder, err);
     if (!rc && is_folder)
         rc = weir_fail(err, -EISDIR, "%s is a folder, but a file of that name is needed", path);

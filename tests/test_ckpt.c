@@ -436,6 +436,34 @@ static void test_mlc(void)
     }
 }
 
+/* More shards than a process may usually have files open. */
+static void test_many_shards(void)
+{
+    enum { N = 1100 };
+    char *text = malloc(N * 256), name[32];
+    size_t n = (size_t)sprintf(text, "{\"metadata\": {\"ParamSize\": 1}, \"records\": [");
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof(name), "s%d.bin", i);
+        spit(in(tmp, name), "abcd", 4);
+        n += (size_t)sprintf(text + n,
+                             "%s{\"dataPath\": \"%s\", \"nbytes\": 4, \"records\": [{\"name\": "
+                             "\"t%d\", \"shape\": [4], \"dtype\": \"int8\", \"nbytes\": 4, "
+                             "\"byteOffset\": 0}]}",
+                             i ? "," : "", name, i);
+    }
+    n += (size_t)sprintf(text + n, "]}");
+    spit(in(tmp, "ndarray-cache.json"), text, n);
+    struct weir_map *m = must_open(tmp);
+    ok(weir_map_n_file(m) == N + 1 && weir_map_n_tensor(m) == N && usable(m), "%d shards", N);
+    weir_map_close(m);
+    for (int i = 0; i < N; i++) {
+        snprintf(name, sizeof(name), "s%d.bin", i);
+        unlink(in(tmp, name));
+    }
+    unlink(in(tmp, "ndarray-cache.json"));
+    free(text);
+}
+
 /* Any bytes of any good sample changed, or its end cut off: refused with a sentence, or usable. */
 static void poke(const char *folder, const char *suffix)
 {
@@ -631,6 +659,7 @@ int main(void)
     test_mlc();
     test_nothing_read();
     test_held_max();
+    test_many_shards();
     poke("ckpt", ".ckpt");
     poke("mlc", "-cache.json");
     if (data && *data)
