@@ -1,55 +1,27 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns MindSpore's .ckpt: records of protocol buffers, one behind the other, without a directory.
- * Record by record, a few hundred bytes are read where each begins and the contents are skipped, so
- * a file of 16 GB opens at once and leaves nothing in the page cache.  A large parameter is several
- * records of one tag, each with all of its dimensions and a part of its bytes.  Names stay as they
- * are; what an optimizer left is not taken in. */
+ * Owns MindSpore's .ckpt (one record is read in mindspore_record.c): records of protocol buffers,
+ * one behind the other, without a directory. Record by record, a few hundred bytes are read where
+ * each begins and the contents are skipped, so a file of 16 GB opens at once and leaves nothing in
+ * the page cache.  A large parameter is several records of one tag, each with all of its dimensions
+ * and a part of its bytes.  Names stay as they are; what an optimizer left is not taken in. */
 #include "config.h"
+
+#include "mmap/mindspore.h"
 
 #include "base/mem.h"
 #include "base/num.h"
 #include "base/pb.h"
 #include "mmap/format.h"
-#include "mmap/map_private.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define TAG_MAX     512u
-#define TYPE_MAX    32u
-#define DIMS_MAX    16u        /* of a parameter that is skipped */
 #define RECORDS_MAX (1u << 20) /* a large model has some hundreds */
 #define ROW_MAX     (UINT64_C(1) << 48)
-#define WINDOW      1024u /* more than a record's head takes */
-#define CRC_TAIL    17u   /* "crc_num", then the sum in ten bytes, high end first */
-
-/* A file and where in it we are. */
-struct in {
-    struct weir_map *m;
-    const char *path;
-    uint64_t bytes, pos; /* without the sum at the end */
-    uint64_t win_at;     /* the window's place in the file */
-    uint32_t win_n;
-    uint8_t win[WINDOW];
-    struct weir_err *err;
-    uint64_t record, record_at; /* number from 0, and first byte */
-    const char *why;            /* the current record is no record because ... */
-};
-
-/* The parameter being put together. */
-struct param {
-    char tag[TAG_MAX + 1], type[TYPE_MAX + 1];
-    uint64_t dim[DIMS_MAX]; /* outermost first */
-    uint32_t n_dim;
-    bool skip;
-    uint64_t at; /* of its first record */
-    struct weir_piece *piece;
-    size_t n_piece, cap_piece;
-};
+#define CRC_TAIL    17u /* "crc_num", then the sum in ten bytes, high end first */
 
 static const struct {
     const char *name;
@@ -85,170 +57,7 @@ static bool skipped(const char *tag)
     return false;
 }
 
-/* ---- reading ---- */
-
-/* The N bytes at POS (N <= WINDOW, all inside END <= bytes) in memory: a pointer that the next call
- * takes away, or NULL with a sentence. */
-static const uint8_t *window(struct in *in, uint64_t n)
-{
-    if (in->pos < in->win_at || in->pos - in->win_at > in->win_n ||
-        in->win_n - (in->pos - in->win_at) < n) {
-        const uint32_t want = (uint32_t)weir_min_u64(WINDOW, in->bytes - in->pos);
-        in->win_n = 0;
-        if (weir_map_read(in->m, 0, in->pos, want, in->win, in->err))
-            return NULL;
-        weir_map_drop(in->m, 0, in->pos, want);
-        in->win_at = in->pos;
-        in->win_n = want;
-    }
-    return in->win + (in->pos - in->win_at);
-}
-
-/* Below: 0; -EINVAL with in->why (the caller makes the sentence); another error with a sentence. */
-static int bad(struct in *in, const char *why)
-{
-    in->why = why;
-    return -EINVAL;
-}
-
-static int varint(struct in *in, uint64_t end, uint64_t *ret)
-{
-    const uint64_t n = weir_min_u64(end - in->pos, 10);
-    const uint8_t *p = window(in, n);
-    if (!p)
-        return in->err && in->err->code ? in->err->code : -EIO;
-    struct weir_cur c = weir_cur_of(p, n);
-    *ret = weir_pb_varint(&c);
-    if (c.bad)
-        return bad(in, "a number has no end");
-    in->pos += c.pos;
-    return 0;
-}
-
-/* The head of a field that ends before END; of BYTES only the length: they begin at pos. */
-static int field(struct in *in, uint64_t end, struct weir_pb_field *f)
-{
-    uint64_t tag = 0;
-    int rc = varint(in, end, &tag);
-    if (rc)
-        return rc;
-    *f = (struct weir_pb_field){ .number = (uint32_t)(tag >> 3),
-                                 .type = (enum weir_pb_type)(tag & 7) };
-    if (!f->number || tag >> 32)
-        return bad(in, "a field has no number");
-    switch (f->type) {
-    case WEIR_PB_VARINT: return varint(in, end, &f->value);
-    case WEIR_PB_BYTES:
-        rc = varint(in, end, &f->n);
-        if (!rc && f->n > end - in->pos)
-            rc = bad(in, "a field is longer than what it is in");
-        return rc;
-    case WEIR_PB_FIXED64:
-    case WEIR_PB_FIXED32: f->n = f->type == WEIR_PB_FIXED64 ? 8 : 4; break;
-    default: return bad(in, "a field is of a kind that there is not");
-    }
-    if (f->n > end - in->pos)
-        return bad(in, "a field is longer than what it is in");
-    in->pos += f->n;
-    return 0;
-}
-
-static int text(struct in *in, const struct weir_pb_field *f, uint32_t max, char *ret,
-                const char *why)
-{
-    if (!f->n || f->n > max)
-        return bad(in, why);
-    const uint8_t *p = window(in, f->n);
-    if (!p)
-        return in->err && in->err->code ? in->err->code : -EIO;
-    for (uint64_t i = 0; i < f->n; i++)
-        if (p[i] < 0x20 || p[i] == 0x7f)
-            return bad(in, why);
-    memcpy(ret, p, f->n);
-    ret[f->n] = 0;
-    in->pos += f->n;
-    return 0;
-}
-
-static int dim(struct in *in, struct param *p, uint64_t v)
-{
-    if (p->n_dim == DIMS_MAX)
-        return bad(in, "it has more than 16 dimensions");
-    if (v >> 63)
-        return bad(in, "a dimension is negative");
-    p->dim[p->n_dim++] = v;
-    return 0;
-}
-
-/* The TensorProto of N bytes at pos: *P's dims and type, and where its contents are. */
-static int tensor_message(struct in *in, uint64_t n, struct param *p, struct weir_piece *content,
-                          bool *ret_has)
-{
-    const uint64_t end = in->pos + n;
-    struct weir_pb_field f;
-    int rc = 0;
-    while (!rc && in->pos < end) {
-        rc = field(in, end, &f);
-        if (rc)
-            break;
-        const uint64_t at = in->pos;
-        if (f.number == 1 && f.type == WEIR_PB_VARINT) {
-            rc = dim(in, p, f.value);
-        } else if (f.number == 1 && f.type == WEIR_PB_BYTES) { /* the other way to write numbers */
-            for (uint64_t v; !rc && in->pos < at + f.n;) {
-                rc = varint(in, at + f.n, &v);
-                if (!rc)
-                    rc = dim(in, p, v);
-            }
-        } else if (f.number == 2 && f.type == WEIR_PB_BYTES) {
-            rc = text(in, &f, TYPE_MAX, p->type, "its type is no name of one");
-        } else if (f.number == 3 && f.type == WEIR_PB_BYTES) {
-            if (*ret_has)
-                rc = bad(in, "it has contents twice");
-            *content = (struct weir_piece){ 0, at, f.n };
-            *ret_has = true;
-        }
-        if (!rc && f.type == WEIR_PB_BYTES)
-            in->pos = at + f.n;
-    }
-    return rc;
-}
-
-/* One record: *P's tag, dims and type, and its piece of bytes.  *ret_tensor false: it holds none,
- * but something newer. */
-static int read_record(struct in *in, struct param *p, struct weir_piece *content, bool *ret_tensor)
-{
-    struct weir_pb_field f;
-    bool has_content = false;
-    p->tag[0] = p->type[0] = 0;
-    p->n_dim = 0;
-    *ret_tensor = false;
-    *content = (struct weir_piece){ .offset = in->pos };
-    int rc = field(in, in->bytes, &f);
-    if (!rc && (f.number != 1 || f.type != WEIR_PB_BYTES))
-        rc = bad(in, "it does not begin as one");
-    for (const uint64_t end = in->pos + f.n; !rc && in->pos < end;) {
-        rc = field(in, end, &f);
-        if (rc)
-            break;
-        const uint64_t at = in->pos;
-        if (f.number == 1 && f.type == WEIR_PB_BYTES)
-            rc = text(in, &f, TAG_MAX, p->tag, "its tag is no name");
-        else if (f.number == 2 && f.type == WEIR_PB_BYTES) {
-            *ret_tensor = true;
-            rc = tensor_message(in, f.n, p, content, &has_content);
-        }
-        if (!rc && f.type == WEIR_PB_BYTES)
-            in->pos = at + f.n;
-    }
-    if (!rc && !p->tag[0])
-        rc = bad(in, "it has no tag");
-    if (!rc && *ret_tensor && !p->type[0])
-        rc = bad(in, "its tensor has no type");
-    return rc;
-}
-
-static int not_a_record(const struct in *in, struct weir_err *err)
+static int not_a_record(const struct weir_ms_in *in, struct weir_err *err)
 {
     if (!in->record)
         return weir_fail(err, -EINVAL,
@@ -263,7 +72,7 @@ static int not_a_record(const struct in *in, struct weir_err *err)
 /* ---- putting together ---- */
 
 /* The dims of P for a sentence: "512 x 64". */
-static const char *shape_text(const struct param *p, char buf[DIMS_MAX * 24])
+static const char *shape_text(const struct weir_ms_param *p, char buf[WEIR_MS_DIMS_MAX * 24])
 {
     size_t n = 0;
     buf[0] = 0;
@@ -273,10 +82,10 @@ static const char *shape_text(const struct param *p, char buf[DIMS_MAX * 24])
 }
 
 /* The shape and the size of T from P. */
-static int size_tensor(const struct in *in, const struct param *p, struct weir_tensor *t,
-                       struct weir_err *err)
+static int size_tensor(const struct weir_ms_in *in, const struct weir_ms_param *p,
+                       struct weir_tensor *t, struct weir_err *err)
 {
-    char shape[DIMS_MAX * 24];
+    char shape[WEIR_MS_DIMS_MAX * 24];
     int dtype = -1;
     for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
         if (!strcmp(p->type, types[i].name))
@@ -312,7 +121,7 @@ static int size_tensor(const struct in *in, const struct param *p, struct weir_t
 }
 
 /* P is complete: into the map with it. */
-static int finish(struct in *in, const struct param *p, struct weir_err *err)
+static int finish(struct weir_ms_in *in, const struct weir_ms_param *p, struct weir_err *err)
 {
     struct weir_tensor t = { 0 };
     if (!p->tag[0] || p->skip)
@@ -338,10 +147,10 @@ static int finish(struct in *in, const struct param *p, struct weir_err *err)
 }
 
 /* A record whose tag is the current one's: does it say the same of the whole? */
-static int same_whole(const struct in *in, const struct param *cur, const struct param *next,
-                      struct weir_err *err)
+static int same_whole(const struct weir_ms_in *in, const struct weir_ms_param *cur,
+                      const struct weir_ms_param *next, struct weir_err *err)
 {
-    char a[DIMS_MAX * 24], b[DIMS_MAX * 24];
+    char a[WEIR_MS_DIMS_MAX * 24], b[WEIR_MS_DIMS_MAX * 24];
     if (next->n_dim == cur->n_dim && !strcmp(next->type, cur->type) &&
         !memcmp(next->dim, cur->dim, next->n_dim * sizeof(*next->dim)))
         return 0;
@@ -352,7 +161,7 @@ static int same_whole(const struct in *in, const struct param *cur, const struct
                      (unsigned long long)in->record_at, shape_text(next, b), next->type);
 }
 
-static int take_record(struct in *in, struct param *cur, struct param *next,
+static int take_record(struct weir_ms_in *in, struct weir_ms_param *cur, struct weir_ms_param *next,
                        const struct weir_piece *content, struct weir_err *err)
 {
     int rc = 0;
@@ -377,9 +186,9 @@ static int take_record(struct in *in, struct param *cur, struct param *next,
     return 0;
 }
 
-static int read_records(struct in *in, struct weir_err *err)
+static int read_records(struct weir_ms_in *in, struct weir_err *err)
 {
-    struct param cur = { 0 }, next = { 0 };
+    struct weir_ms_param cur = { 0 }, next = { 0 };
     int rc = 0;
     for (; !rc && in->pos < in->bytes; in->record++) {
         struct weir_err sys = { 0 };
@@ -388,8 +197,8 @@ static int read_records(struct in *in, struct weir_err *err)
         in->record_at = in->pos;
         in->why = NULL;
         in->err = &sys;
-        rc = in->record == RECORDS_MAX ? bad(in, "there are more than any model has")
-                                       : read_record(in, &next, &content, &tensor);
+        rc = in->record == RECORDS_MAX ? weir_ms_bad(in, "there are more than any model has")
+                                       : weir_ms_record(in, &next, &content, &tensor);
         if (rc && in->why)
             rc = not_a_record(in, err);
         else if (rc)
@@ -410,7 +219,7 @@ static int read_records(struct in *in, struct weir_err *err)
 
 /* The sum at the end of the file, if there is one: it is no record, and kept for weir_map_verify.
  */
-static int read_crc(struct in *in, struct weir_err *err)
+static int read_crc(struct weir_ms_in *in, struct weir_err *err)
 {
     uint8_t tail[CRC_TAIL];
     if (in->bytes < CRC_TAIL)
@@ -456,7 +265,7 @@ static int refuse_ranks(const char *path, struct weir_err *err)
 
 static int open_mindspore(struct weir_map *m, struct weir_err *err)
 {
-    struct in *in = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*in));
+    struct weir_ms_in *in = weir_alloc(WEIR_MEM_MISC, 1, sizeof(*in));
     if (!in)
         return weir_fail(err, -ENOMEM, "%s: no memory to read it", m->file[0].path);
     in->m = m;
@@ -481,7 +290,7 @@ static bool bid(const uint8_t *p, uint64_t n)
     weir_pb_varint(&c);
     good = good && weir_cur_u8(&c) == 0x0a; /* its tag */
     const uint64_t len = weir_pb_varint(&c);
-    const uint8_t *tag = good && len && len <= TAG_MAX ? weir_cur_take(&c, len) : NULL;
+    const uint8_t *tag = good && len && len <= WEIR_MS_TAG_MAX ? weir_cur_take(&c, len) : NULL;
     for (uint64_t i = 0; tag && i < len; i++)
         good = good && tag[i] >= 0x20 && tag[i] != 0x7f;
     if (!good || !tag || weir_cur_u8(&c) != 0x12) /* its tensor */
