@@ -114,7 +114,7 @@ static bool has_suffix_of_a_format(const char *name)
 
 static int scan(const char *folder, struct found *found, struct weir_err *err)
 {
-    static const char *const others[] = { ".bin", ".pt", ".pth", ".ckpt" };
+    static const char *const others[] = { ".bin", ".pt", ".pth" };
     struct dirent *e;
     size_t f = SIZE_MAX - 1;
     DIR *d = opendir(folder);

@@ -34,10 +34,13 @@ struct weir_format {
     /* Or NULL: the index of a model in several files ("model.safetensors.index.json").  When it
      * lies in a folder whose files do not say which one is the first, it does. */
     const char *index;
+
+    /* Or NULL: half a sentence about a file with the suffix that no format bids for. */
+    const char *no_bid;
 };
 
-extern const struct weir_format weir_format_gguf, weir_format_safetensors;
-extern const struct weir_format weir_format_llama2c;
+extern const struct weir_format weir_format_gguf, weir_format_safetensors, weir_format_mindspore,
+    weir_format_mlc, weir_format_llama2c;
 extern const struct weir_format weir_format_torch_bin, weir_format_torch_pt, weir_format_torch_pth;
 
 /* The table, ended by NULL: the first that bids opens the file.  In a folder that holds several

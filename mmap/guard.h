@@ -31,7 +31,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define WEIR_GUARD_MAX 64
+#define WEIR_GUARD_MAX 2048 /* models come in a hundred files and more */
 
 /* Protect the BYTES at BASE, a page-aligned mapping that overlaps no other registered range.
  * flag    set to 1 by any thread that faults inside; never cleared here; must outlive the range.

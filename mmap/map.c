@@ -18,10 +18,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 const struct weir_format *const weir_formats[] = { &weir_format_gguf,
                                                    &weir_format_safetensors,
+                                                   &weir_format_mindspore,
+                                                   &weir_format_mlc,
                                                    &weir_format_torch_bin,
                                                    &weir_format_torch_pt,
                                                    &weir_format_torch_pth,
@@ -57,11 +60,25 @@ static int keep_file(struct weir_map *m, struct weir_map_file *f, struct weir_er
     return 0;
 }
 
+/* Models in hundreds of files (each is opened again to be read) need more than the usual 1024 open
+ * ones.  The usual is for programs that use select, and this one does not. */
+#define MANY_FILES 256
+static void allow_many_files(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur == r.rlim_max)
+        return;
+    r.rlim_cur = r.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &r);
+}
+
 int weir_map_add_file(struct weir_map *m, const char *path, uint32_t *ret_file,
                       struct weir_err *err)
 {
     struct weir_map_file f;
     bool is_folder = false;
+    if (m->n_file == MANY_FILES)
+        allow_many_files();
     int rc = weir_file_open(path, &f, &is_folder, err);
     if (!rc && is_folder)
         rc = weir_fail(err, -EISDIR, "%s is a folder, but a file of that name is needed", path);
@@ -163,6 +180,12 @@ static int open_by_format(struct weir_map *m, struct weir_err *err)
     const char *what = weir_file_looks_like(head, n, f->bytes, &code);
     if (what)
         return weir_fail(err, code, "%s %s", f->path, what);
+    for (size_t i = 0; weir_formats[i]; i++) {
+        const size_t len = strlen(f->path), tail = strlen(weir_formats[i]->suffix);
+        if (weir_formats[i]->no_bid && len > tail &&
+            !strcmp(f->path + len - tail, weir_formats[i]->suffix))
+            return weir_fail(err, -EINVAL, "%s %s", f->path, weir_formats[i]->no_bid);
+    }
     char hex[3 * 8 + 1] = "";
     for (uint64_t i = 0; i < n && i < 8; i++)
         snprintf(hex + 3 * i, 4, " %02x", head[i]);
@@ -210,6 +233,7 @@ void weir_map_close(struct weir_map *m)
         weir_file_close(&m->file[i]);
     weir_free(m->file);
     weir_free(m->tensor);
+    weir_free(m->check);
     weir_names_done(&m->tensor_index);
     weir_arena_done(&m->arena);
     while (m->kept) {

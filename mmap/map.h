@@ -17,6 +17,16 @@
 
 #define WEIR_MAX_DIMS 4
 
+/* A run of whole rows that lie together in one file. */
+struct weir_extent {
+    uint64_t row, n_row; /* rows [row, row + n_row) of the tensor */
+    uint32_t file;       /* index for weir_map_file */
+    uint64_t offset;     /* of the first of them, from the start of that file */
+    const uint8_t *held; /* not NULL: one row whose bytes lie apart in the file, so the map read
+                          * them when it was opened and owns them; file and offset say where the
+                          * first of them is */
+};
+
 struct weir_tensor {
     const char *name; /* as in the file, owned by the map */
     const char *role; /* what the model knows it as (weir_map_set_role), or NULL: as its name */
@@ -26,6 +36,10 @@ struct weir_tensor {
     uint32_t file;               /* index for weir_map_file */
     uint64_t offset;             /* first byte, from the start of that file */
     uint64_t bytes;              /* proved to lie inside the file */
+    /* A tensor in several pieces: its rows, in order, none left out.  Otherwise n_extent is 0 and
+     * all bytes follow each other from `offset` on.  Owned by the map. */
+    uint32_t n_extent;
+    const struct weir_extent *extent;
 
     /* A matrix whose weights are packed otherwise than as rows of DTYPE: what lies at OFFSET are
      * the lines of PACKING, and the small arrays beside them are tensors of their own.  NULL for
@@ -45,6 +59,11 @@ static inline const char *weir_tensor_role(const struct weir_tensor *t)
 {
     return t->role ? t->role : t->name;
 }
+
+/* Where row ROW of T (below its rows) begins.  *ret_held: the bytes themselves, when the map has
+ * them; NULL otherwise. */
+void weir_tensor_row(const struct weir_tensor *t, uint64_t row, uint32_t *ret_file,
+                     uint64_t *ret_offset, const uint8_t **ret_held);
 
 /* One file of the model.  fd is open for reading for as long as the map is. */
 struct weir_map_file {
@@ -81,6 +100,18 @@ void weir_map_want(const struct weir_map *m, uint32_t file, uint64_t offset, uin
 int weir_map_read(const struct weir_map *m, uint32_t file, uint64_t offset, uint64_t n, void *dst,
                   struct weir_err *err);
 void weir_map_drop(const struct weir_map *m, uint32_t file, uint64_t offset, uint64_t n);
+
+/* All t->bytes of T to DST, and out of the page cache again: for small ones.  As weir_map_read. */
+int weir_map_read_tensor(const struct weir_map *m, const struct weir_tensor *t, void *dst,
+                         struct weir_err *err);
+
+/* The sums over its bytes that a model carries (a CRC of the file, an MD5 of each part): bytes that
+ * checking them reads, 0 when it carries none, and the checking.  on_bytes, or NULL: called after
+ * each MiB or so.  0; -EINVAL: a sum is another (the sentence has the file and both); -EIO,
+ * -ENOMEM. */
+uint64_t weir_map_verify_bytes(const struct weir_map *m);
+int weir_map_verify(const struct weir_map *m, void (*on_bytes)(void *arg, uint64_t n), void *arg,
+                    struct weir_err *err);
 
 /* Have the files kept their size and modification time?  0, or -ESTALE with a sentence.  Cheap
  * enough to ask once per pass. */

@@ -17,6 +17,16 @@ struct weir_metas {
     struct weir_names index;
 };
 
+/* A sum that the first BYTES of a file must have. */
+enum weir_check_kind { WEIR_CHECK_CRC32, WEIR_CHECK_MD5 };
+#define WEIR_CHECK_BYTES 16
+struct weir_check {
+    uint32_t file;
+    enum weir_check_kind kind;
+    uint64_t bytes;
+    uint8_t want[WEIR_CHECK_BYTES]; /* first byte first as people write it; then zeros */
+};
+
 /* A piece of memory that lives as long as its map. */
 struct weir_kept {
     struct weir_kept *next;
@@ -32,6 +42,9 @@ struct weir_map {
     struct weir_names tensor_index;
     struct weir_arena arena; /* names of tensors and keys */
     struct weir_kept *kept;
+    uint64_t held_bytes; /* of rows that are in pieces in the file, among `kept` */
+    struct weir_check *check;
+    uint32_t n_check, cap_check;
     struct weir_metas meta;  /* of file 0 */
     struct weir_view header; /* of file 0: what the values of meta point into */
     atomic_int fault;        /* a page of a header was gone when it was read */
@@ -43,6 +56,22 @@ int weir_map_add_file(struct weir_map *m, const char *path, uint32_t *ret_file,
 
 /* Take in a tensor whose name lies in the arena.  0; -EEXIST; -ENOMEM.  No sentence. */
 int weir_map_add_tensor(struct weir_map *m, const struct weir_tensor *t);
+
+/* Bytes of a tensor that follow each other in a file. */
+struct weir_piece {
+    uint32_t file;
+    uint64_t offset, bytes;
+};
+/* Place T, whose name, dtype, dims and bytes are set, at N pieces, N >= 1, that are known to lie
+ * inside their files.  A row in several pieces is read and held.
+ * Returns 0; -EINVAL when the pieces have not t->bytes in all, or the rows to hold pass
+ * WEIR_HELD_MAX; -EIO, -ENOMEM. */
+int weir_map_place(struct weir_map *m, struct weir_tensor *t, const struct weir_piece *piece,
+                   uint32_t n, struct weir_err *err);
+#define WEIR_HELD_MAX (UINT64_C(64) << 20) /* of a whole map */
+
+/* Take in a sum.  0; -ENOMEM.  No sentence. */
+int weir_map_add_check(struct weir_map *m, const struct weir_check *c);
 
 /* Do tensors [from, m->n_tensor), which all lie in the file at PATH, share bytes?  0; -EINVAL: the
  * table of the file is damaged; -ENOMEM. */

@@ -19,6 +19,8 @@
 
 struct weir_span weir_span_of(const struct weir_step *s, uint32_t align)
 {
+    if (s->held)
+        return (struct weir_span){ 0 };
     const uint64_t start = weir_align_down(s->offset, align);
     const uint64_t end = weir_align_up(s->offset + s->bytes, align);
     return (struct weir_span){ start, (uint32_t)(end - start), (uint32_t)(s->offset - start) };

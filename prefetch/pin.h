@@ -19,7 +19,8 @@ struct weir_pins {
     atomic_bool quit;
 };
 
-/* What a step takes in memory and what must be read for it: whole aligned blocks around it. */
+/* What a step takes in memory and what must be read for it: whole aligned blocks around it; nothing
+ * for a step that is held. */
 struct weir_span {
     uint64_t offset; /* in the file, multiple of ALIGN */
     uint32_t bytes;  /* multiple of ALIGN */

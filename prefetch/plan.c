@@ -66,8 +66,7 @@ static uint64_t all_pinned_bytes(const struct weir_plan_in *in)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < in->sched->n_step; i++)
-        sum += in->map_when_fits ? in->sched->steps[i].bytes
-                                 : step_mem(&in->sched->steps[i], in->align);
+        sum += step_mem(&in->sched->steps[i], in->map_when_fits ? 1 : in->align);
     return in->map_when_fits ? sum : weir_region_bytes(sum);
 }
 
@@ -136,7 +135,7 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
                            .text_bytes = in->text_bytes,
                            .misc_bytes = in->misc_bytes };
     const uint64_t fixed = in->misc_bytes + in->text_bytes;
-    p.slot_bytes = weir_ring_slot_bytes(s->step_max, in->align);
+    p.slot_bytes = weir_ring_slot_bytes((uint32_t)weir_max_u64(s->step_max, 1), in->align);
     p.matmul_bytes = s->bytes;
 
     /* The least that works: nothing pinned, the smallest ring, one row at a time. */

@@ -42,7 +42,7 @@ struct weir_plan_in {
 
 struct weir_plan {
     uint64_t budget_bytes;
-    uint8_t *pinned; /* [n_step], 1: stays in memory; owned by the plan */
+    uint8_t *pinned; /* [n_step], 1: stays in memory, as a held step does; owned by the plan */
     uint32_t n_pinned;
     bool fits;                        /* every step is pinned */
     uint64_t matmul_bytes;            /* of all steps */

@@ -38,6 +38,7 @@ struct weir_ring {
     struct weir_region slots;
     struct weir_pins pins;
     uint32_t n_streamed; /* streamed steps in a pass */
+    uint32_t n_read;     /* steps the first pass reads: all but those the map holds */
     uint64_t first_pass_bytes;
     pthread_t thread;
     bool started;
@@ -67,7 +68,7 @@ struct weir_ring {
     _Atomic int failed;         /* I/O writes, after `error` */
     struct weir_err error;
     _Atomic bool quit;
-    _Atomic uint64_t bytes_read, n_read, io_busy_ns, stall_ns, n_stall;
+    _Atomic uint64_t bytes_read, n_reads, io_busy_ns, stall_ns, n_stall;
     _Atomic uint32_t n_ready;
 };
 
@@ -78,6 +79,14 @@ uint64_t weir_ring_pinned_bytes(const struct weir_sched *s, const uint8_t *pinne
         if (pinned[i])
             sum += weir_span_of(&s->steps[i], align).bytes;
     return sum;
+}
+
+/* What becomes of a step.  HELD: the map has its bytes, nothing is read.  PINNED: read in the first
+ * pass.  STREAMED: read in every pass, through a slot. */
+enum fate { HELD, PINNED, STREAMED };
+static enum fate fate(const struct weir_ring *r, uint32_t step)
+{
+    return r->c.sched->steps[step].held ? HELD : r->c.pinned[step] ? PINNED : STREAMED;
 }
 
 static void fail(struct weir_ring *r, int code, const struct job *j, const char *what)
@@ -104,10 +113,13 @@ static void advance(struct weir_ring *r)
 /* The next job, if there is one that may start now. */
 static bool next_job(struct weir_ring *r, struct job *j)
 {
-    if (r->pass > 1 && !r->n_streamed)
-        return false;
-    while (r->pass > 1 && r->c.pinned[r->next_step])
-        advance(r);
+    for (enum fate f;; advance(r)) {
+        if (!(r->pass > 1 ? r->n_streamed : r->n_read))
+            return false;
+        f = fate(r, r->next_step);
+        if (f == STREAMED || (f == PINNED && r->pass == 1))
+            break;
+    }
     const uint64_t last = atomic_load_explicit(&r->last_pass, memory_order_relaxed);
     if (last && r->pass > last)
         return false;
@@ -116,7 +128,7 @@ static bool next_job(struct weir_ring *r, struct job *j)
     *j = (struct job){ .step = step,
                        .slot = UINT32_MAX,
                        .span = weir_span_of(st, r->c.files[st->file].align) };
-    if (r->c.pinned[step]) {
+    if (fate(r, step) == PINNED) {
         j->dst = r->pins.mem.base ? r->pins.mem.base + r->pins.at[step] : NULL;
         return true;
     }
@@ -196,7 +208,7 @@ static void finish(struct weir_ring *r, uint32_t tag, int32_t result)
     const uint64_t now = weir_now_ns();
     weir_trace_span(r->c.trace, WEIR_LANE_DISK, j->slot == UINT32_MAX ? "pin" : "read", j->t_submit,
                     now, j->span.bytes);
-    atomic_fetch_add_explicit(&r->n_read, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&r->n_reads, 1, memory_order_relaxed);
     if (result > 0 && j->slot == UINT32_MAX) {
         atomic_store_explicit(&r->pin_ready[j->step], 1, memory_order_release);
     } else if (result > 0) {
@@ -246,6 +258,8 @@ static void *io_thread(void *arg)
 static const uint8_t *view_of(const struct weir_ring *r, uint32_t step)
 {
     const struct weir_step *s = &r->c.sched->steps[step];
+    if (s->held)
+        return s->held;
     if (r->c.io->view)
         return r->c.io->view(r->io, s->file, s->offset);
     const uint32_t lead = weir_span_of(s, r->c.files[s->file].align).lead;
@@ -256,14 +270,17 @@ static const uint8_t *view_of(const struct weir_ring *r, uint32_t step)
 
 const uint8_t *weir_ring_pinned_view(const struct weir_ring *r, uint32_t step)
 {
-    return r->c.pinned[step] ? view_of(r, step) : NULL;
+    return fate(r, step) != STREAMED ? view_of(r, step) : NULL;
 }
 
 static bool is_ready(struct weir_ring *r, uint32_t step)
 {
-    const _Atomic uint8_t *flag =
-        r->c.pinned[step] ? &r->pin_ready[step] : &r->state[r->n_used % r->c.n_slot];
-    return atomic_load_explicit(flag, memory_order_acquire) == (r->c.pinned[step] ? 1 : READY);
+    switch (fate(r, step)) {
+    case HELD: return true;
+    case PINNED: return atomic_load_explicit(&r->pin_ready[step], memory_order_acquire) == 1;
+    case STREAMED: break;
+    }
+    return atomic_load_explicit(&r->state[r->n_used % r->c.n_slot], memory_order_acquire) == READY;
 }
 
 int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8_t **ret_view,
@@ -274,7 +291,7 @@ int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8
                          "step %u was asked for, but step %u is next: this is a bug in weir", step,
                          r->acquired);
     /* The engine may hold no more streamed steps than there are slots. */
-    if (!r->c.pinned[step] && r->n_used - r->n_given == r->c.n_slot)
+    if (fate(r, step) == STREAMED && r->n_used - r->n_given == r->c.n_slot)
         return wait ? weir_fail(
                           err, -EDEADLK,
                           "step %u was asked for with all %u slots held: this is a bug in weir",
@@ -308,7 +325,7 @@ int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8
         weir_trace_span(r->c.trace, WEIR_LANE_STALL, "stall", t0, t1, step);
     }
     *ret_view = view_of(r, step);
-    r->n_used += !r->c.pinned[step];
+    r->n_used += fate(r, step) == STREAMED;
     r->n_held++;
     r->acquired = step + 1;
     if (r->acquired == r->c.sched->n_step) {
@@ -324,7 +341,7 @@ int weir_ring_release(struct weir_ring *r, uint32_t step, struct weir_err *err)
         return weir_fail(err, -EINVAL,
                          "step %u was released, but step %u is next: this is a bug in weir", step,
                          r->released);
-    if (!r->c.pinned[step]) {
+    if (fate(r, step) == STREAMED) {
         const uint32_t ready = atomic_fetch_sub_explicit(&r->n_ready, 1, memory_order_relaxed) - 1;
         if (r->c.trace)
             weir_trace_drain(r->c.trace, weir_now_ns(), (uint64_t)ready * r->c.slot_bytes);
@@ -348,7 +365,7 @@ void weir_ring_stats(const struct weir_ring *r, struct weir_ring_stats *ret)
 {
     *ret = (struct weir_ring_stats){
         .bytes_read = atomic_load_explicit(&r->bytes_read, memory_order_relaxed),
-        .n_read = atomic_load_explicit(&r->n_read, memory_order_relaxed),
+        .n_read = atomic_load_explicit(&r->n_reads, memory_order_relaxed),
         .io_busy_ns = atomic_load_explicit(&r->io_busy_ns, memory_order_relaxed),
         .stall_ns = atomic_load_explicit(&r->stall_ns, memory_order_relaxed),
         .n_stall = atomic_load_explicit(&r->n_stall, memory_order_relaxed),
@@ -378,7 +395,8 @@ static int allocate(struct weir_ring *r, struct weir_err *err)
     memset(r->slot_step, 0xff, r->c.n_slot * sizeof(*r->slot_step));
     for (uint32_t i = 0; i < s->n_step; i++) {
         r->first_pass_bytes += weir_span_of(&s->steps[i], r->c.files[s->steps[i].file].align).bytes;
-        r->n_streamed += !r->c.pinned[i];
+        r->n_streamed += fate(r, i) == STREAMED;
+        r->n_read += fate(r, i) != HELD;
     }
     const bool lent = r->c.io->view != NULL;
     int e = weir_pins_init(&r->pins, s, r->c.pinned, r->c.files, !lent, err);

@@ -26,11 +26,11 @@ struct weir_ring;
 
 struct weir_ring_config {
     const struct weir_sched *sched; /* outlives the ring */
-    const uint8_t *pinned;          /* [n_step] non-zero: stays in memory */
+    const uint8_t *pinned;          /* [n_step] non-zero: stays in memory (of a held step: any) */
     const struct weir_io_ops *io;
     const struct weir_io_file *files; /* [n_file], outlive the ring */
     uint32_t n_file;
-    uint32_t n_slot;          /* 0 only when every step is pinned */
+    uint32_t n_slot;          /* 0 only when every step is pinned or held */
     uint32_t slot_bytes;      /* >= weir_ring_slot_bytes(step_max, align) */
     uint32_t depth;           /* most reads in flight, 1..256 */
     uint64_t last_pass;       /* as weir_ring_set_last_pass, from the start on; 0: none */
@@ -85,7 +85,7 @@ void weir_ring_set_last_pass(struct weir_ring *r, uint64_t n);
 uint64_t weir_ring_first_pass_bytes(const struct weir_ring *r);
 void weir_ring_stats(const struct weir_ring *r, struct weir_ring_stats *ret); /* any thread */
 /* The bytes of STEP, which is pinned and was acquired before, so that something else than a pass
- * may look at them; NULL when it is not pinned.  Engine thread. */
+ * may look at them; NULL when it is streamed.  Engine thread. */
 const uint8_t *weir_ring_pinned_view(const struct weir_ring *r, uint32_t step);
 /* Bytes of pinned set and ring that huge pages back. */
 uint64_t weir_ring_huge_bytes(const struct weir_ring *r);

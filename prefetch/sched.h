@@ -18,14 +18,15 @@ struct weir_step {
     uint32_t file;       /* index for weir_map_file */
     uint64_t offset;     /* of the first byte, from the start of the file */
     uint32_t bytes;
+    const uint8_t *held; /* not NULL: the map has the bytes, nothing is read or kept for them */
 };
 
 struct weir_sched {
     struct weir_step *steps;
     uint32_t n_step, cap;
-    uint64_t bytes;       /* of all steps: what a pass reads when nothing is pinned */
+    uint64_t bytes;       /* of all steps not held: what a pass reads when nothing is pinned */
     uint32_t step_target; /* bytes a step aims at */
-    uint32_t step_max;    /* bytes of the largest step */
+    uint32_t step_max;    /* bytes of the largest step not held */
 };
 
 #define WEIR_STEP_TARGET (2u << 20)
@@ -35,8 +36,8 @@ struct weir_sched {
 void weir_sched_init(struct weir_sched *s, uint32_t step_target);
 void weir_sched_done(struct weir_sched *s);
 
-/* Append all rows of T.  0; -ENOMEM; -EINVAL when a single row is above 1 GiB, or the steps above
- * 2^30. */
+/* Append all rows of T; a step never crosses two of its extents.  0; -ENOMEM; -EINVAL when a single
+ * row is above 1 GiB, or the steps above 2^30. */
 int weir_sched_add(struct weir_sched *s, const struct weir_tensor *t, struct weir_err *err);
 
 #endif

@@ -105,6 +105,10 @@ check "plan --json has bound, fits and the smallest budget" sh -c "grep -q '\"bo
 weir plan "$model" --machine cpu=4,mem=8G,disk=3G,mul=20G
 check "plan works for a machine that is only described" grep -q '^forecast' "$work/out"
 weir inspect "$model" --json; check "inspect --json" grep -q '"runs":.*true' "$work/out"
+cp "$srcdir_abs/tests/files/ckpt/good-crc.ckpt" "$srcdir_abs/tests/files/ckpt/sum-crc.ckpt" "$work"
+weir inspect "$work/good-crc.ckpt" --verify; check "inspect --verify: the sum is right" sh -c "[ $rc -eq 0 ] && grep -q 'are right' '$work/err'"
+weir inspect "$work/sum-crc.ckpt" --verify; check "inspect --verify: it is another" sh -c "[ $rc -eq 1 ] && grep -q 'CRC-32' '$work/err'"
+weir inspect "$model" --verify; check "inspect --verify without one" sh -c "[ $rc -eq 0 ] && grep -q 'no sums' '$work/err'"
 weir inspect "$model" --tensors; check "inspect --tensors" grep -q 'token_embd.weight' "$work/out"
 weir tokenize "$model" -p "hello" --json; check "tokenize --json" grep -q '"tokens"' "$work/out"
 

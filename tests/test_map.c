@@ -549,7 +549,7 @@ static void test_guard(void)
     static uint8_t where[WEIR_GUARD_MAX + 1];
     while (n <= WEIR_GUARD_MAX && !(rc = weir_guard_add(where + n, 1, &flags[n], &err)))
         n++;
-    ok(n == WEIR_GUARD_MAX && rc == -ENOSPC && strstr(err.msg, "64"), "a full registry: %s",
+    ok(n == WEIR_GUARD_MAX && rc == -ENOSPC && strstr(err.msg, "2048"), "a full registry: %s",
        err.msg);
     while (n--)
         weir_guard_remove(where + n);

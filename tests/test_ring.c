@@ -85,6 +85,32 @@ static void make_model(void)
     }
 }
 
+/* Some tensors are not one piece: runs of rows, which happen to follow each other, and between them
+ * rows that are held in memory, two in a row and at both ends too. */
+static void make_extents(void)
+{
+    static struct weir_extent extents[40][400];
+    for (uint32_t i = 0; i < n_tensor; i++) {
+        struct weir_tensor *t = &tensors[i];
+        const uint64_t row_bytes = t->bytes / t->dim[1];
+        if (i % 14 < 3 || i % 3 != 2)
+            continue;
+        for (uint64_t row = 0; row < t->dim[1];) {
+            struct weir_extent *ex = &extents[i][t->n_extent++];
+            *ex = (struct weir_extent){ row, 1, t->file, t->offset + row * row_bytes, NULL };
+            if (t->n_extent % 2 || rnd(4) == 0) {
+                uint8_t *held = malloc(row_bytes);
+                memcpy(held, content[t->file] + ex->offset, row_bytes);
+                ex->held = held;
+            } else {
+                ex->n_row = weir_min_u64(1 + rnd(30), t->dim[1] - row);
+            }
+            row += ex->n_row;
+        }
+        t->extent = extents[i];
+    }
+}
+
 static void make_sched(struct weir_sched *s, uint32_t target, uint32_t n_files)
 {
     weir_sched_init(s, target);
@@ -236,6 +262,11 @@ struct walk {
     unsigned wrong;
 };
 
+static bool streams(const struct walk *w, uint32_t step)
+{
+    return !w->pinned[step] && !w->s->steps[step].held;
+}
+
 static bool right(const struct walk *w, uint32_t step, const uint8_t *view)
 {
     const struct weir_step *st = &w->s->steps[step];
@@ -253,7 +284,8 @@ static int take(struct walk *w, bool wait, struct weir_err *err)
     const uint32_t at = (w->from + w->n_held++) % MAX_HELD;
     w->held[at] = step;
     w->views[at] = view;
-    w->streamed_held += !w->pinned[step];
+    w->streamed_held += streams(w, step);
+    w->wrong += w->s->steps[step].held && view != w->s->steps[step].held;
     w->next = step + 1 == w->s->n_step ? 0 : step + 1;
     return 0;
 }
@@ -262,7 +294,7 @@ static int give(struct walk *w, struct weir_err *err)
 {
     const uint32_t step = w->held[w->from];
     w->wrong += !right(w, step, w->views[w->from]); /* still: nothing was read over it */
-    w->streamed_held -= !w->pinned[step];
+    w->streamed_held -= streams(w, step);
     w->from = (w->from + 1) % MAX_HELD;
     w->n_held--;
     return weir_ring_release(w->ring, step, err);
@@ -275,7 +307,7 @@ static int walk_passes(struct walk *w, uint32_t passes, struct weir_err *err)
     uint32_t patience = 1;
     for (uint64_t i = 0; i < steps;) {
         const bool full =
-            w->n_held == MAX_HELD || (!w->pinned[w->next] && w->streamed_held == w->n_slot);
+            w->n_held == MAX_HELD || (streams(w, w->next) && w->streamed_held == w->n_slot);
         int r;
         if (w->n_held && (full || w->n_held >= patience)) {
             r = give(w, err);
@@ -311,7 +343,8 @@ static uint64_t pass_bytes(const struct weir_sched *s, const uint8_t *pinned,
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < s->n_step; i++)
-        sum += span_bytes(&s->steps[i], &files[s->steps[i].file]) * (pinned[i] ? 1 : passes);
+        if (!s->steps[i].held)
+            sum += span_bytes(&s->steps[i], &files[s->steps[i].file]) * (pinned[i] ? 1 : passes);
     return sum;
 }
 
@@ -484,9 +517,9 @@ static void test_fake_errors(void)
         }
         struct walk w = { .ring = r, .s = &s, .pinned = pinned, .n_slot = c.n_slot };
         const int rc = walk_passes(&w, 3, &err);
-        uint64_t reads = s.n_step; /* some sets have nothing left to fail after the first pass */
+        uint64_t reads = 0; /* some sets have nothing left to fail after the first pass */
         for (uint32_t i = 0; i < s.n_step; i++)
-            reads += pinned[i] ? 0 : 2;
+            reads += s.steps[i].held ? 0 : pinned[i] ? 1 : 3;
         if (rc == 0 ? reads >= at
                     : reads < at || rc != -EIO || err.code != rc || strncmp(err.msg, "fake-", 5) ||
                           !strstr(err.msg, " bytes at ") || !strstr(err.msg, "tensor")) {
@@ -509,6 +542,8 @@ static void test_fake_errors(void)
         const char *note = NULL;
         fake_reset(4096, i < 4);
         const struct weir_step *mid = &s.steps[s.n_step / 2];
+        while (mid->held)
+            mid++;
         script.end[mid->file] = weir_align_down(mid->offset + mid->bytes / 2, 4096) + tails[i % 4];
         memset(pinned, 0, sizeof(pinned));
         struct weir_ring_config c = config(&s, pinned, &fake_ops, fake_files, 5, 4);
@@ -547,7 +582,7 @@ static void test_free_any_time(void)
             weir_ring_set_last_pass(r, 1 + rnd(2));
         const uint32_t steps = rnd(3) ? rnd(s.n_step) : 0;
         for (uint32_t k = 0; k < steps; k++) {
-            while (!pinned[w.next] && w.streamed_held == c.n_slot)
+            while (streams(&w, w.next) && w.streamed_held == c.n_slot)
                 give(&w, &err);
             wrong += take(&w, true, &err) != 0;
         }
@@ -558,6 +593,55 @@ static void test_free_any_time(void)
         weir_sched_done(&s);
     }
     ok(!wrong && mem_used() == before, "%u rings freed at any moment", n);
+}
+
+/* Nothing to read at all, and nothing but one step at an end. */
+static void test_all_held(void)
+{
+    unsigned wrong = 0;
+    const uint64_t row_bytes = 34;
+    for (int streamed = -1; streamed < 3; streamed++) {
+        struct weir_extent ex[3];
+        struct weir_tensor t = { .name = "held",
+                                 .dtype = WEIR_DTYPE_Q8_0,
+                                 .n_dim = 2,
+                                 .dim = { 32, 3, 1, 1 },
+                                 .offset = 3000,
+                                 .bytes = 3 * row_bytes,
+                                 .n_extent = 3,
+                                 .extent = ex };
+        struct weir_sched s;
+        struct weir_ring *r = NULL;
+        struct weir_err err = { 0 };
+        const char *note = NULL;
+        const uint8_t pinned[3] = { 0, 1, 0 };
+        for (int i = 0; i < 3; i++)
+            ex[i] = (struct weir_extent){ (uint64_t)i, 1, 0, 3000 + (uint64_t)i * row_bytes,
+                                          i == streamed ? NULL : content[0] + 3000 + i * 34 };
+        fake_reset(4096, true);
+        weir_sched_init(&s, 1 << 20);
+        wrong += weir_sched_add(&s, &t, &err) || s.n_step != 3 ||
+                 s.bytes != (streamed < 0 ? 0 : row_bytes);
+        struct weir_ring_config c = config(&s, pinned, &fake_ops, fake_files, 1, 2);
+        c.last_pass = 4;
+        if (streamed < 0 || streamed == 1)
+            c.n_slot = 0;
+        wrong += weir_ring_new(&c, &r, &note, &err) != 0;
+        struct walk w = { .ring = r, .s = &s, .pinned = pinned, .n_slot = c.n_slot };
+        if (r)
+            wrong += walk_passes(&w, 4, &err) != 0;
+        struct weir_ring_stats st = { 0 };
+        if (r)
+            weir_ring_stats(r, &st);
+        wrong += w.wrong + script.misuse +
+                 (st.n_read != (streamed < 0    ? 0
+                                : streamed == 1 ? 1
+                                                : 4)) +
+                 (r && weir_ring_first_pass_bytes(r) != (streamed < 0 ? 0 : 4096));
+        weir_ring_free(r);
+        weir_sched_done(&s);
+    }
+    ok(!wrong, "steps that are held, all or all but one: nothing is read for them");
 }
 
 /* The I/O thread goes to sleep just when it is told to go home. */
@@ -918,11 +1002,13 @@ int main(void)
     }
     alarm(240); /* a hang must end as a failure */
     make_model();
+    make_extents();
     for (uint32_t f = 0; f < N_FILE; f++)
         snprintf(paths[f], sizeof(paths[f]), "%s/model-%u", dir, f);
     test_fake_content();
     test_order();
     test_fake_errors();
+    test_all_held();
     test_free_any_time();
     test_free_asleep();
     static const struct weir_io_ops *const real[] = { &weir_io_uring, &weir_io_pread,

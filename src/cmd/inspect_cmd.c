@@ -8,6 +8,7 @@
 #include "mmap/map.h"
 #include "mmap/meta.h"
 #include "src/cmd/cmd.h"
+#include "src/cmd/progress.h"
 #include "src/model/bind.h"
 #include "src/model/source.h"
 
@@ -74,6 +75,8 @@ static weir_json *tensor_json(const struct weir_map *map, const struct weir_tens
     weir_json_add_str(o, "file", weir_map_file(map, t->file)->path);
     weir_json_add_num(o, "offset", (double)t->offset);
     weir_json_add_num(o, "bytes", (double)t->bytes);
+    if (t->n_extent) /* not one run of bytes from `offset` on */
+        weir_json_add_num(o, "extents", t->n_extent);
     return o;
 }
 
@@ -125,6 +128,8 @@ static void print_people(const struct weir_map *map, bool tensors, const struct 
         for (uint32_t d = 0; d < t->n_dim; d++)
             printf("%s%" PRIu64, d ? " x " : "", t->dim[d]);
         printf(", %s at %" PRIu64, weir_size_format(t->bytes, a, sizeof(a)), t->offset);
+        if (t->n_extent)
+            printf(" in %" PRIu32 " runs", t->n_extent);
         if (t->role) /* the name weir computes with */
             printf(" = %s", t->role);
         putchar('\n');
@@ -158,6 +163,39 @@ static int print_json(const struct weir_map *map, const struct weir_args *a,
     return weir_cmd_print_json(o);
 }
 
+struct verify {
+    struct weir_progress progress;
+    uint64_t done, total;
+};
+
+static void on_bytes(void *arg, uint64_t n)
+{
+    struct verify *v = arg;
+    v->done += n;
+    weir_progress_show(&v->progress, "checking", v->done, v->total, "B");
+}
+
+/* The sums that MAP carries.  The exit status. */
+static int verify(const struct weir_map *map, const struct weir_args *a)
+{
+    struct verify v = { .total = weir_map_verify_bytes(map) };
+    struct weir_err err = { 0 };
+    char text[WEIR_SIZE_STR];
+    if (!v.total) {
+        fprintf(stderr, "%s carries no sums that could be checked\n", a->model);
+        return 0;
+    }
+    weir_progress_init(&v.progress, a->quiet);
+    const int r = weir_map_verify(map, on_bytes, &v, &err);
+    weir_progress_wipe(&v.progress);
+    if (r < 0)
+        return weir_cmd_error(&err);
+    if (!a->quiet)
+        fprintf(stderr, "%s: the sums over %s are right\n", a->model,
+                weir_size_format(v.total, text, sizeof(text)));
+    return 0;
+}
+
 static int run(const struct weir_args *a)
 {
     struct weir_map *map = NULL;
@@ -174,6 +212,8 @@ static int run(const struct weir_args *a)
         print_people(map, a->tensors, &why_not);
         status = weir_cmd_flush();
     }
+    if (a->verify && !status)
+        status = verify(map, a);
     weir_map_close(map);
     return status;
 }

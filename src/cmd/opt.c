@@ -196,6 +196,8 @@ static const struct option options[] = {
     { "csv", 0, FLAG, AT(csv), G_REPORTS, BENCH, NULL, 0, 0, "the same as comma-separated values" },
     { "tensors", 0, FLAG, AT(tensors), G_REPORTS, WEIR_CMD_INSPECT, NULL, 0, 0,
       "list every tensor" },
+    { "verify", 0, FLAG, AT(verify), G_REPORTS, WEIR_CMD_INSPECT, NULL, 0, 0,
+      "read all of it and check the sums it carries" },
     { "stats", 0, TEXT, AT(stats), G_REPORTS, RUN | CHAT, "FILE", 0, 0,
       "write the figures of the run as JSON" },
     { "log-overlap", 0, FLAG, AT(log_overlap), G_REPORTS, RUN, NULL, 0, 0,

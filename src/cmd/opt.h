@@ -56,7 +56,7 @@ struct weir_args {
     bool dry_run;
     /* reports */
     const char *stats, *trace, *logits, *out;
-    bool json, csv, log_overlap, quiet, tensors;
+    bool json, csv, log_overlap, quiet, tensors, verify;
 };
 
 /* Commands, as bits. */

@@ -69,7 +69,7 @@ void weir_report_plan(FILE *out, const struct weir_engine *e)
     fprintf(out, "  pinned   %-10s %.1f %% of the weights, %u of %u steps\n",
             weir_size_format(p->pinned_bytes, a, sizeof(a)),
             100.0 * (double)(p->matmul_bytes - p->streamed_bytes_per_pass) /
-                (double)p->matmul_bytes,
+                (double)(p->matmul_bytes ? p->matmul_bytes : 1),
             p->n_pinned, e->sched.n_step);
     if (p->n_slot)
         fprintf(out, "  ring     %-10s %u slots of %s, %u reads in flight\n",

@@ -89,8 +89,7 @@ static const float *vector(struct binder *b, const char *pattern, uint32_t layer
         b->bad = weir_fail(b->err, -ENOMEM, "no memory for tensor '%s'", t->name);
         return NULL;
     }
-    b->bad = weir_map_read(b->map, t->file, t->offset, t->bytes, raw, b->err);
-    weir_map_drop(b->map, t->file, t->offset, t->bytes);
+    b->bad = weir_map_read_tensor(b->map, t, raw, b->err);
     if (!b->bad)
         weir_kernels()->type[t->dtype].dequant(raw, v, n);
     weir_free(raw);

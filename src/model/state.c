@@ -94,6 +94,23 @@ int weir_pass_record(const struct weir_model *m, struct weir_sched *sched, uint3
     return r;
 }
 
+/* A row of the embedding table: where it is, and its bytes when they are in memory already. */
+struct row {
+    const uint8_t *bytes;
+    uint32_t file;
+    uint64_t offset;
+};
+
+static struct row row_of(const struct weir_pass *p, uint32_t token)
+{
+    struct row r;
+    weir_tensor_row(p->model->embd, token, &r.file, &r.offset, &r.bytes);
+    const uint8_t *base = p->files[r.file].base; /* set when the file is mapped */
+    if (!r.bytes && base)
+        r.bytes = base + r.offset;
+    return r;
+}
+
 /* Rows of the embedding table, read one by one: the table itself never enters memory.  The disk is
  * busy with reads of megabytes, so a row waits its turn; all rows of a chunk are asked for at once.
  */
@@ -102,29 +119,33 @@ static int embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, st
     const struct weir_model *m = p->model;
     const struct weir_tensor *t = m->embd;
     const uint64_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(t->dtype), m->cfg.n_embd);
-    const uint8_t *base = p->files[t->file].base; /* set when the file is mapped */
     for (uint32_t i = 0; i < n_tok; i++) {
         if (tokens[i] >= m->cfg.n_vocab)
             return weir_fail(err, -EINVAL, "token %u is outside the vocabulary of %u", tokens[i],
                              m->cfg.n_vocab);
-        if (n_tok > 1 && !base)
-            weir_map_want(m->map, t->file, t->offset + tokens[i] * row_bytes, row_bytes);
+        const struct row row = row_of(p, tokens[i]);
+        if (n_tok > 1 && !row.bytes)
+            weir_map_want(m->map, row.file, row.offset, row_bytes);
     }
     for (uint32_t i = 0; i < n_tok; i++) {
-        const uint64_t at = t->offset + tokens[i] * row_bytes;
-        const uint8_t *row = base ? base + at : p->scratch->row;
-        if (!base) {
+        struct row row = row_of(p, tokens[i]);
+        if (!row.bytes) {
             const uint64_t t0 = weir_now_ns();
-            const int r = weir_map_read(m->map, t->file, at, row_bytes, p->scratch->row, err);
+            const int r =
+                weir_map_read(m->map, row.file, row.offset, row_bytes, p->scratch->row, err);
             p->clocks.stall += weir_now_ns() - t0;
             if (r < 0)
                 return r;
+            row.bytes = p->scratch->row;
         }
-        p->kern->type[t->dtype].dequant(row, p->scratch->x + (uint64_t)i * m->cfg.n_embd,
+        p->kern->type[t->dtype].dequant(row.bytes, p->scratch->x + (uint64_t)i * m->cfg.n_embd,
                                         m->cfg.n_embd);
     }
-    for (uint32_t i = 0; i < n_tok && !base; i++)
-        weir_map_drop(m->map, t->file, t->offset + tokens[i] * row_bytes, row_bytes);
+    for (uint32_t i = 0; i < n_tok; i++) {
+        const struct row row = row_of(p, tokens[i]);
+        if (!row.bytes)
+            weir_map_drop(m->map, row.file, row.offset, row_bytes);
+    }
     return 0;
 }
 

@@ -152,6 +152,16 @@ static uint64_t misc_bytes(const struct weir_engine *e, const struct weir_io_ops
     return weir_align_up(now + tables + edges + e->opts.extra_bytes + MISC_MARGIN, 1 << 20);
 }
 
+/* The file to measure the disk with: the first may be a small index. */
+static const struct weir_io_file *largest(const struct weir_engine *e)
+{
+    uint32_t at = 0;
+    for (uint32_t i = 1; i < weir_map_n_file(e->map); i++)
+        if (e->files[i].bytes > e->files[at].bytes)
+            at = i;
+    return &e->files[at];
+}
+
 /* What the tokenizer takes, loaded or not.  Of one in files of its own only loading it tells. */
 static uint64_t text_bytes(const struct weir_engine *e)
 {
@@ -219,7 +229,7 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
     r = weir_plan_make(&in, &e->plan, err);
     if (r == 0 && !e->plan.fits &&
         !e->opts.machine) { /* only a model that streams needs the disk's rate */
-        weir_rates_disk(&e->machine, io, &e->files[0], e->opts.force_probe, &e->disk_rate_cached);
+        weir_rates_disk(&e->machine, io, largest(e), e->opts.force_probe, &e->disk_rate_cached);
         weir_plan_done(&e->plan);
         r = weir_plan_make(&in, &e->plan, err);
     }
