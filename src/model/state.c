@@ -45,12 +45,12 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
     s->q = carve(base, &at, n * n_q, 4, ALIGN);
     s->k = carve(base, &at, n * n_kv, 4, ALIGN);
     s->v = carve(base, &at, n * n_kv, 4, ALIGN);
-    s->att = carve(base, &at, n * n_q, 4, ALIGN);
-    s->gate = carve(base, &ffn, n * c->n_ff, 4, ALIGN);
-    s->up = carve(base, &ffn, n * c->n_ff, 4, ALIGN);
+    s->att = s->qkv = carve(base, &at, n * (m->fused_qkv ? n_q + 2 * n_kv : n_q), 4, ALIGN);
+    s->gate = carve(base, &ffn, n * c->n_ff * (m->fused_ffn ? 2 : 1), 4, ALIGN);
+    s->up = m->arch->ffn == WEIR_FFN_GELU ? NULL : carve(base, &ffn, n * c->n_ff, 4, ALIGN);
     at = weir_max_u64(at, ffn);
     s->logits = carve(base, &at, (uint64_t)n_logit * c->n_vocab, 4, ALIGN);
-    s->angles = carve(base, &at, n * c->rot_dim, 4, ALIGN);
+    s->angles = carve(base, &at, n * c->rot_dim * m->n_rope, 4, ALIGN);
     s->scores = carve(base, &at, weir_attention_scores(c, n_thread), 4, ALIGN);
     s->att_part = carve(base, &at, weir_attention_parts(c, n_thread, ctx), 4, ALIGN);
     s->act_q = carve(base, &at, n * k_max, 1, ALIGN);
@@ -120,12 +120,27 @@ static int embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, st
             if (r < 0)
                 return r;
         }
-        p->kern->type[t->dtype].dequant(row, p->scratch->x + (uint64_t)i * m->cfg.n_embd,
-                                        m->cfg.n_embd);
+        float *x = p->scratch->x + (uint64_t)i * m->cfg.n_embd;
+        p->kern->type[t->dtype].dequant(row, x, m->cfg.n_embd);
+        for (uint32_t j = 0; m->cfg.embd_scale != 1 && j < m->cfg.n_embd; j++)
+            x[j] *= m->cfg.embd_scale;
     }
     for (uint32_t i = 0; i < n_tok && !base; i++)
         weir_map_drop(m->map, t->file, t->offset + tokens[i] * row_bytes, row_bytes);
     return 0;
+}
+
+/* What some architectures do to logits. */
+static void adjust_logits(struct weir_pass *p, float *logits, uint32_t rows)
+{
+    const struct weir_model *m = p->model;
+    const uint32_t n = m->cfg.n_vocab;
+    for (uint32_t r = 0; r < rows; r++, logits += n) {
+        for (uint32_t i = 0; m->out_scale && i < n; i++)
+            logits[i] *= m->out_scale[i];
+        if (m->cfg.out_softcap)
+            p->kern->softcap(logits, n, m->cfg.out_softcap);
+    }
 }
 
 int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos,
@@ -134,6 +149,11 @@ int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, u
     const struct weir_model *m = p->model;
     struct weir_scratch *s = p->scratch;
     const uint64_t t0 = weir_now_ns();
+    if (m->cfg.ctx_limit && (uint64_t)pos + n_tok > m->cfg.ctx_limit)
+        return weir_fail(err, -EINVAL,
+                         "position %u is beyond the %u this model is computed for without a longer "
+                         "context being announced (--ctx)",
+                         pos + n_tok - 1, m->cfg.ctx_limit);
     p->pos = pos;
     p->n_tok = n_tok;
     p->step = 0;
@@ -147,9 +167,11 @@ int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, u
     /* The product below reads the output matrix even when nobody wants logits: one pass is one pass
      * of the schedule, and the prefetcher is already there. */
     const uint32_t rows = n_logit ? n_logit : 1;
-    weir_block_norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, m->out_norm, rows,
+    weir_block_norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, &m->out_norm, rows,
                     m->cfg.n_embd);
     r = weir_linear(p, &(struct weir_product){ &m->out, s->logits }, 1, s->xb, rows, err);
+    if (r == 0)
+        adjust_logits(p, s->logits, rows);
     weir_trace_span(p->trace, WEIR_LANE_TOKEN, n_tok == 1 ? "token" : "prefill", t0, weir_now_ns(),
                     n_tok);
     return r;
