@@ -36,9 +36,12 @@ uint32_t weir_session_keep(struct weir_session *s, const uint32_t *tokens, uint3
     return same;
 }
 
-static bool is_mask(const struct weir_config *c, uint32_t token)
+static uint32_t find(const uint32_t *tokens, uint32_t n, uint32_t token)
 {
-    return token == c->mask_tokens[0] || token == c->mask_tokens[1];
+    uint32_t i = 0;
+    while (i < n && tokens[i] != token)
+        i++;
+    return i;
 }
 
 /* Find the end of a context that is seen both ways, in TOKENS[n] that begin at position 0.  Later
@@ -47,19 +50,17 @@ static int find_context(struct weir_session *s, const uint32_t *tokens, uint32_t
                         struct weir_err *err)
 {
     const struct weir_config *c = &s->engine->model.cfg;
-    uint32_t end = 0, mask = UINT32_MAX;
     if (!c->both_ways || s->pos)
         return 0;
-    while (end < n && tokens[end] != c->start_token)
-        end++;
+    const uint32_t end = find(tokens, n, c->start_token);
     if (end == n)
         return weir_fail(err, -EINVAL,
                          "none of the %u tokens is %u, <sop>, which ends the context of this model",
                          n, c->start_token);
-    for (uint32_t i = 0; i < end && mask == UINT32_MAX; i++)
-        if (is_mask(c, tokens[i]))
-            mask = i;
-    if (mask == UINT32_MAX)
+    uint32_t mask = find(tokens, end, c->mask_tokens[0]);
+    if (mask == end)
+        mask = find(tokens, end, c->mask_tokens[1]);
+    if (mask == end)
         return weir_fail(err, -EINVAL,
                          "none of the %u tokens before <sop> is %u, [gMASK], or %u, [MASK]", end,
                          c->mask_tokens[0], c->mask_tokens[1]);
