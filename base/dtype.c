@@ -18,7 +18,7 @@ const struct weir_dtype_info *weir_dtype_info(enum weir_dtype dtype) { return &i
 int weir_dtype_from_ggml(uint32_t ggml_id)
 {
     for (int i = 0; i < WEIR_DTYPE_COUNT; i++)
-        if ((uint32_t)infos[i].ggml_id == ggml_id)
+        if (infos[i].ggml_id >= 0 && (uint32_t)infos[i].ggml_id == ggml_id)
             return i;
     return -1;
 }

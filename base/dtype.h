@@ -18,7 +18,7 @@ struct weir_dtype_info {
     const char *name;
     uint32_t block_elems; /* elements in a block; a row must be a whole number of blocks */
     uint32_t block_bytes; /* bytes a block takes in the file and in memory */
-    int ggml_id;          /* the number GGUF uses for it */
+    int ggml_id;          /* the number GGUF uses for it, or -1 */
 };
 
 /* Never NULL for a valid DTYPE. */

@@ -172,17 +172,6 @@ static bool is_web_page(const uint8_t *p, uint64_t n)
            (n >= 5 && !strncasecmp((const char *)p, "<html", 5));
 }
 
-/* The first bytes of a safetensors file are the length of a JSON object, then the object. */
-static bool is_safetensors(const uint8_t *p, uint64_t n, uint64_t file_bytes)
-{
-    uint64_t len = 0;
-    if (n < 9)
-        return false;
-    for (int i = 7; i >= 0; i--)
-        len = len << 8 | p[i];
-    return p[8] == '{' && len >= 2 && len <= file_bytes - 8;
-}
-
 static bool all_zero(const uint8_t *p, uint64_t n)
 {
     for (uint64_t i = 0; i < n; i++)
@@ -203,8 +192,6 @@ const char *weir_file_looks_like(const uint8_t *p, uint64_t n, uint64_t file_byt
     if (all_zero(p, n))
         return "begins with zeros: the download never finished?";
     *ret_code = -ENOTSUP;
-    if (is_safetensors(p, n, file_bytes))
-        return "is a safetensors file, which this program does not read: convert it to GGUF";
     if (starts(p, n, "PK\3\4", 4))
         return "is a zip archive (a PyTorch checkpoint?), which this program does not read: "
                "convert it to GGUF";

@@ -25,11 +25,21 @@ struct weir_format {
     /* The name of the file through which the model is opened that the file NAME is part of, into
      * BUF (at least as long as NAME, with its terminator).  NAME has the suffix. */
     void (*first)(const char *name, char *buf);
+
+    /* How well the file NAME, which has the suffix, stands for a model of this format when it lies
+     * in a folder: the highest wins, 0 is no model ("adapter_model.safetensors").  NULL: always 1.
+     */
+    int (*rank)(const char *name);
+
+    /* Or NULL: the index of a model in several files ("model.safetensors.index.json").  When it
+     * lies in a folder whose files do not say which one is the first, it does. */
+    const char *index;
 };
 
-extern const struct weir_format weir_format_gguf;
+extern const struct weir_format weir_format_gguf, weir_format_safetensors;
 
-/* The table, ended by NULL: the first that bids opens the file. */
+/* The table, ended by NULL: the first that bids opens the file.  In a folder that holds several
+ * formats the first of the table wins. */
 extern const struct weir_format *const weir_formats[];
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "mmap/format.h"
+#include "mmap/shards.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,40 +27,20 @@
 #define ALIGN_MAX      (UINT64_C(16) << 20)
 #define ROW_MAX        (UINT64_C(1) << 48)
 #define PARTS_MAX      65535 /* split.count is a u16 */
-#define SPLIT_TAIL     20    /* "-00001-of-00002.gguf" */
 
 static bool bid(const uint8_t *p, uint64_t n) { return n >= 4 && !memcmp(p, "GGUF", 4); }
 
-/* The number of NAME's part (from 1) and of all parts, when it ends as those of a split do. */
 static bool split_name(const char *name, unsigned *ret_part, unsigned *ret_count)
 {
-    size_t n = strlen(name);
-    char want[SPLIT_TAIL + 16];
-    if (n <= SPLIT_TAIL)
-        return false;
-    const char *tail = name + n - SPLIT_TAIL;
-    if (sscanf(tail, "-%5u-of-%5u", ret_part, ret_count) != 2)
-        return false;
-    /* Printing it again refuses signs and blanks, which scanf lets through. */
-    snprintf(want, sizeof(want), "-%05u-of-%05u.gguf", *ret_part, *ret_count);
-    return !strcmp(tail, want);
+    return weir_part_of(name, ".gguf", ret_part, ret_count);
 }
 
-/* Turn NAME, which has a split tail, into the name of PART. */
 static void rename_part(char *name, unsigned part, unsigned count)
 {
-    char tail[SPLIT_TAIL + 16];
-    snprintf(tail, sizeof(tail), "-%05u-of-%05u.gguf", part, count);
-    memcpy(name + strlen(name) - SPLIT_TAIL, tail, SPLIT_TAIL);
+    weir_part_rename(name, ".gguf", part, count);
 }
 
-static void first(const char *name, char *buf)
-{
-    unsigned part, count;
-    strcpy(buf, name);
-    if (split_name(name, &part, &count))
-        rename_part(buf, 1, count);
-}
+static void first(const char *name, char *buf) { weir_part_first(name, ".gguf", buf); }
 
 static int read_version(struct weir_gguf_in *in, uint32_t *ret, struct weir_err *err)
 {
@@ -180,38 +161,6 @@ static int read_tensors(struct weir_gguf_in *in, struct weir_map *m, uint32_t fi
     return 0;
 }
 
-static int by_offset(const void *a, const void *b)
-{
-    const struct weir_tensor *x = *(const struct weir_tensor *const *)a;
-    const struct weir_tensor *y = *(const struct weir_tensor *const *)b;
-    return x->offset < y->offset ? -1 : x->offset > y->offset;
-}
-
-/* Two tensors that share bytes mean that the table is damaged. */
-static int check_overlap(const struct weir_gguf_in *in, const struct weir_tensor *t, uint32_t n,
-                         struct weir_err *err)
-{
-    int rc = 0;
-    const struct weir_tensor **v;
-    if (n < 2)
-        return 0;
-    v = weir_alloc(WEIR_MEM_MISC, n, sizeof(*v));
-    if (!v)
-        return weir_fail(err, -ENOMEM, "%s: no memory to sort %u tensors", in->path, n);
-    for (uint32_t i = 0; i < n; i++)
-        v[i] = &t[i];
-    qsort(v, n, sizeof(*v), by_offset);
-    for (uint32_t i = 1; i < n && !rc; i++)
-        if (v[i - 1]->offset + v[i - 1]->bytes > v[i]->offset)
-            rc = weir_fail(err, -EINVAL,
-                           "%s: tensor '%s' begins at byte %llu, but '%s' before it ends at "
-                           "%llu: the file is damaged",
-                           in->path, v[i]->name, (unsigned long long)v[i]->offset, v[i - 1]->name,
-                           (unsigned long long)(v[i - 1]->offset + v[i - 1]->bytes));
-    weir_free(v);
-    return rc;
-}
-
 /* Make the offsets of this file's tensors count from its start, and prove that all lie inside. */
 static int place_tensors(const struct weir_gguf_in *in, struct weir_map *m, uint32_t from,
                          uint64_t align, struct weir_err *err)
@@ -239,7 +188,7 @@ static int place_tensors(const struct weir_gguf_in *in, struct weir_map *m, uint
                          "%s is cut short: needs %llu bytes (tensor '%s' ends there), has %llu: %s",
                          in->path, (unsigned long long)need, last, (unsigned long long)in->c.size,
                          need > WEIR_GGUF_ABSURD ? "the file is damaged" : "download it again?");
-    return check_overlap(in, m->tensor + from, m->n_tensor - from, err);
+    return weir_map_check_overlap(m, from, in->path, err);
 }
 
 /* *ret holds the default. */

@@ -16,10 +16,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-const struct weir_format *const weir_formats[] = { &weir_format_gguf, NULL };
+const struct weir_format *const weir_formats[] = { &weir_format_gguf, &weir_format_safetensors,
+                                                   NULL };
 
 /* Room for one more element in an array that doubles: 0 or -ENOMEM. */
 static int room(void **v, uint32_t n, uint32_t *cap, size_t size)
@@ -79,6 +81,38 @@ int weir_map_add_tensor(struct weir_map *m, const struct weir_tensor *t)
     return 0;
 }
 
+static int by_offset(const void *a, const void *b)
+{
+    const struct weir_tensor *x = *(const struct weir_tensor *const *)a;
+    const struct weir_tensor *y = *(const struct weir_tensor *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+int weir_map_check_overlap(const struct weir_map *m, uint32_t from, const char *path,
+                           struct weir_err *err)
+{
+    const struct weir_tensor *t = m->tensor + from, **v;
+    const uint32_t n = m->n_tensor - from;
+    int rc = 0;
+    if (n < 2)
+        return 0;
+    v = weir_alloc(WEIR_MEM_MISC, n, sizeof(*v));
+    if (!v)
+        return weir_fail(err, -ENOMEM, "%s: no memory to sort %u tensors", path, n);
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = &t[i];
+    qsort(v, n, sizeof(*v), by_offset);
+    for (uint32_t i = 1; i < n && !rc; i++)
+        if (v[i - 1]->offset + v[i - 1]->bytes > v[i]->offset)
+            rc = weir_fail(err, -EINVAL,
+                           "%s: tensor '%s' begins at byte %llu, but '%s' before it ends at "
+                           "%llu: the file is damaged",
+                           path, v[i]->name, (unsigned long long)v[i]->offset, v[i - 1]->name,
+                           (unsigned long long)(v[i - 1]->offset + v[i - 1]->bytes));
+    weir_free(v);
+    return rc;
+}
+
 int weir_metas_add(struct weir_metas *s, const struct weir_meta *meta)
 {
     void *v = s->v;
@@ -127,7 +161,9 @@ static int open_by_format(struct weir_map *m, struct weir_err *err)
     char hex[3 * 8 + 1] = "";
     for (uint64_t i = 0; i < n && i < 8; i++)
         snprintf(hex + 3 * i, 4, " %02x", head[i]);
-    return weir_fail(err, -ENOTSUP, "%s is not a GGUF file: it begins with%s, not with \"GGUF\"",
+    return weir_fail(err, -ENOTSUP,
+                     "%s is in no format that this program reads: it begins with%s, a GGUF file "
+                     "begins with \"GGUF\"",
                      f->path, hex);
 }
 
@@ -171,6 +207,11 @@ void weir_map_close(struct weir_map *m)
     weir_free(m->tensor);
     weir_names_done(&m->tensor_index);
     weir_arena_done(&m->arena);
+    while (m->kept) {
+        struct weir_kept *next = m->kept->next;
+        weir_free(m->kept);
+        m->kept = next;
+    }
     weir_free(m);
 }
 
@@ -222,9 +263,9 @@ int weir_map_check_unchanged(const struct weir_map *m, struct weir_err *err)
 void weir_map_drop_header(struct weir_map *m)
 {
     uint64_t bytes = m->header.bytes;
+    weir_metas_done(&m->meta);
     if (!m->header.base)
         return;
-    weir_metas_done(&m->meta);
     weir_view_close(&m->header);
     /* Only advice: when it fails the pages stay in the cache, that is all. */
     posix_fadvise(m->file[0].fd, 0, (off_t)bytes, POSIX_FADV_DONTNEED);

@@ -10,6 +10,7 @@
 
 #include "base/dtype.h"
 #include "base/err.h"
+#include "base/packing.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,18 +19,31 @@
 
 struct weir_tensor {
     const char *name; /* as in the file, owned by the map */
+    const char *role; /* what the model knows it as (weir_map_set_role), or NULL: as its name */
     enum weir_dtype dtype;
     uint32_t n_dim;              /* 1..4 */
     uint64_t dim[WEIR_MAX_DIMS]; /* dim[0] is the row length (input features); unused ones are 1 */
     uint32_t file;               /* index for weir_map_file */
     uint64_t offset;             /* first byte, from the start of that file */
     uint64_t bytes;              /* proved to lie inside the file */
+
+    /* A matrix whose weights are packed otherwise than as rows of DTYPE: what lies at OFFSET are
+     * the lines of PACKING, and the small arrays beside them are tensors of their own.  NULL for
+     * most. */
+    const struct weir_packing *packing;
+    const struct weir_tensor *aux[WEIR_AUX_COUNT];
 };
 
 static inline uint64_t weir_tensor_cols(const struct weir_tensor *t) { return t->dim[0]; }
 static inline uint64_t weir_tensor_rows(const struct weir_tensor *t)
 {
     return t->dim[1] * t->dim[2] * t->dim[3];
+}
+
+/* The name of T inside weir (src/model/tensor_names.h). */
+static inline const char *weir_tensor_role(const struct weir_tensor *t)
+{
+    return t->role ? t->role : t->name;
 }
 
 /* One file of the model.  fd is open for reading for as long as the map is. */
@@ -42,8 +56,8 @@ struct weir_map_file {
 
 struct weir_map;
 
-/* Open the model at PATH: a .gguf file (for a split model, its first part), or a folder that holds
- * exactly one such model.
+/* Open the model at PATH: a file in one of the formats of mmap/format.h (of a model in several
+ * files one that leads to the others), or a folder that holds exactly one model.
  * Returns 0 with *ret_map (close with weir_map_close); -ENOENT/-EACCES/... from the system;
  * -EINVAL: the file is damaged or not a model; -ENOTSUP: a container or version this program does
  * not read.  The sentence in *err names the file. */
@@ -56,7 +70,7 @@ uint32_t weir_map_n_file(const struct weir_map *m);
 const struct weir_map_file *weir_map_file(const struct weir_map *m, uint32_t i);
 uint32_t weir_map_n_tensor(const struct weir_map *m);
 const struct weir_tensor *weir_map_tensor(const struct weir_map *m, uint32_t i);
-/* By exact name, or NULL. */
+/* By exact name or role, or NULL. */
 const struct weir_tensor *weir_map_find(const struct weir_map *m, const char *name);
 
 /* Small reads beside the streaming (embedding rows, norms), through the page cache and out of it

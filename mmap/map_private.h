@@ -17,6 +17,12 @@ struct weir_metas {
     struct weir_names index;
 };
 
+/* A piece of memory that lives as long as its map. */
+struct weir_kept {
+    struct weir_kept *next;
+    _Alignas(16) uint8_t data[];
+};
+
 struct weir_map {
     char format[24];
     struct weir_map_file *file;
@@ -25,6 +31,7 @@ struct weir_map {
     uint32_t n_tensor, cap_tensor;
     struct weir_names tensor_index;
     struct weir_arena arena; /* names of tensors and keys */
+    struct weir_kept *kept;
     struct weir_metas meta;  /* of file 0 */
     struct weir_view header; /* of file 0: what the values of meta point into */
     atomic_int fault;        /* a page of a header was gone when it was read */
@@ -36,6 +43,11 @@ int weir_map_add_file(struct weir_map *m, const char *path, uint32_t *ret_file,
 
 /* Take in a tensor whose name lies in the arena.  0; -EEXIST; -ENOMEM.  No sentence. */
 int weir_map_add_tensor(struct weir_map *m, const struct weir_tensor *t);
+
+/* Do tensors [from, m->n_tensor), which all lie in the file at PATH, share bytes?  0; -EINVAL: the
+ * table of the file is damaged; -ENOMEM. */
+int weir_map_check_overlap(const struct weir_map *m, uint32_t from, const char *path,
+                           struct weir_err *err);
 
 /* Take in a value whose key lies in the arena.  0; -EEXIST; -ENOMEM.  No sentence. */
 int weir_metas_add(struct weir_metas *s, const struct weir_meta *v);

@@ -9,6 +9,7 @@
 #include "mmap/meta.h"
 #include "src/cmd/cmd.h"
 #include "src/model/bind.h"
+#include "src/model/source.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -64,6 +65,8 @@ static weir_json *tensor_json(const struct weir_map *map, const struct weir_tens
 {
     weir_json *o = weir_json_object(), *shape = weir_json_array();
     weir_json_add_str(o, "name", t->name);
+    if (t->role)
+        weir_json_add_str(o, "role", t->role);
     weir_json_add_str(o, "dtype", weir_dtype_info(t->dtype)->name);
     for (uint32_t d = 0; d < t->n_dim; d++)
         weir_json_push_num(shape, (double)t->dim[d]);
@@ -121,7 +124,10 @@ static void print_people(const struct weir_map *map, bool tensors, const struct 
         printf("  %-36s %-8s ", t->name, weir_dtype_info(t->dtype)->name);
         for (uint32_t d = 0; d < t->n_dim; d++)
             printf("%s%" PRIu64, d ? " x " : "", t->dim[d]);
-        printf(", %s at %" PRIu64 "\n", weir_size_format(t->bytes, a, sizeof(a)), t->offset);
+        printf(", %s at %" PRIu64, weir_size_format(t->bytes, a, sizeof(a)), t->offset);
+        if (t->role) /* the name weir computes with */
+            printf(" = %s", t->role);
+        putchar('\n');
     }
 }
 
@@ -160,7 +166,7 @@ static int run(const struct weir_args *a)
     int status;
     if (weir_map_open(a->model, &map, &err) < 0)
         return weir_cmd_error(&err);
-    if (!weir_model_bind(map, &model, &why_not))
+    if (!weir_source_adapt(map, &why_not) && !weir_model_bind(map, &model, &why_not))
         weir_model_done(&model);
     if (a->json) {
         status = print_json(map, a, &why_not);

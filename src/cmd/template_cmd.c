@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/outfile.h"
 #include "src/cmd/cmd.h"
+#include "src/run/vocab.h"
 #include "src/run/form.h"
 #include "src/text/chat.h"
 #include "src/text/tok.h"
@@ -75,7 +76,7 @@ static int run(const struct weir_args *a)
     if (!a->messages && !a->prompt)
         return weir_cmd_usage("template", "--messages or -p must say what is said");
     opts.now = localtime_r(&clock, &now);
-    if (weir_tok_open(a->model, &tok, &err) < 0 || weir_chat_init(&c, &opts, &err) < 0 ||
+    if (weir_vocab_open(a->model, &tok, &err) < 0 || weir_chat_init(&c, &opts, &err) < 0 ||
         add_all(a, &c, &err) < 0 ||
         weir_form_find(a->model, a->template, tok, weir_chat_has_tools(&c), &t, &err) < 0 ||
         weir_form_tokens(&c, tok, &err) < 0 || weir_chat_render(&c, t.text, t.n, &out, &err) < 0) {

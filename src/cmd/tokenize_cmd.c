@@ -6,6 +6,7 @@
 #include "base/outfile.h"
 #include "base/utf8.h"
 #include "src/cmd/cmd.h"
+#include "src/run/vocab.h"
 #include "src/text/stream.h"
 #include "src/text/tok.h"
 
@@ -139,7 +140,7 @@ static int run(const struct weir_args *a)
         return weir_cmd_usage("tokenize", "-p and -f exclude each other");
     if (a->to_text && a->json)
         return weir_cmd_usage("tokenize", "--decode prints text; --json does not go with it");
-    if (weir_tok_open(a->model, &tok, &err) < 0) {
+    if (weir_vocab_open(a->model, &tok, &err) < 0) {
         weir_cmd_error(&err);
         goto out;
     }

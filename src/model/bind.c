@@ -167,7 +167,7 @@ static void bind_ffn(struct binder *b, uint32_t i, struct weir_layer *l)
 static void refuse_unknown(struct binder *b)
 {
     for (uint32_t i = 0; i < weir_map_n_tensor(b->map) && !b->bad; i++) {
-        const char *name = weir_map_tensor(b->map, i)->name;
+        const char *name = weir_tensor_role(weir_map_tensor(b->map, i));
         if (!strncmp(name, "blk.", 4) && !b->asked[i] && !strstr(name, "rot_embd.inv_freq"))
             b->bad = weir_fail(b->err, -ENOTSUP,
                                "tensor '%s' is not one weir knows for architecture '%s'", name,
@@ -182,9 +182,10 @@ static uint64_t count_vectors(const struct weir_map *m)
     uint64_t n = 0;
     for (uint32_t i = 0; i < weir_map_n_tensor(m); i++) {
         const struct weir_tensor *t = weir_map_tensor(m, i);
+        const char *name = weir_tensor_role(t);
         if (weir_tensor_rows(t) == 1 &&
-            (!strncmp(t->name, "blk.", 4) || !strncmp(t->name, "output_norm.", 12) ||
-             !strncmp(t->name, "rope_", 5)))
+            (!strncmp(name, "blk.", 4) || !strncmp(name, "output_norm.", 12) ||
+             !strncmp(name, "rope_", 5)))
             n += weir_tensor_cols(t);
     }
     return n;
@@ -306,6 +307,8 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
         return e;
     struct weir_config *c = &ret->cfg;
     c->rope_pairs = ret->arch->rope_pairs;
+    if ((e = weir_config_pairs(m, arch, &c->rope_pairs, err)) < 0)
+        return e;
     if (ret->arch->tune && (e = ret->arch->tune(m, c, err)) < 0)
         return e;
 

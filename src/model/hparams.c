@@ -217,6 +217,26 @@ int weir_config_arch(const struct weir_map *m, char arch[WEIR_ARCH_MAX], struct 
     return 0;
 }
 
+int weir_config_pairs(const struct weir_map *m, const char *arch, enum weir_rope_pairs *ret,
+                      struct weir_err *err)
+{
+    char key[128];
+    const char *s;
+    uint64_t n;
+    snprintf(key, sizeof(key), "%s.rope.pairs", arch);
+    const int have = weir_meta_str(m, key, &s, &n, err);
+    if (have <= 0)
+        return have;
+    if (n == 6 && !memcmp(s, "halves", 6))
+        *ret = WEIR_ROPE_HALVES;
+    else if (n == 8 && !memcmp(s, "adjacent", 8))
+        *ret = WEIR_ROPE_ADJACENT;
+    else
+        return weir_fail(err, -EINVAL, "%s is '%.*s', expected halves or adjacent", key,
+                         (int)(n < 40 ? n : 40), s);
+    return 0;
+}
+
 int weir_config_load(const struct weir_map *m, struct weir_config *ret, struct weir_err *err)
 {
     struct weir_config c = { 0 };

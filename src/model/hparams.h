@@ -19,7 +19,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Which elements of a head are rotated together (arXiv:2104.09864). */
+/* Which elements of a head are rotated together (arXiv:2104.09864).  Every architecture has its
+ * way; metadata "<arch>.rope.pairs" ("adjacent", "halves"), which GGUF does not have, changes it
+ * for models whose rows of q and k are in another order. */
 enum weir_rope_pairs {
     WEIR_ROPE_ADJACENT, /* (0,1) (2,3) ...: llama in GGUF, whose q and k rows were permuted for it
                          */
@@ -79,6 +81,11 @@ struct weir_config {
 
 /* general.architecture of M, terminated.  0 or -EINVAL. */
 int weir_config_arch(const struct weir_map *m, char arch[WEIR_ARCH_MAX], struct weir_err *err);
+
+/* The way of pairing that M asks for into *ret, which stays when it asks for none.  0 or -EINVAL.
+ */
+int weir_config_pairs(const struct weir_map *m, const char *arch, enum weir_rope_pairs *ret,
+                      struct weir_err *err);
 
 /* Read the numbers every architecture has from M.  n_vocab comes from the embedding table's shape.
  * 0; -EINVAL: a number is missing, senseless or contradicts another (the sentence names the key);

@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "mmap/guard.h"
+#include "src/model/source.h"
 #include "src/run/rates.h"
+#include "src/run/vocab.h"
 
 #include <errno.h>
 #include <string.h>
@@ -29,7 +31,7 @@ int weir_engine_open(const struct weir_engine_opts *opts, struct weir_engine **r
     e->opts = *opts;
     if (!e->opts.io)
         e->opts.io = "auto";
-    int r = weir_map_open(opts->path, &e->map, err);
+    int r = weir_source_open(opts->path, &e->map, err);
     if (r < 0)
         goto out;
     r = weir_model_bind(e->map, &e->model, err);
@@ -88,7 +90,7 @@ void weir_engine_free(struct weir_engine *e)
 
 int weir_engine_load_text(struct weir_engine *e, struct weir_err *err)
 {
-    return weir_tok_load(e->map, &e->tok, err);
+    return weir_vocab_of(e->map, &e->tok, err);
 }
 
 /* Open the files the way IO reads them. */
@@ -159,7 +161,10 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
     r = weir_pool_new(threads, &e->pool, err);
     if (r < 0)
         return r;
-    const uint64_t text = weir_tok_memusage(e->map); /* before the header goes */
+    /* Before the header goes.  Of a tokenizer in files of its own only loading it tells. */
+    uint64_t text = weir_tok_memusage(e->map);
+    if (!weir_source_is_whole(e->map) && (e->tok || !weir_vocab_of(e->map, &e->tok, NULL)))
+        text = weir_mem_used(WEIR_MEM_TEXT);
     weir_map_drop_header(e->map);
 
     uint64_t budget = e->opts.ram_bytes;

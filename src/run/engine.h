@@ -60,12 +60,12 @@ struct weir_engine {
     atomic_int broken; /* a mapped page could not be read: set by the guard */
 };
 
-/* 0 with *ret (weir_engine_free); otherwise what weir_map_open and weir_model_bind answer. */
+/* 0 with *ret (weir_engine_free); otherwise what weir_source_open and weir_model_bind answer. */
 int weir_engine_open(const struct weir_engine_opts *opts, struct weir_engine **ret,
                      struct weir_err *err);
 void weir_engine_free(struct weir_engine *e); /* NULL is fine; at any stage */
 
-/* 0, or what weir_tok_load answers; -ENOENT when the model has no tokenizer. */
+/* 0, or what weir_vocab_of answers; -ENOENT when the model has no tokenizer. */
 int weir_engine_load_text(struct weir_engine *e, struct weir_err *err);
 
 /* CTX_MIN: positions this run is known to need, 0 when unknown.  OPEN: it may need more.

@@ -5,11 +5,11 @@
 #include "src/run/form.h"
 
 #include "mmap/meta.h"
+#include "src/run/vocab.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static bool has_token(const void *of, const char *token)
 {
@@ -30,16 +30,15 @@ int weir_form_find(const char *model, const char *name, const struct weir_tok *t
                    struct weir_chat_template *ret, struct weir_err *err)
 {
     struct weir_map *map = NULL;
-    struct stat st;
-    char arch[64] = "";
+    char arch[64] = "", folder[4096];
     const char *text;
     uint64_t n;
     int r = 0;
     if (name)
         return weir_chat_by_name(name, ret, err);
-    if (!stat(model, &st) && S_ISDIR(st.st_mode)) {
-        r = weir_chat_from_folder(model, tools, ret, err);
-        weir_chat_folder_arch(model, arch, sizeof(arch));
+    if (weir_vocab_folder(model, folder, sizeof(folder))) {
+        r = weir_chat_from_folder(folder, tools, ret, err);
+        weir_chat_folder_arch(folder, arch, sizeof(arch));
     }
     if (!r && !weir_map_open(model, &map, NULL)) {
         r = weir_chat_from_map(map, tools, ret, err);

@@ -212,8 +212,6 @@ def unsupported():
                               ("unknown", 4000000000, "nobody knows")):
         v("type-" + name, "a tensor of type %d, %s." % (number, why),
           raw([ARCH], [g.tensor_info("odd.weight", [256], number, 0)], 256))
-    text = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
-    v("safetensors", "a safetensors file.", struct.pack("<Q", len(text)) + text + bytes(4))
     v("zip", "the beginning of a zip archive.", b"PK\3\4\0\0\0\0" + pattern(56))
     v("pickle", "the beginning of a Python pickle.", b"\x80\x02\x8a\x0a" + pattern(60))
     v("ggjt", "the beginning of a file from before GGUF.",

@@ -262,6 +262,15 @@ VARIANTS = {
 ARCH = {"llama": "llama", "mistral": "llama", "glm": "llama", "qwen2": "qwen2", "phi3": "qwen2", "qwen3": "qwen3"}
 
 
+def variant(name):
+    """All there is to say about the variant NAME."""
+    v = dict(name=name, layers=2, base=10000.0, eps=1e-5, ctx=128, tied=False, scaling=None, factors=False,
+             bias="", window=0, partial=1.0, seed=1000 + list(VARIANTS).index(name))
+    v.update(VARIANTS[name])
+    v.setdefault("hd", v["embd"] // v["head"])
+    return v
+
+
 def make_reference(v):
     """A model of transformers with random weights that V's type can hold."""
     import torch
@@ -413,11 +422,8 @@ def make_models(log):
     log("Python %s, torch %s, transformers %s, numpy %s.\n" %
         (sys.version.split()[0], torch.__version__, transformers.__version__, np.__version__))
     torch.set_num_threads(1)
-    for i, (name, given) in enumerate(VARIANTS.items()):
-        v = dict(name=name, layers=2, base=10000.0, eps=1e-5, ctx=128, tied=False, scaling=None, factors=False,
-                 bias="", window=0, partial=1.0, seed=1000 + i)
-        v.update(given)
-        v.setdefault("hd", v["embd"] // v["head"])
+    for i, name in enumerate(VARIANTS):
+        v = variant(name)
         tokens = np.random.default_rng(2000 + i).integers(0, VOCAB, N_TOK).tolist()
         model = make_reference(v)
         with torch.no_grad():
