@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "mmap/meta.h"
 #include "src/model/bind.h"
 #include "src/model/block.h"
 
@@ -28,12 +29,11 @@ static void tune_both(struct weir_config *c, uint32_t layers_27b, uint32_t windo
 
 static int tune_gemma2(const struct weir_map *m, struct weir_config *c, struct weir_err *err)
 {
-    (void)m;
     (void)err;
     tune_both(c, 46, 4096, 2);
-    if (!c->attn_softcap)
+    if (!weir_meta_find(m, "gemma2.attn_logit_softcapping"))
         c->attn_softcap = 50;
-    if (!c->out_softcap)
+    if (!weir_meta_find(m, "gemma2.final_logit_softcapping"))
         c->out_softcap = 30;
     return 0;
 }

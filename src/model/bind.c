@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/num.h"
 #include "kernels/kernels.h"
+#include "mmap/meta.h"
 #include "src/model/tensor_names.h"
 #include "src/model/rope.h"
 
@@ -234,6 +235,34 @@ static void alibi_slopes(const struct weir_config *c, float *slope)
                                  : pow(2, -c->alibi_max_bias / (2.0 * n) * (2 * (h - n) + 1)));
 }
 
+/* Divisors of the rope frequencies, from tensor NAME or the list under KEY; NULL: there are none.
+ */
+static const float *far_factors(struct binder *b, const char *name, const char *key)
+{
+    const uint32_t n = b->model->cfg.rot_dim / 2;
+    char full[128];
+    float *v = vector(b, name, 0, "", n, false);
+    snprintf(full, sizeof(full), "%s.%s", b->model->cfg.arch, key);
+    const struct weir_meta *list = v || b->bad ? NULL : weir_meta_find(b->map, full);
+    if (!list)
+        return v;
+    double d;
+    if (list->type != WEIR_META_ARRAY || list->v.arr.n != n || b->used + n > b->n_vector) {
+        b->bad = weir_fail(b->err, -EINVAL, "%s is not a list of %u numbers", full, n);
+        return NULL;
+    }
+    struct weir_meta_iter it = weir_meta_iter(list);
+    v = b->model->vectors + b->used;
+    b->used += n;
+    for (uint32_t i = 0; i < n && !b->bad; i++) {
+        if (!weir_meta_next_f64(&it, &d) || !(d > 0))
+            b->bad = weir_fail(b->err, -EINVAL, "%s holds what is not a number above 0", full);
+        else
+            v[i] = (float)d;
+    }
+    return v;
+}
+
 /* Rope sets and what comes in place of them. */
 static void bind_positions(struct binder *b)
 {
@@ -248,8 +277,8 @@ static void bind_positions(struct binder *b)
         return;
     }
     const float *factors = vector(b, WEIR_NAME_ROPE_FREQS, 0, "", c->rot_dim / 2, false);
-    m->rope_factors[0] = vector(b, WEIR_NAME_ROPE_SHORT, 0, "", c->rot_dim / 2, false);
-    m->rope_factors[1] = vector(b, WEIR_NAME_ROPE_LONG, 0, "", c->rot_dim / 2, false);
+    m->rope_factors[0] = far_factors(b, WEIR_NAME_ROPE_SHORT, "rope.scaling.short_factor");
+    m->rope_factors[1] = far_factors(b, WEIR_NAME_ROPE_LONG, "rope.scaling.long_factor");
     if (!b->bad &&
         (!m->rope_factors[0] || !m->rope_factors[1]) != (c->rope_scaling != WEIR_ROPE_LONG))
         b->bad =
@@ -319,7 +348,9 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
         return weir_fail(err, -EINVAL,
                          "%s: %u layers were announced, but there are only %u tensors",
                          weir_map_file(m, 0)->path, c->n_layer, weir_map_n_tensor(m));
-    struct binder b = { .map = m, .model = ret, .err = err, .n_vector = count_vectors(m) };
+    struct binder b = {
+        .map = m, .model = ret, .err = err, .n_vector = count_vectors(m) + c->rot_dim
+    };
     ret->layers = weir_alloc(WEIR_MEM_MISC, c->n_layer, sizeof(*ret->layers));
     ret->vectors = weir_alloc(WEIR_MEM_MISC, b.n_vector + 1, sizeof(float));
     b.asked = weir_alloc(WEIR_MEM_MISC, weir_map_n_tensor(m), 1);

@@ -7,11 +7,27 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const struct weir_family weir_family_llama, weir_family_mistral, weir_family_qwen2,
-    weir_family_qwen3;
+#define FAMILIES(X)                                                                                \
+    X(llama)                                                                                       \
+    X(mistral)                                                                                     \
+    X(qwen2)                                                                                       \
+    X(qwen3)                                                                                       \
+    X(qwen)                                                                                        \
+    X(phi3)                                                                                        \
+    X(gemma2)                                                                                      \
+    X(gemma3)                                                                                      \
+    X(internlm)                                                                                    \
+    X(internlm2)                                                                                   \
+    X(chatglm1)                                                                                    \
+    X(chatglm2)                                                                                    \
+    X(glm)                                                                                         \
+    X(glm4)                                                                                        \
+    X(baichuan)
 
-const struct weir_family *const weir_families[] = { &weir_family_llama, &weir_family_mistral,
-                                                    &weir_family_qwen2, &weir_family_qwen3, NULL };
+#define DECLARE(name) extern const struct weir_family weir_family_##name;
+FAMILIES(DECLARE)
+#define ENTRY(name) &weir_family_##name,
+const struct weir_family *const weir_families[] = { FAMILIES(ENTRY) NULL };
 
 const struct weir_key_rule weir_keys_hf[] = {
     { "hidden_size", "embedding_length", WEIR_KEY_WHOLE },
@@ -27,20 +43,8 @@ const struct weir_key_rule weir_keys_hf[] = {
 };
 
 const struct weir_name_rule weir_names_hf[] = {
-    { "model.layers.%u.self_attn.q_proj", "blk.%u.attn_q" },
-    { "model.layers.%u.self_attn.k_proj", "blk.%u.attn_k" },
-    { "model.layers.%u.self_attn.v_proj", "blk.%u.attn_v" },
-    { "model.layers.%u.self_attn.o_proj", "blk.%u.attn_output" },
-    { "model.layers.%u.self_attn.q_norm", "blk.%u.attn_q_norm" },
-    { "model.layers.%u.self_attn.k_norm", "blk.%u.attn_k_norm" },
-    { "model.layers.%u.mlp.gate_proj", "blk.%u.ffn_gate" },
-    { "model.layers.%u.mlp.up_proj", "blk.%u.ffn_up" },
-    { "model.layers.%u.mlp.down_proj", "blk.%u.ffn_down" },
-    { "model.layers.%u.input_layernorm", "blk.%u.attn_norm" },
+    WEIR_NAMES_HF_COMMON,
     { "model.layers.%u.post_attention_layernorm", "blk.%u.ffn_norm" },
-    { "model.embed_tokens", "token_embd" },
-    { "model.norm", "output_norm" },
-    { "lm_head", "output" },
     { 0 },
 };
 

@@ -5,6 +5,7 @@
  * The keys are those of GGUF.  For what GGUF has no key, these are read, after the architecture's
  * name and a dot:
  *     norm_plus_one            bool: norms are stored as w, and 1 + w is meant (Gemma's own files)
+ *     rope.scaling.short_factor, .long_factor   lists: what GGUF keeps in tensors rope_factors_*
  *     output_row_norm          bool: rows of the output matrix are normalised (Baichuan2)
  *     attention.start_token    ChatGLM-6B: id of <sop>; tokens before it see each other both ways
  *     attention.gmask_token    its [gMASK] and

@@ -159,6 +159,17 @@ VARIANTS = {
 ARCH = {"glm": "chatglm"}
 
 
+def variant(name):
+    """All there is to say about the variant NAME."""
+    given = VARIANTS[name]
+    v = dict(name=name, layers=2, base=10000.0, eps=1e-5, ctx=128, tied=given["family"].startswith("gemma"), scaling=None,
+             bias=False, window=0, partial=1.0, query=0, attn_cap=None, out_cap=None, alibi=0, rownorm=False, orig=0,
+             every=0, apart=False, seed=3000 + list(VARIANTS).index(name))
+    v.update(given)
+    v.setdefault("hd", v["embd"] // v["head"])
+    return v
+
+
 def make_reference(v):
     """A model of transformers with random weights that V's type can hold, or None."""
     import torch
@@ -305,14 +316,10 @@ def main():
              "Python %s, torch %s, transformers %s, numpy %s.\n" %
              (sys.version.split()[0], torch.__version__, transformers.__version__, np.__version__)]
     torch.set_num_threads(1)
-    for i, (name, given) in enumerate(VARIANTS.items()):
+    for i, name in enumerate(VARIANTS):
         if sys.argv[1:] and name not in sys.argv[1:]:
             continue
-        v = dict(name=name, layers=2, base=10000.0, eps=1e-5, ctx=128, tied=given["family"].startswith("gemma"), scaling=None,
-                 bias=False, window=0, partial=1.0, query=0, attn_cap=None, out_cap=None, alibi=0, rownorm=False, orig=0,
-                 every=0, apart=False, seed=3000 + i)
-        v.update(given)
-        v.setdefault("hd", v["embd"] // v["head"])
+        v = variant(name)
         tokens = np.random.default_rng(4000 + i).integers(0, VOCAB, N_TOK).tolist()
         model = make_reference(v)
         path = os.path.join(OUT, name + ".gguf")
