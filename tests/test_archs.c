@@ -66,6 +66,20 @@ static void put_u32(struct writer *w, const char *arch, const char *key, uint32_
     put_pair(w, arch, key, U32, &v);
 }
 
+static void put_list(struct writer *w, const char *arch, const char *key, const uint32_t *v,
+                     uint64_t n)
+{
+    const uint32_t array = 9, type = U32;
+    char name[96];
+    snprintf(name, sizeof(name), "%s.%s", arch, key);
+    put_text(w->pairs, &w->n_pairs, name);
+    put(w->pairs, &w->n_pairs, &array, 4);
+    put(w->pairs, &w->n_pairs, &type, 4);
+    put(w->pairs, &w->n_pairs, &n, 8);
+    put(w->pairs, &w->n_pairs, v, n * 4);
+    w->pair_count++;
+}
+
 static void put_f32(struct writer *w, const char *arch, const char *key, float v)
 {
     put_pair(w, arch, key, F32, &v);
@@ -130,18 +144,20 @@ struct model {
     bool down_first; /* the data have gate, down, up */
 };
 
-static void put_numbers(struct writer *w, const struct model *m)
+/* START: the token that ends a context, 0 to say none. */
+static void put_numbers(struct writer *w, const struct model *m, uint32_t start, uint32_t heads)
 {
     put_pair(w, "", "general.architecture", STR, m->arch);
     put_u32(w, m->arch, "context_length", 64);
     put_u32(w, m->arch, "embedding_length", HIDDEN);
     put_u32(w, m->arch, "block_count", 1);
     put_u32(w, m->arch, "feed_forward_length", m->n_ff);
-    put_u32(w, m->arch, "attention.head_count", HEADS);
-    put_u32(w, m->arch, "attention.head_count_kv", m->n_kv);
+    put_u32(w, m->arch, "attention.head_count", heads);
+    put_u32(w, m->arch, "attention.head_count_kv", heads == HEADS ? m->n_kv : heads);
     if (m->form == GLM1) {
         put_f32(w, m->arch, "attention.layer_norm_epsilon", m->eps);
-        put_u32(w, m->arch, "attention.start_token", 2);
+        if (start)
+            put_u32(w, m->arch, "attention.start_token", start);
         put_u32(w, m->arch, "attention.gmask_token", 1);
         put_u32(w, m->arch, "attention.mask_token", 0);
     } else {
@@ -342,7 +358,7 @@ static void check_model(const char *data, const char *folder, const struct model
     memcpy(embd, p, VOCAB * HIDDEN * sizeof(float));
     for (int i = 0; i < HIDDEN; i++)
         unit[i * HIDDEN + i] = 1;
-    put_numbers(&w, m);
+    put_numbers(&w, m, 2, HEADS);
     put_tensor(&w, "token_embd.weight", HIDDEN, HIDDEN, embd);
     put_tensor(&w, "output.weight", HIDDEN, HIDDEN, unit);
     const float *q = put_layer(&w, m, p + VOCAB * HIDDEN);
@@ -400,6 +416,58 @@ static void check_limit(const char *name, uint32_t ctx, uint32_t limit, const ch
     weir_engine_free(e);
 }
 
+/* A model of FORM with one thing wrong. */
+enum wrong { NOTHING, NO_START, START_OUTSIDE, ODD_HEADS, TENSOR, LIST, FACTORS, EXPERTS };
+
+static void check_wrong(const char *folder, enum wrong wrong, const struct model *m,
+                        const char *says)
+{
+    static struct writer w;
+    static float data[32768];
+    char path[1024];
+    struct weir_engine *e = NULL;
+    struct weir_err err = { 0 };
+    w = (struct writer){ .n_pairs = 0 };
+    put_numbers(&w, m,
+                wrong == NO_START        ? 0
+                : wrong == START_OUTSIDE ? 99
+                                         : 2,
+                wrong == ODD_HEADS ? 16 : HEADS);
+    const uint32_t list[] = { 0 }; /* none for the one layer */
+    if (wrong == LIST)
+        put_list(&w, m->arch, "attention.sliding_window_pattern", list, 0);
+    if (wrong == FACTORS)
+        put_pair(&w, m->arch, "rope.scaling.type", STR, "longrope");
+    if (wrong == EXPERTS)
+        put_u32(&w, m->arch, "expert_count", 8);
+    put_tensor(&w, "token_embd.weight", HIDDEN, HIDDEN, data);
+    put_layer(&w, m, data);
+    if (wrong == TENSOR)
+        put_tensor(&w, "blk.0.attn_sinks.weight", 0, HEADS, data);
+    snprintf(path, sizeof(path), "%s/wrong.gguf", folder);
+    const struct weir_engine_opts opts = { .path = path };
+    const int r = write_file(&w, path) ? weir_engine_open(&opts, &e, &err) : -1;
+    ok(says ? (r == -EINVAL || r == -ENOTSUP) && strstr(err.msg, says) && !e : r == 0, "%s: %s",
+       m->arch, r ? err.msg : "opens");
+    weir_engine_free(e);
+    unlink(path);
+}
+
+static void check_refusals(const char *folder)
+{
+    static const struct model glm1 = { "", "chatglm1", GLM1, HEADS, 48, 1e-5f, true, false };
+    static const struct model llama = { "", "llama", LLAMA, HEADS, 48, 1e-5f, false, false };
+    check_wrong(folder, NOTHING, &glm1, NULL);
+    check_wrong(folder, NOTHING, &llama, NULL);
+    check_wrong(folder, NO_START, &glm1, "does not say chatglm1.attention.start_token");
+    check_wrong(folder, START_OUTSIDE, &glm1, "start_token is 99, outside the vocabulary of 32");
+    check_wrong(folder, ODD_HEADS, &glm1, "heads of 2 elements");
+    check_wrong(folder, TENSOR, &llama, "'blk.0.attn_sinks.weight' is not one weir knows");
+    check_wrong(folder, LIST, &llama, "sliding_window_pattern");
+    check_wrong(folder, FACTORS, &llama, "longrope needs");
+    check_wrong(folder, EXPERTS, &llama, "8 experts");
+}
+
 int main(void)
 {
     static const struct model models[] = {
@@ -418,6 +486,7 @@ int main(void)
             check_model(data, folder, &models[i]);
         else
             skip(models[i].file, "WEIR_DATA is not set");
+    check_refusals(folder);
     rmdir(folder);
     check_limit("internlm2-apart", 128, 128, NULL);
     check_limit("internlm2-apart", 129, 0, "beyond 128 positions");
