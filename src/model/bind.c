@@ -196,6 +196,12 @@ static uint64_t count_vectors(const struct weir_map *m)
 static void measure_rows(struct binder *b)
 {
     const struct weir_tensor *t = b->model->out.w;
+    if (t->packing) {
+        b->bad = weir_fail(b->err, -ENOTSUP,
+                           "tensor '%s' is packed; weir does not measure the rows of such a matrix",
+                           t->name);
+        return;
+    }
     const uint32_t cols = b->model->cfg.n_embd;
     const uint64_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(t->dtype), cols);
     const uint64_t rows = weir_tensor_rows(t), step = weir_max_u64(READ_BYTES / row_bytes, 1);
