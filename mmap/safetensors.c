@@ -286,11 +286,11 @@ static int read_tensor(struct in *in)
     int rc = text_of(in, "tensor name", &t.name);
     if (!rc)
         rc = read_entry(in, &t, &empty);
-    if (rc || empty) /* without elements it is nothing */
+    if (rc || (in->shards && weir_shards_of(in->shards, t.name) != in->shard))
         return rc;
-    if (in->shards && weir_shards_of(in->shards, t.name) != in->shard)
-        return 0;
     in->n_taken++;
+    if (empty) /* without elements it is nothing */
+        return 0;
     rc = weir_map_add_tensor(in->m, &t);
     if (rc == -EEXIST)
         return weir_fail(in->err, -EINVAL, "%s: tensor '%s' is there twice: the file is damaged",

@@ -22,8 +22,9 @@ smallest() {
     done
 }
 
-for type in f32 f16 q8_0 q4_0; do
+for type in f32 f16 q8_0 q4_0 hf; do
     model=$dir/derived/stories260K-$type.gguf
+    [ $type != hf ] || model=$dir/derived/hf # the same weights as a folder of safetensors
     hashes= other=
     for case in "resident auto 1" "resident auto 2" "streamed auto 1" "streamed uring 2" "streamed pread 2" "streamed mmap 1"; do
         set -- $case
@@ -41,9 +42,25 @@ for type in f32 f16 q8_0 q4_0; do
     check "$type: the same logits in all of them:$hashes" test "$(echo $hashes | tr ' ' '\n' | sort -u | wc -l)" -eq 1
     # Quantized weights are other weights: what they say is held by test_models.
     case $type in
-    f32 | f16) check "$type: its text is the reference's (not:$other)" test -z "$other" ;;
+    f32 | f16 | hf) check "$type: its text is the reference's (not:$other)" test -z "$other" ;;
     esac
 done
+# A folder's own files say which tokens end an answer: here the one that greedy.json has 20th.
+mkdir "$work/ends"
+for f in config.json model.safetensors tokenizer.model; do ln -s "$dir/derived/hf/$f" "$work/ends/$f"; done
+ids=$(sed -n 's/.*"ids": \[\([^]]*\)\].*/\1/p' "$dir/derived/greedy.json")
+end=$(echo "$ids" | tr -d ' ' | cut -d, -f21)
+first=$(echo "$ids" | tr -d ' ' | tr , '\n' | grep -nx "$end" | head -1 | cut -d: -f1)
+printf '{"eos_token_id": [2, %s]}' "$end" >"$work/ends/generation_config.json"
+weir run "$work/ends" -p "" --temp 0 -n 256 --ctx 512 --ram 1G -q --stats "$work/s.json"
+n_gen=$(number gen_tokens "$work/s.json")
+check "hf: generation_config.json ends it: $n_gen tokens" test "$n_gen" -le "$first" -a "$n_gen" -ge $((first - 2))
+weir run "$work/ends/model.safetensors" -p "" --temp 0 -n 8 --ram 1G -q
+check "hf: the file of weights is as good as its folder" test "$rc" -eq 0 -a -s "$work/out"
+rm "$work/ends/tokenizer.model"
+fails 1 "tokenizer" "hf: a folder without a tokenizer is refused for text" run "$work/ends" -p "Once" -n 1 --ram 1G
+weir run "$work/ends" --tokens 1,2,3 -n 1 --ram 1G --temp 0
+check "hf: and takes tokens" test "$rc" -eq 0
 # Every instruction set says the same; each sums in its own order, so the logits differ in their last bits.
 for isa in scalar avx2 avx512 neon; do
     WEIR_CPU=$isa; export WEIR_CPU

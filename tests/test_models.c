@@ -129,6 +129,10 @@ static void check_stories(const char *data, const char *folder)
     check_trained(path, &g, &exact, "f32 cache", 2e-3, g.n_tok);
     check_trained(path, &g, &f16_cache, "f16 cache", BOUND_KV_F16, g.n_tok);
 
+    snprintf(path, sizeof(path), "%s/stories260K/derived/hf", data);
+    check_trained(path, &g, &exact, "a folder, f32 cache", BOUND_F32, g.n_tok);
+    check_trained(path, &g, &f16_cache, "a folder, f16 cache", BOUND_KV_F16, g.n_tok);
+
     static const char *const types[] = { "q8_0", "q4_0" };
     for (unsigned i = 0; i < 2; i++) {
         struct golden q;

@@ -410,6 +410,12 @@ int main(void)
     snprintf(path, sizeof(path), "%s/tests/files/models", src);
     if (!compare_folder(path, SLOW ? 0 : 2, SLOW ? 2 : 1000))
         skip("golden models", "tests/files/models is not there: set srcdir_abs");
+    /* Folders: one file or several, their tensors at odd addresses. */
+    static const char *const folders[] = { "qwen2-f32", "qwen3-f16", "llama-gqa-f16" };
+    for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders) && !(SLOW && i); i++) {
+        snprintf(path, sizeof(path), "%s/tests/files/folders/%s", src, folders[i]);
+        compare(path, folders[i], SLOW ? 0 : 4);
+    }
     synthetic(src, tmp);
     if (!data || !*data) {
         skip("stories260K", "WEIR_DATA is not set");
@@ -417,6 +423,9 @@ int main(void)
         snprintf(path, sizeof(path), "%s/stories260K/derived", data);
         if (!compare_folder(path, 8, 1000))
             skip("stories260K", "not in WEIR_DATA");
+        snprintf(path, sizeof(path), "%s/stories260K/derived/hf", data);
+        if (!access(path, R_OK))
+            compare(path, "stories260K, a folder", 8);
     }
     if (no_uring)
         skip("io_uring", "not allowed here");

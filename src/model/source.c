@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -157,13 +158,16 @@ static int find_family(struct weir_adapt *a, struct configs *c, struct weir_err 
 
 static int put_general(struct weir_adapt *a, const char *folder, struct weir_err *err)
 {
-    const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
+    char *real = realpath(folder, NULL); /* "." is no name */
+    const char *slash = strrchr(real ? real : folder, '/');
+    const char *name = slash ? slash + 1 : folder;
     const char *arch = a->family->arch, *pairs = a->family->adjacent ? "adjacent" : "halves";
     int rc = weir_map_put_str(a->map, "general.architecture", arch, strlen(arch), err);
     if (!rc || rc == -EEXIST)
         rc = weir_map_put_str(a->map, "general.name", name, strlen(name), err);
     if (!rc || rc == -EEXIST)
         rc = weir_adapt_put_str(a, "rope.pairs", pairs, err);
+    free(real);
     return rc == -EEXIST ? 0 : rc;
 }
 

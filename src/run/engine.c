@@ -152,6 +152,19 @@ static uint64_t misc_bytes(const struct weir_engine *e, const struct weir_io_ops
     return weir_align_up(now + tables + edges + e->opts.extra_bytes + MISC_MARGIN, 1 << 20);
 }
 
+/* What the tokenizer takes, loaded or not.  Of one in files of its own only loading it tells. */
+static uint64_t text_bytes(const struct weir_engine *e)
+{
+    struct weir_tok *tok = NULL;
+    if (weir_source_is_whole(e->map))
+        return weir_tok_memusage(e->map);
+    if (!e->tok)
+        (void)weir_vocab_of(e->map, &tok, NULL); /* it may have none */
+    const uint64_t bytes = weir_mem_used(WEIR_MEM_TEXT);
+    weir_tok_free(tok);
+    return bytes;
+}
+
 int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct weir_err *err)
 {
     int r = choose_machine(e, err);
@@ -161,10 +174,7 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
     r = weir_pool_new(threads, &e->pool, err);
     if (r < 0)
         return r;
-    /* Before the header goes.  Of a tokenizer in files of its own only loading it tells. */
-    uint64_t text = weir_tok_memusage(e->map);
-    if (!weir_source_is_whole(e->map) && (e->tok || !weir_vocab_of(e->map, &e->tok, NULL)))
-        text = weir_mem_used(WEIR_MEM_TEXT);
+    const uint64_t text = text_bytes(e); /* before the header goes */
     weir_map_drop_header(e->map);
 
     uint64_t budget = e->opts.ram_bytes;
