@@ -9,14 +9,14 @@
 
 #define BOUND_F32 1e-5
 
-/* FOLDER against the golden logits NAME.  WAYS: in chunks of one too. */
+/* FOLDER (or a file) of FILES against the golden logits NAME there.  WAYS: in chunks of one too. */
 static void check(const char *files, const char *folder, const char *name, bool ways)
 {
     char model[1024], path[1024];
     struct golden g;
     struct way way = { .threads = 1, .kv = WEIR_KV_F32 };
     snprintf(model, sizeof(model), "%s/%s", files, folder);
-    snprintf(path, sizeof(path), "%s/models/%s.golden", files, name);
+    snprintf(path, sizeof(path), "%s/%s.golden", files, name);
     if (golden_open(path, &g)) {
         float *rows = evaluate(model, &way, (uint32_t *)g.tokens, g.n_tok, g.n_vocab, false);
         if (rows) {
@@ -34,18 +34,20 @@ static void check(const char *files, const char *folder, const char *name, bool 
 int main(void)
 {
     static const char *const same[] = {
-        "phi3-fused", "phi3-window", "phi3-short",  "phi3-long",    "gemma2", "gemma3",   "chatglm",
-        "glm4",       "internlm2",   "baichuan-7b", "baichuan-13b", "qwen",   "chatglm1",
+        "phi3-fused", "phi3-window", "phi3-short", "phi3-long",   "gemma2",       "gemma3",
+        "chatglm",    "glm4",        "internlm2",  "baichuan-7b", "baichuan-13b", "qwen",
     };
     const char *top = getenv("srcdir_abs");
-    char files[512], folder[64];
+    char files[512], folder[64], name[64];
     snprintf(files, sizeof(files), "%s/tests/files", top ? top : ".");
-    check(files, "models/chatglm1.gguf", "chatglm1", false);
+    check(files, "archs/chatglm1.gguf", "archs/chatglm1", false);
     for (unsigned i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
         snprintf(folder, sizeof(folder), "archs/%s", same[i]);
-        check(files, folder, same[i], false);
+        snprintf(name, sizeof(name), "models/%s", same[i]);
+        check(files, folder, name, false);
     }
-    check(files, "archs/internlm", "llama-bias", false);
-    check(files, "archs/chatglm2", "chatglm", true);
+    check(files, "archs/chatglm1", "archs/chatglm1", false);
+    check(files, "archs/internlm", "models/llama-bias", false);
+    check(files, "archs/chatglm2", "models/chatglm", true);
     return done();
 }

@@ -7,10 +7,10 @@ What transformers has a class for, it saves; of the others the tensors of the GG
 names, and where rows of q and k were permuted the order, that their own files have, beside a
 config.json with the keys that those have.  So the golden logits of ../models hold for both forms.
 
-Two models exist in this form and ../models alone: chatglm1, ChatGLM-6B's form, whose logits are those
-of forward1(), a float64 pass written from the description of GLM (its arithmetic is held against the
-original program's by tests/test_archs.c), and chatglm2, which is the model `chatglm` under the names
-of ChatGLM2, ChatGLM3 and GLM-4-9B."""
+Two are not in ../models: chatglm1, ChatGLM-6B's form, which lies here as a GGUF file too and whose
+logits are those of forward1(), a float64 pass written from the description of GLM (its arithmetic is
+held against the original program's by tests/test_archs.c), and chatglm2, which is the model `chatglm`
+under the names of ChatGLM2, ChatGLM3 and GLM-4-9B."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def forward1(w, tokens, without=None):
 
 
 def make_chatglm1():
-    """(tensors, tokens); writes models/chatglm1.gguf and its golden logits."""
+    """The Reader of the file and a line to log; writes archs/chatglm1.gguf and its golden logits."""
     e, ff, rng = C1["embd"], C1["ff"], np.random.default_rng(5000)
     shapes = {"token_embd": (VOCAB, e)}
     for l in range(C1["layers"]):
@@ -100,7 +100,7 @@ def make_chatglm1():
     for name, m in w.items():
         t = "f16" if m.ndim == 2 else "f32"
         g.tensor(name, t, m.shape[::-1], to_bytes(m, t))
-    path = os.path.join(OUT, "chatglm1.gguf")
+    path = os.path.join(FOLDERS, "chatglm1.gguf")
     with open(path, "wb") as f:
         f.write(g.bytes())
     tokens = rng.integers(0, MASK, N_TOK).tolist()
@@ -109,7 +109,7 @@ def make_chatglm1():
     logits = forward1(r.w, tokens)
     off = {k: error(forward1(r.w, tokens, k), logits) for k in ("context", "second_half", "alpha")}
     assert min(off.values()) > 1e-3, off
-    write_golden("chatglm1", tokens, range(N_TOK), logits)
+    write_golden(os.path.join("..", "archs", "chatglm1"), tokens, range(N_TOK), logits)
     return r, "chatglm1\n    forward1(); without %s." % ", ".join("%s %.1e" % i for i in off.items())
 
 
