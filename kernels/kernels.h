@@ -100,7 +100,16 @@ struct weir_kernels {
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
     /* gate[i] = silu(gate[i]) * up[i], silu(v) = v / (1 + exp(-v)).  (SwiGLU, arXiv:2002.05202) */
     void (*silu_mul)(float *gate, const float *up, size_t n);
-    void (*add)(float *y, const float *x, size_t n); /* y += x */
+    /* y[i] = (x[i] - mean(x)) / sqrt(variance(x) + eps) * w[i] + b[i]; y may be x.  (LayerNorm,
+     * arXiv:1607.06450) */
+    void (*layer_norm)(float *y, const float *x, const float *w, const float *b, size_t n,
+                       float eps);
+    /* x[i] = gelu(x[i]) by the tanh formula, 0.5 v (1 + tanh(sqrt(2/pi) (v + 0.044715 v^3))), which
+     * is v / (1 + exp(-2 sqrt(2/pi) (...))).  (arXiv:1606.08415) */
+    void (*gelu)(float *x, size_t n);
+    void (*gelu_mul)(float *gate, const float *up, size_t n); /* gate = gelu(gate) * up */
+    void (*softcap)(float *x, size_t n, float cap);           /* x = cap tanh(x / cap) */
+    void (*add)(float *y, const float *x, size_t n);          /* y += x */
 };
 
 /* The table of the best instruction set this CPU and this build have, lowered by the environment

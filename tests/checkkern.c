@@ -742,6 +742,76 @@ static void check_nonlinear(const struct weir_kernels *kn)
     ok(guard, "%s: nothing written past the end", kn->name);
 }
 
+/* gelu in double.  The exponent is rounded before exp, so the error grows with it: *SLACK ulps. */
+static double gelu_of(double v, double *slack)
+{
+    const double u = 2 * 0.7978845608028654 * (v + 0.044715 * v * v * v);
+    *slack = 1 + (v < 0 ? fabs(u) : 0);
+    return v / (1 + exp(-u));
+}
+
+/* What not every architecture has: LayerNorm, GELU, soft caps. */
+static void check_rare(const struct weir_kernels *kn)
+{
+    double worst_norm = 0, worst_gelu = 0, worst_mul = 0, worst_cap = 0;
+    int guard = 1;
+
+    for (size_t i = 0; i < VEC_COUNT; i++)
+        for (int round = 0; round < 8; round++) {
+            size_t n = vec_n[i];
+            float *x = edge_end(&edge_x, 4 * n), *w = edge_end(&edge_d, 4 * n), b[1001], y[1001];
+            double mean = 0, var = 0, slack;
+            for (size_t j = 0; j < n; j++) {
+                x[j] = rnd_float() * (round < 4 ? 1.0f : 20.0f);
+                w[j] = rnd_float();
+                b[j] = rnd_float();
+                mean += (double)x[j] / (double)n;
+            }
+            for (size_t j = 0; j < n; j++)
+                var += ((double)x[j] - mean) * ((double)x[j] - mean) / (double)n;
+            y[n] = GUARD;
+            kn->layer_norm(y, x, w, b, n, 1e-5f);
+            for (size_t j = 0; j < n; j++) { /* sums cancel: the measure is the largest of them */
+                const double v = ((double)x[j] - mean) / sqrt(var + (double)1e-5f) * (double)w[j];
+                worst_norm = fmax(worst_norm, fabs(v + (double)b[j] - (double)y[j]) * 0x1p23 / 8);
+            }
+            memcpy(y, x, 4 * n);
+            kn->gelu(y, n);
+            for (size_t j = 0; j < n; j++) {
+                const double want = gelu_of((double)x[j], &slack);
+                if (fabs(want) > 1e-30)
+                    worst_gelu = fmax(worst_gelu, ulps(want, y[j]) / slack);
+            }
+            memcpy(y, x, 4 * n);
+            kn->gelu_mul(y, w, n);
+            for (size_t j = 0; j < n; j++) {
+                const double want = gelu_of((double)x[j], &slack) * (double)w[j];
+                if (fabs(want) > 1e-30)
+                    worst_mul = fmax(worst_mul, ulps(want, y[j]) / slack);
+            }
+            memcpy(y, x, 4 * n);
+            kn->softcap(y, n, round < 2 ? 50.0f : 1.5f);
+            for (size_t j = 0; j < n; j++) {
+                const double cap = round < 2 ? 50 : 1.5;
+                worst_cap = fmax(worst_cap, ulps(cap * tanh((double)x[j] / cap), y[j]));
+            }
+            guard &= y[n] == GUARD;
+        }
+    ok(worst_norm < 4, "%s layer_norm: %.2f of 2^-20", kn->name, worst_norm);
+    ok(worst_gelu < 8, "%s gelu: %.2f ulp", kn->name, worst_gelu);
+    ok(worst_mul < 8, "%s gelu_mul: %.2f ulp", kn->name, worst_mul);
+    ok(worst_cap < 8, "%s softcap: %.2f ulp", kn->name, worst_cap);
+    ok(guard, "%s: nothing written past the end by them", kn->name);
+    float big[4] = { -300.0f, 300.0f, -0.0f, NAN };
+    kn->gelu(big, 4);
+    ok(big[0] == 0 && big[1] == 300.0f && big[2] == 0 && isnan(big[3]), "%s gelu: large arguments",
+       kn->name);
+    float cap[4] = { -1e30f, 1e30f, -0.0f, NAN };
+    kn->softcap(cap, 4, 30);
+    ok(cap[0] == -30 && cap[1] == 30 && cap[2] == 0 && isnan(cap[3]), "%s softcap: large arguments",
+       kn->name);
+}
+
 /* exp itself, seen through softmax of {0, v}: with v below -20 the sum rounds to 1. */
 static void check_exp(const struct weir_kernels *kn)
 {
@@ -819,6 +889,7 @@ int main(int argc, char **argv)
         check_plain(kn);
         check_attention(kn);
         check_nonlinear(kn);
+        check_rare(kn);
         check_exp(kn);
     }
     return done();

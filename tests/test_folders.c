@@ -117,8 +117,8 @@ static void check_refusals(void)
             "config.json|'mixtral'|llama, mistral, qwen2");
     refused(llama, "\"silu\"", "\"gelu\"", -ENOTSUP, "hidden_act|'gelu'|silu");
     refused(llama, "\"rope_scaling\": null",
-            "\"rope_scaling\": {\"type\": \"dynamic\", \"factor\": 2.0}", -ENOTSUP,
-            "rope_scaling|'dynamic'|linear, yarn and llama3");
+            "\"rope_scaling\": {\"type\": \"spiral\", \"factor\": 2.0}", -ENOTSUP,
+            "rope_scaling|'spiral'|linear, yarn, llama3, longrope and dynamic");
     refused(llama, "\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"linear\"}",
             -EINVAL, "rope_scaling 'linear'|factor");
     refused(llama, "\"rope_scaling\": null",

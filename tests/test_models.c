@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Logits against other programs' logits.  tests/files/models (made by tests/gen/golden_models.py,
- * which says by which versions) holds a tiny random model for every way in which models differ;
- * WEIR_DATA holds a small trained one in four types.
+ * Logits against other programs' logits.  tests/files/models (made by tests/gen/golden_models.py
+ * and golden_archs.py, which say by which versions) holds a tiny random model for every way in
+ * which models differ; WEIR_DATA holds a small trained one in four types.
  *
  * Errors are max |ours - theirs| / max |theirs| over all logits compared.  Weights are float here,
  * or multiplied by float activations, so what remains is the rounding of floats; the bounds leave
@@ -37,7 +37,7 @@ static void check_variant(const char *folder, const char *name)
         float *rows = evaluate(model, &way, (uint32_t *)g.tokens, g.n_tok, g.n_vocab, false);
         if (rows) {
             const double e = error(rows, &g);
-            ok(e <= BOUND_F32, "%s: %u logits of transformers, error %.1e (at most %.0e)", name,
+            ok(e <= BOUND_F32, "%s: %u logits of the reference, error %.1e (at most %.0e)", name,
                g.n_row * g.n_vocab, e, BOUND_F32);
             check_ways(name, model, &g, rows, way);
         }
@@ -162,10 +162,35 @@ out:
 int main(void)
 {
     static const char *const variants[] = {
-        "llama-mha-f32",     "llama-gqa-f16",  "llama-tied-f32", "llama-llama3-tensor",
-        "llama-llama3-keys", "llama-linear",   "llama-yarn",     "llama-bias",
-        "llama-partial",     "mistral-window", "qwen2-f32",      "qwen2-tied-bf16",
-        "qwen2-yarn",        "qwen2-partial",  "qwen3-f16",      "qwen3-gqa-bf16",
+        "llama-mha-f32",
+        "llama-gqa-f16",
+        "llama-tied-f32",
+        "llama-llama3-tensor",
+        "llama-llama3-keys",
+        "llama-linear",
+        "llama-yarn",
+        "llama-bias",
+        "llama-partial",
+        "mistral-window",
+        "qwen2-f32",
+        "qwen2-tied-bf16",
+        "qwen2-yarn",
+        "qwen2-partial",
+        "qwen3-f16",
+        "qwen3-gqa-bf16",
+        "phi3-fused",
+        "phi3-window",
+        "phi3-short",
+        "phi3-long",
+        "gemma2",
+        "gemma3",
+        "chatglm",
+        "glm4",
+        "internlm2",
+        "internlm2-apart",
+        "baichuan-7b",
+        "baichuan-13b",
+        "qwen",
     };
     const char *top = getenv("srcdir_abs"), *data = getenv("WEIR_DATA");
     char folder[512];

@@ -194,6 +194,76 @@ static void silu_mul(float *gate, const float *up, size_t n)
     }
 }
 
+static float sum_f32(const float *x, size_t n)
+{
+    __m256 s = _mm256_setzero_ps();
+    for (size_t i = 0; i < n; i += 8)
+        s = _mm256_add_ps(s, load(x + i, n - i));
+    return weir_sum_ps(s);
+}
+
+static void layer_norm(float *y, const float *x, const float *w, const float *b, size_t n,
+                       float eps)
+{
+    const __m256 mean = _mm256_set1_ps(sum_f32(x, n) / (float)n);
+    __m256 sum = _mm256_setzero_ps();
+
+    for (size_t i = 0; i < n; i += 8) {
+        __m256 d = _mm256_sub_ps(load(x + i, n - i), mean);
+        d = _mm256_and_ps(d, _mm256_castsi256_ps(first(n - i)));
+        sum = _mm256_fmadd_ps(d, d, sum);
+    }
+    const __m256 scale = _mm256_set1_ps(1.0f / sqrtf(weir_sum_ps(sum) / (float)n + eps));
+    for (size_t i = 0; i < n; i += 8) {
+        __m256 v = _mm256_mul_ps(_mm256_sub_ps(load(x + i, n - i), mean), scale);
+        store(y + i, n - i, _mm256_fmadd_ps(v, load(w + i, n - i), load(b + i, n - i)));
+    }
+}
+
+static inline __m256 gelu_ps(__m256 v)
+{
+    __m256 u = _mm256_mul_ps(_mm256_mul_ps(v, v), _mm256_mul_ps(v, _mm256_set1_ps(0.044715f)));
+    u = _mm256_mul_ps(_mm256_add_ps(u, v), _mm256_set1_ps(-1.5957691216f)); /* -2 sqrt(2/pi) */
+    return _mm256_div_ps(v, _mm256_add_ps(_mm256_set1_ps(1.0f), exp_ps(u)));
+}
+
+static void gelu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8)
+        store(x + i, n - i, gelu_ps(load(x + i, n - i)));
+}
+
+static void gelu_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8)
+        store(gate + i, n - i, _mm256_mul_ps(gelu_ps(load(gate + i, n - i)), load(up + i, n - i)));
+}
+
+/* tanh(v), within 4 ulp: the Taylor series to v^11 below 0.35, 1 - 2 / (1 + exp(2v)) above, where
+ * nothing cancels. */
+static inline __m256 tanh_ps(__m256 v)
+{
+    const __m256 one = _mm256_set1_ps(1.0f), q = _mm256_mul_ps(v, v);
+    const __m256 mag = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), v);
+    __m256 p = _mm256_set1_ps(-1382.0f / 155925), e;
+
+    p = _mm256_fmadd_ps(p, q, _mm256_set1_ps(62.0f / 2835));
+    p = _mm256_fmadd_ps(p, q, _mm256_set1_ps(-17.0f / 315));
+    p = _mm256_fmadd_ps(p, q, _mm256_set1_ps(2.0f / 15));
+    p = _mm256_fmadd_ps(p, q, _mm256_set1_ps(-1.0f / 3));
+    p = _mm256_fmadd_ps(_mm256_mul_ps(p, q), v, v);
+    e = _mm256_add_ps(exp_ps(_mm256_add_ps(v, v)), one);
+    e = _mm256_sub_ps(one, _mm256_div_ps(_mm256_set1_ps(2.0f), e));
+    return _mm256_blendv_ps(e, p, _mm256_cmp_ps(mag, _mm256_set1_ps(0.35f), _CMP_LT_OQ));
+}
+
+static void softcap(float *x, size_t n, float cap)
+{
+    const __m256 c = _mm256_set1_ps(cap);
+    for (size_t i = 0; i < n; i += 8)
+        store(x + i, n - i, _mm256_mul_ps(c, tanh_ps(_mm256_div_ps(load(x + i, n - i), c))));
+}
+
 static void add(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += 8)
@@ -211,5 +281,9 @@ void weir_avx2_vec(struct weir_kernels *t)
     t->f32_to_f16 = f32_to_f16;
     t->rms_norm = rms_norm;
     t->silu_mul = silu_mul;
+    t->layer_norm = layer_norm;
+    t->gelu = gelu;
+    t->gelu_mul = gelu_mul;
+    t->softcap = softcap;
     t->add = add;
 }

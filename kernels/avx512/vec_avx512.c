@@ -154,6 +154,87 @@ static void silu_mul(float *gate, const float *up, size_t n)
     }
 }
 
+static float sum_f32(const float *x, size_t n)
+{
+    __m512 s = _mm512_setzero_ps();
+    for (size_t i = 0; i < n; i += 16)
+        s = _mm512_add_ps(s, _mm512_maskz_loadu_ps(first(n - i), x + i));
+    return _mm512_reduce_add_ps(s);
+}
+
+static void layer_norm(float *y, const float *x, const float *w, const float *b, size_t n,
+                       float eps)
+{
+    const __m512 mean = _mm512_set1_ps(sum_f32(x, n) / (float)n);
+    __m512 sum = _mm512_setzero_ps();
+
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        __m512 d = _mm512_maskz_sub_ps(k, _mm512_maskz_loadu_ps(k, x + i), mean);
+        sum = _mm512_fmadd_ps(d, d, sum);
+    }
+    const __m512 scale = _mm512_set1_ps(1.0f / sqrtf(_mm512_reduce_add_ps(sum) / (float)n + eps));
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        __m512 v = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(k, x + i), mean), scale);
+        v = _mm512_fmadd_ps(v, _mm512_maskz_loadu_ps(k, w + i), _mm512_maskz_loadu_ps(k, b + i));
+        _mm512_mask_storeu_ps(y + i, k, v);
+    }
+}
+
+static inline __m512 gelu_ps(__m512 v)
+{
+    __m512 u = _mm512_mul_ps(_mm512_mul_ps(v, v), _mm512_mul_ps(v, _mm512_set1_ps(0.044715f)));
+    u = _mm512_mul_ps(_mm512_add_ps(u, v), _mm512_set1_ps(-1.5957691216f)); /* -2 sqrt(2/pi) */
+    return _mm512_div_ps(v, _mm512_add_ps(_mm512_set1_ps(1.0f), exp_ps(u)));
+}
+
+static void gelu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        _mm512_mask_storeu_ps(x + i, k, gelu_ps(_mm512_maskz_loadu_ps(k, x + i)));
+    }
+}
+
+static void gelu_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        __m512 v = gelu_ps(_mm512_maskz_loadu_ps(k, gate + i));
+        _mm512_mask_storeu_ps(gate + i, k, _mm512_mul_ps(v, _mm512_maskz_loadu_ps(k, up + i)));
+    }
+}
+
+/* tanh(v), within 4 ulp: the Taylor series to v^11 below 0.35, 1 - 2 / (1 + exp(2v)) above, where
+ * nothing cancels. */
+static inline __m512 tanh_ps(__m512 v)
+{
+    const __m512 one = _mm512_set1_ps(1.0f), q = _mm512_mul_ps(v, v);
+    __m512 p = _mm512_set1_ps(-1382.0f / 155925), e;
+
+    p = _mm512_fmadd_ps(p, q, _mm512_set1_ps(62.0f / 2835));
+    p = _mm512_fmadd_ps(p, q, _mm512_set1_ps(-17.0f / 315));
+    p = _mm512_fmadd_ps(p, q, _mm512_set1_ps(2.0f / 15));
+    p = _mm512_fmadd_ps(p, q, _mm512_set1_ps(-1.0f / 3));
+    p = _mm512_fmadd_ps(_mm512_mul_ps(p, q), v, v);
+    e = _mm512_add_ps(exp_ps(_mm512_add_ps(v, v)), one);
+    e = _mm512_sub_ps(one, _mm512_div_ps(_mm512_set1_ps(2.0f), e));
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(_mm512_abs_ps(v), _mm512_set1_ps(0.35f),
+                                                   _CMP_LT_OQ),
+                                e, p);
+}
+
+static void softcap(float *x, size_t n, float cap)
+{
+    const __m512 c = _mm512_set1_ps(cap);
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 k = first(n - i);
+        __m512 v = tanh_ps(_mm512_div_ps(_mm512_maskz_loadu_ps(k, x + i), c));
+        _mm512_mask_storeu_ps(x + i, k, _mm512_mul_ps(c, v));
+    }
+}
+
 static void add(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i += 16) {
@@ -175,5 +256,9 @@ void weir_avx512_vec(struct weir_kernels *t)
     t->f32_to_f16 = f32_to_f16;
     t->rms_norm = rms_norm;
     t->silu_mul = silu_mul;
+    t->layer_norm = layer_norm;
+    t->gelu = gelu;
+    t->gelu_mul = gelu_mul;
+    t->softcap = softcap;
     t->add = add;
 }

@@ -132,6 +132,44 @@ static void silu_mul(float *gate, const float *up, size_t n)
         gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+static void layer_norm(float *y, const float *x, const float *w, const float *b, size_t n,
+                       float eps)
+{
+    double mean = 0, sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        mean += (double)x[i];
+    mean /= (double)n;
+    for (size_t i = 0; i < n; i++)
+        sum += ((double)x[i] - mean) * ((double)x[i] - mean);
+    const float scale = (float)(1.0 / sqrt(sum / (double)n + (double)eps));
+    for (size_t i = 0; i < n; i++)
+        y[i] = (x[i] - (float)mean) * scale * w[i] + b[i];
+}
+
+/* 2 sqrt(2/pi) */
+#define GELU_SLOPE 1.5957691216f
+
+static float gelu1(float v) { return v / (1.0f + expf(-GELU_SLOPE * (v + 0.044715f * v * v * v))); }
+
+static void gelu(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = gelu1(x[i]);
+}
+
+static void gelu_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        gate[i] = gelu1(gate[i]) * up[i];
+}
+
+static void softcap(float *x, size_t n, float cap)
+{
+    for (size_t i = 0; i < n; i++)
+        x[i] = cap * tanhf(x[i] / cap);
+}
+
 static void add(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -149,5 +187,9 @@ void weir_scalar_vec(struct weir_kernels *t)
     t->f32_to_f16 = f32_to_f16;
     t->rms_norm = rms_norm;
     t->silu_mul = silu_mul;
+    t->layer_norm = layer_norm;
+    t->gelu = gelu;
+    t->gelu_mul = gelu_mul;
+    t->softcap = softcap;
     t->add = add;
 }

@@ -3,6 +3,7 @@
  * share. */
 #include "config.h"
 
+#include "base/mem.h"
 #include "mmap/map_edit.h"
 #include "src/model/family.h"
 
@@ -11,7 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EXACT 9007199254740992.0 /* 2^53: whole numbers of JSON are exact below */
+#define FACTORS_MAX ((size_t)32768)    /* of rope: half of the widest head */
+#define EXACT       9007199254740992.0 /* 2^53: whole numbers of JSON are exact below */
 
 const weir_json *weir_adapt_get(const struct weir_adapt *a, const char *name)
 {
@@ -165,10 +167,71 @@ static int put_scaling(struct weir_adapt *a, const char *where, const char *type
     return weir_adapt_put_f64(a, "rope.scaling.yarn_attn_factor", attn / own, err);
 }
 
+/* The list NAME of the object WHERE as metadata rope.scaling.NAME. */
+static int put_factors(struct weir_adapt *a, const char *where, const char *name,
+                       struct weir_err *err)
+{
+    char path[64], key[128];
+    snprintf(path, sizeof(path), "%s.%s", where, name);
+    const weir_json *list = weir_adapt_get(a, path), *j;
+    size_t n = 0;
+    if (weir_json_kind(list) == WEIR_JSON_ARRAY)
+        for (j = weir_json_first(list); j && n <= FACTORS_MAX; j = weir_json_next(j))
+            n++;
+    if (!n || n > FACTORS_MAX)
+        return weir_fail(err, -EINVAL, "%s: \"%s\" has %zu numbers, expected 1 to %zu", a->path,
+                         path, n, FACTORS_MAX);
+    double *v = weir_alloc(WEIR_MEM_MISC, n, sizeof(*v));
+    if (!v)
+        return weir_fail(err, -ENOMEM, "%s: no memory for %zu factors", a->path, n);
+    n = 0;
+    for (j = weir_json_first(list); j; j = weir_json_next(j))
+        v[n++] = weir_json_num(j, 0);
+    snprintf(path, sizeof(path), "rope.scaling.%s", name);
+    const int rc = keep(weir_map_put_f64s(a->map, full(a, path, key), v, n, err));
+    weir_free(v);
+    return rc;
+}
+
+/* Two sets of divisors, and a factor on cos and sin that follows from how far the second reaches.
+ */
+static int put_longrope(struct weir_adapt *a, const char *where, struct weir_err *err)
+{
+    uint64_t orig = 0, all = 0;
+    double factor = 0, attn = 0;
+    char name[64];
+    int rc = weir_adapt_put_str(a, "rope.scaling.type", "longrope", err);
+    if (rc >= 0)
+        rc = put_factors(a, where, "short_factor", err);
+    if (rc >= 0)
+        rc = put_factors(a, where, "long_factor", err);
+    if (rc >= 0)
+        rc = weir_adapt_u64(a, "max_position_embeddings", &all, err);
+    if (rc >= 0)
+        rc = weir_adapt_u64(a, "original_max_position_embeddings", &orig, err);
+    snprintf(name, sizeof(name), "%s.original_max_position_embeddings", where);
+    if (rc == 0)
+        rc = weir_adapt_u64(a, name, &orig, err);
+    if (rc < 0)
+        return rc;
+    if (orig < 2)
+        return weir_fail(err, -EINVAL,
+                         "%s: longrope without original_max_position_embeddings above 1", a->path);
+    snprintf(name, sizeof(name), "%s.attention_factor", where);
+    rc = weir_adapt_f64(a, name, &attn, err);
+    if (rc == 0) {
+        factor = (double)all / (double)orig;
+        attn = factor > 1 ? sqrt(1 + log(factor) / log((double)orig)) : 1;
+    }
+    if (rc >= 0)
+        rc = weir_adapt_put_u64(a, "rope.scaling.original_context_length", orig, err);
+    return rc < 0 ? rc : weir_adapt_put_f64(a, "rope.scaling.attn_factor", attn, err);
+}
+
 int weir_adapt_rope(struct weir_adapt *a, struct weir_err *err)
 {
     static const char *const places[] = { "rope_parameters", "rope_scaling" };
-    static const char *const known[] = { "linear", "yarn", "llama3" };
+    static const char *const known[] = { "linear", "yarn", "llama3", "dynamic" };
     char name[64];
     double base = 0, part = 0;
     uint64_t head_dim = 0, embd = 0, heads = 0;
@@ -194,12 +257,17 @@ int weir_adapt_rope(struct weir_adapt *a, struct weir_err *err)
         if (weir_adapt_get(a, name))
             type = "mrope";
         bool plain = !type || !strcmp(type, "default"), ours = false;
+        if (type && (!strcmp(type, "longrope") || !strcmp(type, "su"))) {
+            if ((rc = put_longrope(a, where, err)) < 0)
+                return rc;
+            plain = true;
+        }
         for (size_t i = 0; !plain && i < sizeof(known) / sizeof(*known); i++)
             ours |= !strcmp(type, known[i]);
         if (!plain && !ours)
             return weir_fail(err, -ENOTSUP,
-                             "%s: rope_scaling is of type '%.40s'; weir computes linear, yarn and "
-                             "llama3",
+                             "%s: rope_scaling is of type '%.40s'; weir computes linear, yarn, "
+                             "llama3, longrope and dynamic",
                              a->path, type);
         if (ours && (rc = put_scaling(a, where, type, err)) < 0)
             return rc;

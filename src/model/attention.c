@@ -71,11 +71,14 @@ struct tile {
 /* First position that ROW looks at, and the one after its last. */
 static uint32_t row_start(const struct weir_pass *p, uint32_t row)
 {
-    const uint32_t end = p->pos + row + 1, window = p->model->cfg.window;
+    const uint32_t end = p->pos + row + 1, window = p->model->layers[p->layer].window;
     return window && end > window ? end - window : 0;
 }
 
-static uint32_t row_end(const struct weir_pass *p, uint32_t row) { return p->pos + row + 1; }
+static uint32_t row_end(const struct weir_pass *p, uint32_t row)
+{
+    return (uint32_t)weir_max_u64(p->pos + row + 1, p->both_ways);
+}
 
 /* Which head of the pass query I is. */
 static uint64_t head_of(const struct tile *t, uint32_t i)
@@ -129,6 +132,21 @@ static void mix(const struct work *w, uint32_t query, uint32_t n, uint32_t from,
                                      w->hd, s, n, w->mix + query);
 }
 
+/* What some architectures do to the scores S of N positions from FROM on, of HEAD in ROW: bend
+ * them, and take off what their distance costs. */
+static void adjust(const struct weir_pass *p, float *s, uint32_t from, uint32_t n, uint32_t head,
+                   uint32_t row)
+{
+    if (p->model->cfg.attn_softcap)
+        p->kern->softcap(s, n, p->model->cfg.attn_softcap);
+    if (p->model->alibi) {
+        const float slope = p->model->alibi[head];
+        const int32_t back = (int32_t)from - (int32_t)(p->pos + row);
+        for (uint32_t i = 0; i < n; i++)
+            s[i] += slope * (float)(back + (int32_t)i);
+    }
+}
+
 /* Block B of all queries of a tile: t->mix, m and l of each.  A query with no position in it gets
  * l = 0. */
 static void block(const struct tile *t, uint32_t b, float *m, float *l)
@@ -154,13 +172,15 @@ static void block(const struct tile *t, uint32_t b, float *m, float *l)
     /* Scores of what any row looks at: some rows do not need some of them. */
     (w.f16 ? w.kern->attn_scores_f16
            : w.kern->attn_scores_f32)(w.k + (uint64_t)w.first * hd * (w.f16 ? 2 : 4),
-                                      last.end - w.first, hd, q, nq, 1.0f / sqrtf((float)hd),
-                                      w.scores);
+                                      last.end - w.first, hd, q, nq, c->attn_scale, w.scores);
     for (uint32_t i = 0; i < nq; i++) {
         const struct range r = range_of(p, t->row + i / group, b);
         m[i] = l[i] = 0;
-        if (r.from < r.end)
-            m[i] = w.kern->exp_max(w.scores[i] + (r.from - w.first), r.end - r.from, &l[i]);
+        if (r.from >= r.end)
+            continue;
+        adjust(p, w.scores[i] + (r.from - w.first), r.from, r.end - r.from,
+               t->kvh * group + i % group, t->row + i / group);
+        m[i] = w.kern->exp_max(w.scores[i] + (r.from - w.first), r.end - r.from, &l[i]);
     }
     /* Values that all rows look at are loaded once for all; each row takes its own in order. */
     struct range all = { last.from, first.end };

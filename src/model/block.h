@@ -10,18 +10,19 @@
 /* Cos and sin of the positions of this pass, into scratch->angles. */
 void weir_block_angles(struct weir_pass *p);
 
-/* RMSNorm of N rows of WIDTH: y = x / rms(x) * w.  y may be x. */
-void weir_block_norm(struct weir_pass *p, float *y, const float *x, const float *w, uint32_t n,
-                     uint32_t width);
+/* RMSNorm (LayerNorm where w has a bias) of N rows of WIDTH.  y may be x. */
+void weir_block_norm(struct weir_pass *p, float *y, const float *x, const struct weir_norm *w,
+                     uint32_t n, uint32_t width);
 
 /* x += o(attention(q, k, v of norm(x))): normalise, project, (normalise heads), rotate, remember k
- * and v, attend to what the window shows, project back. */
+ * and v, attend to what the window shows, project back, (normalise).  With cfg.norm_residual the
+ * stream goes on from norm(x) times that instead of from x; so it does below. */
 int weir_block_attention(struct weir_pass *p, uint32_t layer, struct weir_err *err);
 
-/* x += down(silu(gate(y)) * up(y)), y = norm(x). */
+/* x += down(silu(gate(y)) * up(y)), or what arch->ffn says, y = norm(x); (normalise). */
 int weir_block_ffn(struct weir_pass *p, uint32_t layer, struct weir_err *err);
 
-/* Attention, then feed-forward, layer after layer: the whole of llama, qwen2 and qwen3. */
+/* Attention, then feed-forward, layer after layer: all that the architectures here have. */
 int weir_block_layers(struct weir_pass *p, struct weir_err *err);
 
 #endif

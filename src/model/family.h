@@ -73,6 +73,23 @@ const char *weir_family_types(char *buf, size_t n);
 
 extern const struct weir_key_rule weir_keys_hf[];
 extern const struct weir_name_rule weir_names_hf[]; /* llama's, which most others took over */
+/* The rows of it that say the same wherever there are such modules: all but the norm between the
+ * halves of a layer, which others call by the same name for something else. */
+#define WEIR_NAMES_HF_COMMON                                                                       \
+    { "model.layers.%u.self_attn.q_proj", "blk.%u.attn_q" },                                       \
+        { "model.layers.%u.self_attn.k_proj", "blk.%u.attn_k" },                                   \
+        { "model.layers.%u.self_attn.v_proj", "blk.%u.attn_v" },                                   \
+        { "model.layers.%u.self_attn.o_proj", "blk.%u.attn_output" },                              \
+        { "model.layers.%u.self_attn.q_norm", "blk.%u.attn_q_norm" },                              \
+        { "model.layers.%u.self_attn.k_norm", "blk.%u.attn_k_norm" },                              \
+        { "model.layers.%u.mlp.gate_proj", "blk.%u.ffn_gate" },                                    \
+        { "model.layers.%u.mlp.up_proj", "blk.%u.ffn_up" },                                        \
+        { "model.layers.%u.mlp.down_proj", "blk.%u.ffn_down" },                                    \
+        { "model.layers.%u.input_layernorm", "blk.%u.attn_norm" },                                 \
+        { "model.embed_tokens", "token_embd" }, { "model.norm", "output_norm" },                   \
+    {                                                                                              \
+        "lm_head", "output"                                                                        \
+    }
 extern const char *const weir_ignore_hf[];
 
 /* What the tensor RAW is called by rules NAMES: into ROLE.  *ret_layer: its layer, or UINT32_MAX.

@@ -80,10 +80,68 @@ static float real(struct reader *r, const char *name, double min, double max, do
     const int have = weir_meta_f64(r->map, key_of(r, name, key, sizeof(key)), &v, r->err);
     if (have < 0)
         r->bad = have;
-    else if (!(v >= min && v <= max))
+    else if ((have || fallback < 0) && !(v >= min && v <= max))
         r->bad = have ? weir_fail(r->err, -EINVAL, "%s is %g, expected %g to %g", key, v, min, max)
                       : weir_fail(r->err, -EINVAL, "the model does not say %s", key);
     return (float)v;
+}
+
+static bool has(const struct reader *r, const char *name)
+{
+    char key[128];
+    return weir_meta_find(r->map, key_of(r, name, key, sizeof(key))) != NULL;
+}
+
+static bool flag(struct reader *r, const char *name)
+{
+    char key[128];
+    bool v = false;
+    const int have =
+        r->bad ? 0 : weir_meta_bool(r->map, key_of(r, name, key, sizeof(key)), &v, r->err);
+    if (have < 0)
+        r->bad = have;
+    return have == 1 && v;
+}
+
+/* Which layers have the window: a period, whose last layer sees everything, or a flag for each
+ * layer, which has to come to the same. */
+static void read_window(struct reader *r, struct weir_config *c)
+{
+    char key[128];
+    c->window = whole(r, "attention.sliding_window", 0, 1u << 30, 0);
+    if (r->bad)
+        return;
+    const struct weir_meta *m =
+        weir_meta_find(r->map, key_of(r, "attention.sliding_window_pattern", key, sizeof(key)));
+    if (!m || m->type != WEIR_META_ARRAY) {
+        c->window_every = whole(r, "attention.sliding_window_pattern", 0, 4096, 0);
+        return;
+    }
+    struct weir_meta_iter it = weir_meta_iter(m);
+    int64_t local = 0;
+    bool regular = m->v.arr.n >= c->n_layer;
+    for (uint32_t i = 0; regular && i < c->n_layer; i++) {
+        regular = weir_meta_next_i64(&it, &local) != 0;
+        if (!local && !c->window_every)
+            c->window_every = i + 1;
+        regular &= (local != 0) == !(c->window_every && i % c->window_every == c->window_every - 1);
+    }
+    if (!regular)
+        r->bad = weir_fail(r->err, -ENOTSUP,
+                           "%s names layers without a pattern; weir computes every n-th layer "
+                           "without a window",
+                           key);
+}
+
+static void read_attention(struct reader *r, struct weir_config *c)
+{
+    read_window(r, c);
+    c->attn_scale = real(r, "attention.scale", 1e-6, 1e6, 0);
+    c->attn_softcap = real(r, "attn_logit_softcapping", 0, 1e6, 0);
+    c->out_softcap = real(r, "final_logit_softcapping", 0, 1e6, 0);
+    c->alibi_max_bias = real(r, "attention.max_alibi_bias", 0, 1e3, 0);
+    c->norm_plus_one = flag(r, "norm_plus_one");
+    c->out_row_norm = flag(r, "output_row_norm");
 }
 
 static void read_rope(struct reader *r, struct weir_config *c)
@@ -97,6 +155,7 @@ static void read_rope(struct reader *r, struct weir_config *c)
         r->bad =
             weir_fail(r->err, -EINVAL, "%s.rope.dimension_count is %u, expected an even number",
                       r->arch, c->rot_dim);
+    c->rope_base_local = real(r, "rope.freq_base_swa", 1, 1e12, 0);
     c->rope_factor = real(r, "rope.scaling.factor", 1e-3, 1e6, 1);
     /* An old name for the reciprocal of a linear factor. */
     const float scale_linear = real(r, "rope.scale_linear", 1e-6, 1e6, 1);
@@ -124,19 +183,19 @@ static void read_rope(struct reader *r, struct weir_config *c)
             const char *name;
             enum weir_rope_scaling scaling;
         } types[] = {
-            { "none", WEIR_ROPE_PLAIN },
-            { "linear", WEIR_ROPE_LINEAR },
-            { "yarn", WEIR_ROPE_YARN },
-            { "llama3", WEIR_ROPE_LLAMA3 },
+            { "none", WEIR_ROPE_PLAIN },    { "linear", WEIR_ROPE_LINEAR },
+            { "yarn", WEIR_ROPE_YARN },     { "llama3", WEIR_ROPE_LLAMA3 },
+            { "longrope", WEIR_ROPE_LONG }, { "dynamic", WEIR_ROPE_DYNAMIC },
         };
         for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
             if (n == strlen(types[i].name) && !memcmp(type, types[i].name, n)) {
                 c->rope_scaling = types[i].scaling;
                 return;
             }
-        r->bad =
-            weir_fail(r->err, -ENOTSUP, "%s is '%.*s'; weir knows none, linear, yarn and llama3",
-                      key, (int)(n < 40 ? n : 40), type);
+        r->bad = weir_fail(r->err, -ENOTSUP,
+                           "%s is '%.*s'; weir knows none, linear, yarn, llama3, "
+                           "longrope and dynamic",
+                           key, (int)(n < 40 ? n : 40), type);
     }
 }
 
@@ -209,8 +268,11 @@ int weir_config_load(const struct weir_map *m, struct weir_config *ret, struct w
     c.ctx_train = whole(&r, "context_length", 1, 1u << 30, 2048);
     c.head_dim = whole(&r, "attention.key_length", 1, 65536, c.n_head ? c.n_embd / c.n_head : 0);
     const uint32_t v_dim = whole(&r, "attention.value_length", 1, 65536, c.head_dim);
-    c.window = whole(&r, "attention.sliding_window", 0, 1u << 30, 0);
-    c.norm_eps = real(&r, "attention.layer_norm_rms_epsilon", 0, 1, -1);
+    c.norm_eps = real(&r,
+                      has(&r, "attention.layer_norm_epsilon") ? "attention.layer_norm_epsilon"
+                                                              : "attention.layer_norm_rms_epsilon",
+                      0, 1, -1);
+    c.embd_scale = 1;
     const uint32_t n_expert = whole(&r, "expert_count", 0, 1u << 20, 0);
     if (r.bad)
         return r.bad;
@@ -231,7 +293,10 @@ int weir_config_load(const struct weir_map *m, struct weir_config *ret, struct w
         return weir_fail(err, -ENOTSUP,
                          "%s: value heads of %u elements beside key heads of %u are not computed",
                          c.arch, v_dim, c.head_dim);
+    read_attention(&r, &c);
     read_rope(&r, &c);
+    if (c.rope_scaling == WEIR_ROPE_DYNAMIC)
+        c.ctx_limit = c.ctx_train;
     if (r.bad)
         return r.bad;
     *ret = c;

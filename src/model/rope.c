@@ -29,6 +29,8 @@ void weir_rope_freqs(const struct weir_config *c, const float *factors, float *i
             f /= factors[i];
         switch (c->rope_scaling) {
         case WEIR_ROPE_PLAIN: break;
+        case WEIR_ROPE_LONG: break;    /* the factors are all */
+        case WEIR_ROPE_DYNAMIC: break; /* within the trained context nothing changes */
         case WEIR_ROPE_LINEAR: f /= c->rope_factor; break;
         case WEIR_ROPE_YARN: { /* fast pairs keep their frequency, slow ones are stretched */
             const double ramp = clamp01((i - lo) / fmax(0.001, hi - lo));
@@ -52,6 +54,8 @@ void weir_rope_freqs(const struct weir_config *c, const float *factors, float *i
         inv_freq[i] = (float)f;
     }
     *ret_mscale = 1;
+    if (c->rope_scaling == WEIR_ROPE_LONG)
+        *ret_mscale = c->yarn_attn;
     if (c->rope_scaling == WEIR_ROPE_YARN)
         *ret_mscale = c->yarn_attn * (float)(1 + 0.1 * log(c->rope_factor));
 }

@@ -7,9 +7,9 @@
 
 #include "src/model/hparams.h"
 
-/* inv_freq[rot_dim / 2]: radians a pair turns per position, base^(-2i/rot_dim), with the scaling of
- * C applied and divided by FACTORS[rot_dim / 2] where those are given.  *ret_mscale: what cos and
- * sin are multiplied by (1 but for yarn). */
+/* inv_freq[rot_dim / 2]: radians a pair turns per position, C->rope_base^(-2i/rot_dim), with the
+ * scaling of C applied and divided by FACTORS[rot_dim / 2] where those are given.  *ret_mscale:
+ * what cos and sin are multiplied by (1 but for yarn). */
 void weir_rope_freqs(const struct weir_config *c, const float *factors, float *inv_freq,
                      float *ret_mscale);
 

@@ -10,7 +10,9 @@
 #include "base/num.h"
 #include "src/model/attention.h"
 #include "src/model/block.h"
+#include "src/model/embed.h"
 #include "src/model/linear.h"
+#include "src/model/lora.h"
 
 #include <errno.h>
 #include <string.h>
@@ -34,10 +36,10 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
     const uint64_t n = chunk, n_q = (uint64_t)c->n_head * c->head_dim,
                    n_kv = (uint64_t)c->n_head_kv * c->head_dim;
     const uint64_t k_max = weir_max_u64(weir_max_u64(c->n_embd, n_q), c->n_ff);
-    const uint64_t row = weir_tensor_cols(m->embd) / weir_dtype_info(m->embd->dtype)->block_elems *
-                         weir_dtype_info(m->embd->dtype)->block_bytes;
     uint64_t at = 0;
-    s->row = carve(base, &at, row, 1, ALIGN);
+    s->row = carve(base, &at, weir_embed_bytes(m), 1, ALIGN);
+    s->low = carve(base, &at, m->loras ? n * m->loras->r_max : 0, 4, ALIGN);
+    s->aux = carve(base, &at, m->aux_bytes, 1, ALIGN);
     s->x = carve(base, &at, n * c->n_embd, 4, ALIGN);
     s->xb = carve(base, &at, n * c->n_embd, 4, ALIGN);
     /* Attention is over when the feed-forward begins: both work in the same memory. */
@@ -45,12 +47,12 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
     s->q = carve(base, &at, n * n_q, 4, ALIGN);
     s->k = carve(base, &at, n * n_kv, 4, ALIGN);
     s->v = carve(base, &at, n * n_kv, 4, ALIGN);
-    s->att = carve(base, &at, n * n_q, 4, ALIGN);
-    s->gate = carve(base, &ffn, n * c->n_ff, 4, ALIGN);
-    s->up = carve(base, &ffn, n * c->n_ff, 4, ALIGN);
+    s->att = s->qkv = carve(base, &at, n * (m->fused_qkv ? n_q + 2 * n_kv : n_q), 4, ALIGN);
+    s->gate = carve(base, &ffn, n * c->n_ff * (m->fused_ffn ? 2 : 1), 4, ALIGN);
+    s->up = m->arch->ffn == WEIR_FFN_GELU ? NULL : carve(base, &ffn, n * c->n_ff, 4, ALIGN);
     at = weir_max_u64(at, ffn);
     s->logits = carve(base, &at, (uint64_t)n_logit * c->n_vocab, 4, ALIGN);
-    s->angles = carve(base, &at, n * c->rot_dim, 4, ALIGN);
+    s->angles = carve(base, &at, n * c->rot_dim * m->n_rope, 4, ALIGN);
     s->scores = carve(base, &at, weir_attention_scores(c, n_thread), 4, ALIGN);
     s->att_part = carve(base, &at, weir_attention_parts(c, n_thread, ctx), 4, ALIGN);
     s->act_q = carve(base, &at, n * k_max, 1, ALIGN);
@@ -83,7 +85,7 @@ int weir_scratch_init(struct weir_scratch *s, const struct weir_model *m, uint32
 
 void weir_scratch_done(struct weir_scratch *s) { weir_region_done(&s->mem); }
 
-int weir_pass_record(const struct weir_model *m, struct weir_sched *sched, uint32_t *ret_max_parts,
+int weir_pass_record(struct weir_model *m, struct weir_sched *sched, uint32_t *ret_max_parts,
                      struct weir_err *err)
 {
     struct weir_pass p = { .model = m, .record = sched };
@@ -91,62 +93,21 @@ int weir_pass_record(const struct weir_model *m, struct weir_sched *sched, uint3
     if (r == 0)
         r = weir_linear(&p, &(struct weir_product){ &m->out, NULL }, 1, NULL, 0, err);
     *ret_max_parts = p.max_parts;
+    m->aux_bytes = p.max_aux;
     return r;
 }
 
-/* A row of the embedding table: where it is, and its bytes when they are in memory already. */
-struct row {
-    const uint8_t *bytes;
-    uint32_t file;
-    uint64_t offset;
-};
-
-static struct row row_of(const struct weir_pass *p, uint32_t token)
-{
-    struct row r;
-    weir_tensor_row(p->model->embd, token, &r.file, &r.offset, &r.bytes);
-    const uint8_t *base = p->files[r.file].base; /* set when the file is mapped */
-    if (!r.bytes && base)
-        r.bytes = base + r.offset;
-    return r;
-}
-
-/* Rows of the embedding table, read one by one: the table itself never enters memory.  The disk is
- * busy with reads of megabytes, so a row waits its turn; all rows of a chunk are asked for at once.
- */
-static int embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, struct weir_err *err)
+/* What some architectures do to logits. */
+static void adjust_logits(struct weir_pass *p, float *logits, uint32_t rows)
 {
     const struct weir_model *m = p->model;
-    const struct weir_tensor *t = m->embd;
-    const uint64_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(t->dtype), m->cfg.n_embd);
-    for (uint32_t i = 0; i < n_tok; i++) {
-        if (tokens[i] >= m->cfg.n_vocab)
-            return weir_fail(err, -EINVAL, "token %u is outside the vocabulary of %u", tokens[i],
-                             m->cfg.n_vocab);
-        const struct row row = row_of(p, tokens[i]);
-        if (n_tok > 1 && !row.bytes)
-            weir_map_want(m->map, row.file, row.offset, row_bytes);
+    const uint32_t n = m->cfg.n_vocab;
+    for (uint32_t r = 0; r < rows; r++, logits += n) {
+        for (uint32_t i = 0; m->out_scale && i < n; i++)
+            logits[i] *= m->out_scale[i];
+        if (m->cfg.out_softcap)
+            p->kern->softcap(logits, n, m->cfg.out_softcap);
     }
-    for (uint32_t i = 0; i < n_tok; i++) {
-        struct row row = row_of(p, tokens[i]);
-        if (!row.bytes) {
-            const uint64_t t0 = weir_now_ns();
-            const int r =
-                weir_map_read(m->map, row.file, row.offset, row_bytes, p->scratch->row, err);
-            p->clocks.stall += weir_now_ns() - t0;
-            if (r < 0)
-                return r;
-            row.bytes = p->scratch->row;
-        }
-        p->kern->type[t->dtype].dequant(row.bytes, p->scratch->x + (uint64_t)i * m->cfg.n_embd,
-                                        m->cfg.n_embd);
-    }
-    for (uint32_t i = 0; i < n_tok; i++) {
-        const struct row row = row_of(p, tokens[i]);
-        if (!row.bytes)
-            weir_map_drop(m->map, row.file, row.offset, row_bytes);
-    }
-    return 0;
 }
 
 int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos,
@@ -155,10 +116,15 @@ int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, u
     const struct weir_model *m = p->model;
     struct weir_scratch *s = p->scratch;
     const uint64_t t0 = weir_now_ns();
+    if (m->cfg.ctx_limit && (uint64_t)pos + n_tok > m->cfg.ctx_limit)
+        return weir_fail(err, -EINVAL,
+                         "position %u is beyond the %u this model is computed for without a longer "
+                         "context being announced (--ctx)",
+                         pos + n_tok - 1, m->cfg.ctx_limit);
     p->pos = pos;
     p->n_tok = n_tok;
     p->step = 0;
-    int r = embed(p, tokens, n_tok, err);
+    int r = weir_embed(p, tokens, n_tok, err);
     if (r < 0)
         return r;
     weir_block_angles(p);
@@ -168,9 +134,11 @@ int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, u
     /* The product below reads the output matrix even when nobody wants logits: one pass is one pass
      * of the schedule, and the prefetcher is already there. */
     const uint32_t rows = n_logit ? n_logit : 1;
-    weir_block_norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, m->out_norm, rows,
+    weir_block_norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, &m->out_norm, rows,
                     m->cfg.n_embd);
     r = weir_linear(p, &(struct weir_product){ &m->out, s->logits }, 1, s->xb, rows, err);
+    if (r == 0)
+        adjust_logits(p, s->logits, rows);
     weir_trace_span(p->trace, WEIR_LANE_TOKEN, n_tok == 1 ? "token" : "prefill", t0, weir_now_ns(),
                     n_tok);
     return r;

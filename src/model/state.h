@@ -28,11 +28,14 @@ struct weir_scratch {
     float *q;      /* [chunk][n_head * head_dim] */
     float *k, *v;  /* [chunk][n_head_kv * head_dim] */
     float *att;    /* [chunk][n_head * head_dim] */
-    float *gate;   /* [chunk][n_ff] in the memory of q, k, v and att, as is */
+    float *qkv;    /* [chunk][(n_head + 2 n_head_kv) * head_dim] of a fused product; where att is,
+                      which comes later */
+    float *gate;   /* [chunk][n_ff] in the memory of q, k, v and att, as is.  Of a fused product
+                      [chunk][2 n_ff] */
     float *up;     /* [chunk][n_ff] */
     float *logits; /* [n_logit][n_vocab] */
     uint32_t n_logit;
-    float *angles;   /* [chunk][rot_dim] */
+    float *angles;   /* [rope sets][chunk][rot_dim] */
     float *scores;   /* of each thread, a block of positions: see attention.c */
     float *att_part; /* blocks of one row, when they are shared out */
     int8_t *act_q;   /* [chunk][k_max] int8 activations of the current product */
@@ -78,6 +81,10 @@ struct weir_pass {
     uint32_t layer; /* the one being computed, for messages */
     uint32_t step;  /* next step of the schedule */
     uint32_t pos;   /* position of row 0 */
+    /* Of a model whose context is seen both ways (cfg.both_ways); the caller of weir_pass_run sets
+     * them: how many positions every row may look at, and the position that those after it have
+     * when they are turned. */
+    uint32_t both_ways, mask_pos;
     uint32_t n_tok; /* rows */
     struct weir_clocks clocks;
     void (*on_layer)(void *arg); /* called before each layer, for progress; or NULL */

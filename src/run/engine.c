@@ -207,6 +207,14 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
     if (!e->opts.machine)
         weir_rates_mul(&e->machine, &e->sched, e->pool, budget / 4, e->opts.force_probe);
     e->ctx_known = ctx_min && !open && !e->opts.ctx;
+    const struct weir_config *c = &e->model.cfg;
+    r = weir_model_set_need(&e->model, e->opts.ctx ? e->opts.ctx : ctx_min, err);
+    if (r < 0)
+        return r;
+    const uint32_t ctx_train =
+        c->ctx_limit && c->ctx_limit < c->ctx_train ? c->ctx_limit : c->ctx_train;
+    /* A context that is seen both ways has to fit one pass. */
+    const uint32_t whole = e->opts.ctx ? e->opts.ctx : e->ctx_known ? ctx_min : c->ctx_train;
     struct weir_plan_in in = {
         .sched = &e->sched,
         .machine = &e->machine,
@@ -217,11 +225,11 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
         .text_bytes = text,
         .kv_bytes_per_tok = weir_kv_bytes_per_tok(&e->model.cfg, e->opts.kv),
         .n_layer = e->model.cfg.n_layer,
-        .ctx_train = e->model.cfg.ctx_train,
+        .ctx_train = ctx_train,
         .ctx = e->opts.ctx,
         .ctx_min = ctx_min,
         .ctx_open = open,
-        .chunk = e->opts.chunk,
+        .chunk = e->opts.chunk || !c->both_ways ? e->opts.chunk : whole,
         .ring_bytes = e->opts.ring_bytes,
         .scratch_bytes = scratch_bytes,
         .scratch_arg = e,

@@ -10,7 +10,10 @@
 struct weir_session {
     struct weir_engine *engine;
     struct weir_kv kv;
-    uint32_t pos;         /* positions filled */
+    uint32_t pos; /* positions filled */
+    /* Of a model that sees its context both ways (cfg.both_ways), when it has begun: where the
+     * context ends, which is where <sop> is, and the place of its gMASK. */
+    uint32_t both_ways, mask_pos;
     uint32_t *tokens;     /* [kv.ctx] what they were filled with */
     uint64_t logits_hash; /* FNV-1a over every row of logits handed out, in order */
 };
@@ -21,7 +24,8 @@ void weir_session_done(struct weir_session *s);
 
 /* Go back so that what is left is a beginning of TOKENS[n], the longest there is that leaves at
  * least one of them to evaluate.  Returns how many positions stay (the new pos); what follows is as
- * if the others had never been. */
+ * if the others had never been.  A context that is seen both ways stays as a whole or not at all.
+ */
 uint32_t weir_session_keep(struct weir_session *s, const uint32_t *tokens, uint32_t n);
 
 enum weir_logits { WEIR_LOGITS_LAST, WEIR_LOGITS_ALL };
@@ -33,6 +37,8 @@ typedef int weir_session_fn(void *arg, uint32_t n_done, const float *rows, uint3
 /* Run TOKENS[n] through the model, in chunks of at most plan.chunk rows.  With LAST, *ret_logits is
  * the row of the last token [n_vocab], valid (and writable) until the next call.  With ALL (needs
  * opts.all_logits) every row goes to FN.  FN and ret_logits may be NULL.
+ * -EINVAL: a model that sees its context both ways was given one without an end, or one that is
+ * longer than a pass (nothing was done).
  * 0; -ENOSPC: n more positions do not fit the context (nothing was done); what FN answered; or what
  * weir_engine_run_pass answered (the engine can then only be freed). */
 int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n,
