@@ -75,11 +75,17 @@ typedef void weir_attn_scores_fn(const void *k, size_t n, size_t hd, const float
 typedef void weir_attn_mix_fn(const void *v, size_t n, size_t hd, const float *const *s, size_t nq,
                               float *const *out);
 
+struct weir_packing;
+struct weir_packed_type;
+
 /* Every entry of the table is filled for every supported dtype; type[d].mul is NULL for the
  * dtypes this build cannot multiply (weir_kernels_supports tells). */
 struct weir_kernels {
     const char *name; /* of weir_isa_names; NEON adds what else the CPU has */
     struct weir_kern_type type[WEIR_DTYPE_COUNT];
+
+    /* How matrices packed in several arrays are multiplied: kernels/packed.h.  Never NULL. */
+    const struct weir_packed_type *(*packed)(const struct weir_packing *p);
 
     /* q[0..k), d[0..k/32), s[0..k/32), b[0..k/16) from x[0..k); k is a multiple of 32. */
     void (*act_q8)(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *b);

@@ -11,25 +11,28 @@
 #include "base/packing.h"
 #include "kernels/kernels.h"
 
-/* A matrix at work.  The small arrays are there whole, at any alignment. */
+/* A matrix at work.  The small arrays are there whole, at any alignment, and may hold any bytes: an
+ * index past the last group counts as the last. */
 struct weir_packed {
     const struct weir_packing *p;
     const uint8_t *aux[WEIR_AUX_COUNT]; /* NULL where p->aux_bytes is 0 */
 };
 
 /* By rows: y[t * y_stride + r] = W[row + r] . x[t]  for r in [0, n_row).  Q is line ROW. */
-typedef void weir_packed_rows_fn(const struct weir_packed *m, const void *q, uint32_t row,
-                                 uint32_t n_row, const struct weir_act *x, float *y,
-                                 size_t y_stride);
+#define WEIR_PACKED_ROWS_ARGS                                                                      \
+    const struct weir_packed *m, const void *q, uint32_t row, uint32_t n_row,                      \
+        const struct weir_act *x, float *y, size_t y_stride
+typedef void weir_packed_rows_fn(WEIR_PACKED_ROWS_ARGS);
 
 /* By columns: y[t * y_stride + c] += sum over k in [k0, k0 + n_k) of W[col + c][k] x[t][k]  for c
  * in [0, n_col).  Q is the line that begins with element k0, a multiple of k_block; n_k is one too,
  * or reaches the end of k.  COL and n_col are multiples of WEIR_PACKED_COLS, or n_col reaches the
- * end. Y is cleared by the caller before the first call. */
+ * end.  Y is cleared by the caller before the first call. */
 #define WEIR_PACKED_COLS 32
-typedef void weir_packed_cols_fn(const struct weir_packed *m, const void *q, uint32_t k0,
-                                 uint32_t n_k, uint32_t col, uint32_t n_col,
-                                 const struct weir_act *x, float *y, size_t y_stride);
+#define WEIR_PACKED_COLS_ARGS                                                                      \
+    const struct weir_packed *m, const void *q, uint32_t k0, uint32_t n_k, uint32_t col,           \
+        uint32_t n_col, const struct weir_act *x, float *y, size_t y_stride
+typedef void weir_packed_cols_fn(WEIR_PACKED_COLS_ARGS);
 
 struct weir_packed_type {
     /* What `mul` reads of its activations: Q8 where int8 products serve, and then k must be a
@@ -39,6 +42,9 @@ struct weir_packed_type {
     weir_packed_rows_fn *mul_rows, *mul_rows_f32;
     weir_packed_cols_fn *mul_cols, *mul_cols_f32;
 };
+
+/* Do int8 activations serve P?  The same on every instruction set. */
+bool weir_packed_is_int8(const struct weir_packing *p);
 
 /* How M is multiplied on instruction set T (a table of weir_kernels), or NULL: it cannot be. */
 const struct weir_packed_type *weir_packed_type(const struct weir_kernels *t,

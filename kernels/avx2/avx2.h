@@ -16,6 +16,10 @@ void weir_avx2_mul_grids(struct weir_kernels *t); /* mul: IQ1, IQ2, IQ3 */
 void weir_avx2_mul_float(struct weir_kernels *t); /* mul: F32 F16 BF16; mul_f32: all */
 void weir_avx2_vec(struct weir_kernels *t);       /* everything that is not a product */
 
+/* The products of kernels/packed.h, or NULL. */
+const struct weir_packed_type *weir_avx2_packed_cols(const struct weir_packing *p);
+const struct weir_packed_type *weir_avx2_packed_rows(const struct weir_packing *p);
+
 /* The product of a quantized type with many tokens: what `mul` does, whatever n_tok is, and fast
  * from a few tokens and rows on. */
 void weir_avx2_panel(enum weir_dtype dtype, WEIR_MUL_ARGS);

@@ -15,6 +15,8 @@ weir_dequant_fn weir_dequant_f32, weir_dequant_f16, weir_dequant_bf16;
 WEIR_QUANT_TYPES(WEIR_DEQUANT)
 #undef WEIR_DEQUANT
 
+const struct weir_packed_type *weir_scalar_packed(const struct weir_packing *p);
+
 /* Fill the entries that mul_scalar.c and vec_scalar.c own. */
 void weir_scalar_mul(struct weir_kernels *t);
 void weir_scalar_vec(struct weir_kernels *t);

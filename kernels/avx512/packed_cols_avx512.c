@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Products with packed matrices stored by columns, with dot products of VNNI on 256 bits. */
+#include "config.h"
+#include "kernels/avx512/avx512.h"
+#include "kernels/packed_cols.h"
+
+const struct weir_packed_type *weir_avx512_packed_cols(const struct weir_packing *p)
+{
+    return cols_type(p);
+}
