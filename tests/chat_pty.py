@@ -80,7 +80,8 @@ def look(what, good):
 
 
 def session(weir, model, term):
-    args = (weir, "chat", model, "--temp", "0", "--ignore-eos", "-c", "4096")
+    args = (weir, "chat", model, "--temp", "0", "--ignore-eos", "-c", "4096",
+            "--rope-scaling", "none")
     c = Chat(*args, TERM=term)
     c.until(b"> ")
     c.type(b"hello\n")

@@ -142,7 +142,7 @@ check "a line without end is refused" sh -c "[ $rc -eq 1 ] && grep -q 'more than
 
 # A signal, where nobody types: the answer ends, and the program after it.
 printf 'hello\nhello\n' >"$work/two"
-"$WEIR" chat "$model" --temp 0 --ignore-eos --ctx 100000 <"$work/two" >"$work/out" 2>"$work/err" &
+"$WEIR" chat "$model" --temp 0 --ignore-eos --ctx 100000 --rope-scaling none <"$work/two" >"$work/out" 2>"$work/err" &
 pid=$!
 for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; [ -s "$work/out" ] && break; done
 kill -INT $pid; rc=0; wait $pid || rc=$?

@@ -326,6 +326,7 @@ int main(void)
         "llama-llama3-keys", "llama-linear",   "llama-yarn",     "llama-bias",
         "llama-partial",     "mistral-window", "qwen2-f32",      "qwen2-tied-bf16",
         "qwen2-yarn",        "qwen2-partial",  "qwen3-f16",      "qwen3-gqa-bf16",
+        "llama-dynamic",
     };
     const char *top = getenv("srcdir_abs"), *data = getenv("WEIR_DATA");
     char folder[512];

@@ -68,12 +68,13 @@ static int start(const char *path, const struct way *w, bool all_logits, struct 
     struct weir_engine_opts o = { .path = path,
                                   .ram_bytes = UINT64_C(1) << 34,
                                   .ring_bytes = w->ring_bytes,
+                                  .ctx = 96,
                                   .chunk = w->chunk,
                                   .threads = w->threads,
                                   .io = w->io,
                                   .all_logits = all_logits,
                                   .machine = "cpu=2,mem=16G,disk=1G,mul=10G" };
-    const uint32_t ctx = 96;
+    const uint32_t ctx = o.ctx;
     struct weir_engine *e = NULL;
     int r = -EDOM;
     if (w->budget)

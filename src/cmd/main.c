@@ -68,6 +68,7 @@ struct weir_engine_opts weir_cmd_engine_opts(const struct weir_args *a)
         .threads = (unsigned)a->threads,
         .io = a->io,
         .kv = strcmp(a->kv, "f32") ? WEIR_KV_F16 : WEIR_KV_F32,
+        .rope = a->rope_ask,
         .act_f32 = !strcmp(a->act, "f32"),
         .force_probe = a->probe,
         .machine = a->machine,

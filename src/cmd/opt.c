@@ -172,6 +172,8 @@ static const struct option options[] = {
       "tokens of context [what each test needs, at least 256]" },
     { "kv", 0, TEXT, AT(kv), G_BUDGET, RUN | CHAT | PLAN | BENCH, "TYPE", 0, 0,
       "key/value cache: f16 or f32 [f16]" },
+    { "rope-scaling", 0, TEXT, AT(rope), G_BUDGET, RUN | CHAT | PLAN | BENCH, "HOW", 0, 0,
+      "go beyond the trained length: none, linear, yarn or dynamic, :FACTOR [the model's]" },
     { "threads", 't', WHOLE, AT(threads), G_BUDGET, RUN | CHAT | PLAN, "N", 1, 256,
       "compute threads [one for each CPU]" },
     { "threads", 't', WHOLES, AT(thread_list), G_BUDGET, BENCH, "N,N", 1, 256,
@@ -423,6 +425,11 @@ int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, st
     int r = check_choice("io", a->io, weir_io_choices, err);
     if (r == 0)
         r = check_choice("kv", a->kv, (const char *const[]){ "f16", "f32", NULL }, err);
+    if (r == 0 && a->rope) {
+        struct weir_err why = { 0 };
+        if (weir_rope_ask_parse(a->rope, &a->rope_ask, &why) < 0)
+            r = weir_fail(err, -EINVAL, "--rope-scaling: %s", why.msg);
+    }
     if (r == 0)
         r = check_choice("act", a->act, (const char *const[]){ "q8", "f32", NULL }, err);
     if (r == 0)

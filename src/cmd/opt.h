@@ -5,6 +5,7 @@
 #define WEIR_SRC_CMD_OPT_H
 
 #include "base/err.h"
+#include "src/model/reach.h"
 #include "src/text/sampler.h"
 
 #include <stdbool.h>
@@ -45,6 +46,8 @@ struct weir_args {
     uint64_t ram_bytes, ring_bytes;
     int64_t ctx, chunk, threads;
     const char *kv, *io, *act, *machine;
+    const char *rope;              /* --rope-scaling, or NULL */
+    struct weir_rope_ask rope_ask; /* the same, read */
     bool probe;
     /* bench */
     struct weir_list prefill, decode, depth, ram_list, thread_list, io_list;

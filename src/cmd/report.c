@@ -121,11 +121,10 @@ void weir_report_start(const struct weir_engine *e)
             stderr,
             "weir: context of %u tokens, of the %u the model was trained for (--ctx N for more)\n",
             p->ctx, e->model.cfg.ctx_train);
-    if (p->ctx > e->model.cfg.ctx_train)
-        fprintf(stderr,
-                "weir: warning: the model was trained for %u tokens of context; beyond that its "
-                "answers get worse\n",
-                e->model.cfg.ctx_train);
+    const char *note = weir_reach_note(&e->model.cfg, p->ctx);
+    if (note)
+        fprintf(stderr, "weir: warning: the model was trained for %u tokens of context; %s\n",
+                e->model.cfg.ctx_train, note);
 }
 
 /* The phase that tells about streaming: generation; the prompt when nothing was generated. */

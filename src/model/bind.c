@@ -209,14 +209,19 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
         ret->out.w = ret->embd;
     else
         ret->out = matrix(&b, "output", 0, c->n_embd, c->n_vocab, false);
-    const float *factors = vector(&b, WEIR_NAME_ROPE_FREQS, 0, "", c->rot_dim / 2, false);
+    ret->rope_factors = vector(&b, WEIR_NAME_ROPE_FREQS, 0, "", c->rot_dim / 2, false);
     if (b.bad) {
         weir_model_done(ret);
         return b.bad;
     }
     ret->vector_bytes = b.n_vector * sizeof(float);
-    weir_rope_freqs(c, factors, ret->rope_inv_freq, &ret->rope_mscale);
+    weir_model_rope(ret);
     return 0;
+}
+
+void weir_model_rope(struct weir_model *m)
+{
+    weir_rope_freqs(&m->cfg, m->rope_factors, m->rope_inv_freq, &m->rope_mscale);
 }
 
 void weir_model_done(struct weir_model *m)

@@ -55,9 +55,10 @@ struct weir_model {
     const float *out_norm;          /* [n_embd] */
     struct weir_linear out;         /* [n_vocab][n_embd]; the embedding table when tied */
     bool tied;
-    float *rope_inv_freq; /* [rot_dim / 2] radians per position, scaling applied */
-    float rope_mscale;    /* factor on cos and sin (yarn) */
-    float *vectors;       /* all norms and biases */
+    const float *rope_factors; /* [rot_dim / 2] of the file, or NULL */
+    float *rope_inv_freq;      /* [rot_dim / 2] radians per position, scaling applied */
+    float rope_mscale;         /* factor on cos and sin (yarn) */
+    float *vectors;            /* all norms and biases */
     uint64_t vector_bytes;
 };
 
@@ -65,6 +66,8 @@ struct weir_model {
  * names it and both shapes); -ENOTSUP: an architecture or a dtype this program does not compute;
  * -EIO/-ENOMEM.  Reads the small vectors with pread. */
 int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct weir_err *err);
+/* Angles again, after a change of cfg.rope_*. */
+void weir_model_rope(struct weir_model *m);
 void weir_model_done(struct weir_model *m);
 
 #endif

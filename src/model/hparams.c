@@ -101,6 +101,9 @@ static void read_rope(struct reader *r, struct weir_config *c)
     /* An old name for the reciprocal of a linear factor. */
     const float scale_linear = real(r, "rope.scale_linear", 1e-6, 1e6, 1);
     c->rope_ctx_orig = whole(r, "rope.scaling.original_context_length", 1, 1u << 30, c->ctx_train);
+    c->rope_ctx_known =
+        !r->bad &&
+        weir_meta_find(r->map, key_of(r, "rope.scaling.original_context_length", key, sizeof(key)));
     c->rope_low = real(r, "rope.scaling.low_freq_factor", 1e-3, 1e6, 1);
     c->rope_high = real(r, "rope.scaling.high_freq_factor", 1e-3, 1e6, 4);
     c->yarn_ext = real(r, "rope.scaling.yarn_ext_factor", -1e3, 1e3, 1);
@@ -124,19 +127,18 @@ static void read_rope(struct reader *r, struct weir_config *c)
             const char *name;
             enum weir_rope_scaling scaling;
         } types[] = {
-            { "none", WEIR_ROPE_PLAIN },
-            { "linear", WEIR_ROPE_LINEAR },
-            { "yarn", WEIR_ROPE_YARN },
-            { "llama3", WEIR_ROPE_LLAMA3 },
+            { "none", WEIR_ROPE_PLAIN },      { "linear", WEIR_ROPE_LINEAR },
+            { "yarn", WEIR_ROPE_YARN },       { "llama3", WEIR_ROPE_LLAMA3 },
+            { "dynamic", WEIR_ROPE_DYNAMIC },
         };
         for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
             if (n == strlen(types[i].name) && !memcmp(type, types[i].name, n)) {
                 c->rope_scaling = types[i].scaling;
                 return;
             }
-        r->bad =
-            weir_fail(r->err, -ENOTSUP, "%s is '%.*s'; weir knows none, linear, yarn and llama3",
-                      key, (int)(n < 40 ? n : 40), type);
+        r->bad = weir_fail(r->err, -ENOTSUP,
+                           "%s is '%.*s'; weir knows none, linear, yarn, llama3 and dynamic", key,
+                           (int)(n < 40 ? n : 40), type);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "mmap/map.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Which elements of a head are rotated together (arXiv:2104.09864). */
@@ -18,9 +19,10 @@ enum weir_rope_pairs {
 
 enum weir_rope_scaling {
     WEIR_ROPE_PLAIN,
-    WEIR_ROPE_LINEAR, /* positions divided by factor */
-    WEIR_ROPE_YARN,   /* arXiv:2309.00071 */
-    WEIR_ROPE_LLAMA3, /* long wavelengths divided by factor, smoothly (Llama 3.1) */
+    WEIR_ROPE_LINEAR,  /* positions divided by factor */
+    WEIR_ROPE_YARN,    /* arXiv:2309.00071 */
+    WEIR_ROPE_LLAMA3,  /* long wavelengths divided by factor, smoothly (Llama 3.1) */
+    WEIR_ROPE_DYNAMIC, /* a larger base, as far as the context needs it ("NTK-aware") */
 };
 
 #define WEIR_ARCH_MAX  32
@@ -44,7 +46,10 @@ struct weir_config {
     enum weir_rope_scaling rope_scaling;
     float rope_base;
     float rope_factor;
-    uint32_t rope_ctx_orig;
+    uint32_t rope_ctx_orig;    /* positions before any stretching */
+    bool rope_ctx_known;       /* the metadata says so */
+    bool rope_unscaled;        /* the user wants no scaling and no limit */
+    uint32_t rope_ctx;         /* dynamic: positions of this run; 0: no more than rope_ctx_orig */
     float rope_low, rope_high; /* llama3: low_freq_factor, high_freq_factor */
     float yarn_ext, yarn_attn, yarn_beta_fast, yarn_beta_slow;
 };

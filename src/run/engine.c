@@ -150,9 +150,27 @@ static uint64_t misc_bytes(const struct weir_engine *e, const struct weir_io_ops
     return weir_align_up(now + tables + edges + e->opts.extra_bytes + MISC_MARGIN, 1 << 20);
 }
 
+/* How far the model goes, and whether that is enough. */
+static int choose_reach(struct weir_engine *e, uint32_t ctx_min, bool open, struct weir_err *err)
+{
+    struct weir_config *c = &e->model.cfg;
+    const struct weir_rope_ask *ask = &e->opts.rope;
+    const uint32_t known = e->opts.ctx ? e->opts.ctx : open ? 0 : ctx_min;
+    int r = 0;
+    if (ask->given)
+        r = weir_rope_ask_apply(ask, known, c, err);
+    if (r == 0)
+        r = weir_reach_check(c, e->opts.ctx, err);
+    if (r == 0 && ask->given)
+        weir_model_rope(&e->model);
+    return r;
+}
+
 int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct weir_err *err)
 {
-    int r = choose_machine(e, err);
+    int r = choose_reach(e, ctx_min, open, err);
+    if (r == 0)
+        r = choose_machine(e, err);
     if (r < 0)
         return r;
     const unsigned threads = e->opts.threads ? e->opts.threads : e->machine.n_cpu;
@@ -192,7 +210,7 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
         .text_bytes = text,
         .kv_bytes_per_tok = weir_kv_bytes_per_tok(&e->model.cfg, e->opts.kv),
         .n_layer = e->model.cfg.n_layer,
-        .ctx_train = e->model.cfg.ctx_train,
+        .ctx_train = weir_reach_of(&e->model.cfg).usual,
         .ctx = e->opts.ctx,
         .ctx_min = ctx_min,
         .ctx_open = open,
@@ -210,6 +228,10 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
     }
     if (r < 0)
         return r;
+    if (e->model.cfg.rope_scaling == WEIR_ROPE_DYNAMIC) {
+        e->model.cfg.rope_ctx = e->plan.ctx;
+        weir_model_rope(&e->model);
+    }
     if (automatic && e->plan.fits)
         r = open_files(e, &weir_io_mmap, err);
     return r;

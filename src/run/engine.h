@@ -11,6 +11,7 @@
 
 #include "base/machine.h"
 #include "prefetch/plan.h"
+#include "src/model/reach.h"
 #include "src/model/state.h"
 #include "src/text/tok.h"
 
@@ -26,12 +27,13 @@ struct weir_engine_opts {
     unsigned threads;    /* 0: one for each CPU */
     const char *io;      /* "auto", "uring", "pread", "mmap" */
     enum weir_kv_type kv;
-    bool act_f32;          /* float activations: slower, exact */
-    bool all_logits;       /* logits of every row of a chunk are wanted, not only of the last */
-    bool force_probe;      /* measure the rates even if they are known */
-    const char *machine;   /* a synthetic machine to plan for (weir_machine_parse), or NULL */
-    uint32_t trace_events; /* per lane; 0: no trace */
-    uint64_t extra_bytes;  /* what the caller takes beside the engine: it is part of the budget */
+    struct weir_rope_ask rope; /* in the place of the model's rope scaling */
+    bool act_f32;              /* float activations: slower, exact */
+    bool all_logits;           /* logits of every row of a chunk are wanted, not only of the last */
+    bool force_probe;          /* measure the rates even if they are known */
+    const char *machine;       /* a synthetic machine to plan for (weir_machine_parse), or NULL */
+    uint32_t trace_events;     /* per lane; 0: no trace */
+    uint64_t extra_bytes; /* what the caller takes beside the engine: it is part of the budget */
     const struct weir_io_ops *io_ops; /* tests: read through these instead of `io` */
 };
 
