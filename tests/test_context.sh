@@ -62,9 +62,53 @@ check "what it says then is enough" test "$rc" -eq 0
 weir run "$plain" --tokens 1,2,3 -n 4 --rope-scaling none --ctx 1000
 check "none: no limit, and a warning" sh -c "[ $rc -eq 0 ] && grep -q 'its answers get worse' '$work/err'"
 fails 1 "needs a factor .yarn:2.* or the context" "neither factor nor context" plan "$plain" --rope-scaling yarn
+strange=
 for bad in ntk yarn: yarn:0.5 yarn:x none:2 ""; do
     weir plan "$plain" --rope-scaling "$bad"
     [ "$rc" -eq 2 ] && grep -q -e '--rope-scaling' "$work/err" || strange="$strange [$bad]"
 done
 check "wrong values are wrong usage (not:$strange)" test -z "$strange"
+
+# ---- what it costs ----
+model=$work/tiny.gguf
+if synth --shape tiny --type q4_0 "$model"; then
+    # 4 layers, 4 heads of 32: 2 KiB a position at f16
+    for kind in f32:4096 f16:2048 q8:1088 q4:576; do
+        weir plan "$model" --ctx 512 --kv ${kind%:*} --json
+        [ "$(number kv_type "$work/out")" = "${kind%:*}" ] || strange="$strange $kind"
+        bytes=$(sed -n "/\"${kind%:*}\":/,/}/s/.*\"bytes\":[^0-9]*\([0-9]*\).*/\1/p" "$work/out")
+        [ "$bytes" = $((512 * ${kind#*:})) ] || strange="$strange [$kind is $bytes]"
+    done
+    check "plan --json: what every kind of cache takes (not:$strange)" test -z "$strange"
+    weir plan "$model" --ctx 512
+    check "plan: what smaller kinds would take" grep -q 'kv q8: 544 KiB, --kv q4: 288 KiB' "$work/out"
+    weir plan "$model" --ctx 100000 --rope-scaling none --ram 1M
+    small=$(sed -n 's/.*(--ram \([0-9]*\)).*/\1/p' "$work/err")
+    fails 1 "cache needs 195 MiB at f16; --kv q8 would take 104 MiB and fit, --kv q4 54.93 MiB" \
+        "a context too large for f16: which kinds would fit" plan "$model" --ctx 100000 --rope-scaling none --ram $((small - 60000000))
+    fails 1 "f16; --kv q4 would take 54.93 MiB and fit" "only the smallest" \
+        plan "$model" --ctx 100000 --rope-scaling none --ram $((small - 120000000))
+    weir plan "$model" --ctx 100000 --rope-scaling none --ram $((small - 60000000)) --kv q8
+    check "and what it says is so" test "$rc" -eq 0
+    weir plan "$model" --ram 1M --kv f32
+    weir plan "$model" --ram $(($(sed -n 's/.*(--ram \([0-9]*\)).*/\1/p' "$work/err") + 1200000)) --kv f32
+    check "a context that was cut: how long it would be (got: $(grep -A1 tokens "$work/out"))" grep -Eq 'kv q8: [0-9]+ tokens, --kv q4: [0-9]+ tokens' "$work/out"
+    for kv in f16 q8 q4 f32; do
+        a=$(printf 'hello there, how are you\n' | "$WEIR" chat "$model" -n 40 --temp 0 --ignore-eos -q --kv $kv 2>"$work/err")
+        [ -n "$a" ] || strange="$strange [$kv]"
+    done
+    check "chat with every kind (not:$strange)" test -z "$strange"
+else
+    skip "what it costs" "no python3 to make a model with"
+fi
+fails 2 "--kv q5 is not one of f16, q8, q4, f32" "a kind there is not" plan "$plain" --kv q5
+if [ -e "${WEIR_DATA:-}/stories260K/derived/stories260K-f32.gguf" ]; then
+    for kv in f32 f16 q8; do
+        weir run "$WEIR_DATA/stories260K/derived/stories260K-f32.gguf" -p "Once upon a time" --temp 0 -n 60 --kv $kv -q
+        cp "$work/out" "$work/$kv.txt"
+    done
+    check "60 tokens of a story: the same text with f32, f16 and q8" sh -c "[ -s '$work/q8.txt' ] && cmp '$work/f32.txt' '$work/f16.txt' && cmp '$work/f32.txt' '$work/q8.txt'"
+else
+    skip "a story with q8" "it is not in WEIR_DATA"
+fi
 finish

@@ -15,8 +15,11 @@ weir_dequant_fn weir_dequant_f32, weir_dequant_f16, weir_dequant_bf16;
 WEIR_QUANT_TYPES(WEIR_DEQUANT)
 #undef WEIR_DEQUANT
 
-/* Fill the entries that mul_scalar.c and vec_scalar.c own. */
+void weir_scalar_act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *b);
+
+/* Fill the entries that mul_scalar.c, attn_scalar.c and vec_scalar.c own. */
 void weir_scalar_mul(struct weir_kernels *t);
+void weir_scalar_attn(struct weir_kernels *t);
 void weir_scalar_vec(struct weir_kernels *t);
 
 #endif

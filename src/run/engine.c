@@ -226,6 +226,9 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
         weir_plan_done(&e->plan);
         r = weir_plan_make(&in, &e->plan, err);
     }
+    weir_kv_choices(&in, &e->model.cfg, e->plan.ctx, e->kv);
+    if (r == -EDOM)
+        weir_kv_hint(e->kv, e->opts.kv, err);
     if (r < 0)
         return r;
     if (e->model.cfg.rope_scaling == WEIR_ROPE_DYNAMIC) {

@@ -13,6 +13,7 @@
 #include "prefetch/plan.h"
 #include "src/model/reach.h"
 #include "src/model/state.h"
+#include "src/run/kv_choice.h"
 #include "src/text/tok.h"
 
 #include <stdbool.h>
@@ -45,6 +46,7 @@ struct weir_engine {
     struct weir_tok *tok; /* NULL: the model has none, or it was not loaded */
     struct weir_machine machine;
     struct weir_plan plan;
+    struct weir_kv_choice kv[WEIR_KV_COUNT]; /* what other kinds of cache would make of it */
     const struct weir_io_ops *io;
     struct weir_io_file *files; /* [map files] */
     bool disk_rate_cached;
