@@ -75,6 +75,8 @@ static const struct option options[] = {
       "begin with this: a conversation as JSON, or the first message" },
     { "thinking", 0, TEXT, AT(thinking), G_WHAT, CHAT, "HOW", 0, 0,
       "show or hide it, or off: ask the model for none [show]" },
+    { "no-history", 0, FLAG, AT(no_history), G_WHAT, CHAT, NULL, 0, 0,
+      "neither bring back nor keep what is typed" },
     { "tokens", 0, TEXT, AT(tokens), G_WHAT, RUN, "1,2,3", 0, 0, "token ids instead of text" },
     { "n-predict", 'n', WHOLE, AT(n_predict), G_WHAT, RUN | CHAT, "N", -1, 1e9,
       "tokens to generate, -1: until the model ends [-1]" },

@@ -33,7 +33,7 @@ struct weir_args {
     bool ignore_eos, special, echo, to_text, no_bos;
     /* a conversation */
     const char *messages, *tools, *system, *template, *thinking;
-    bool no_generation_prompt;
+    bool no_generation_prompt, no_history;
     /* sampling */
     struct weir_sampler_opts sampler;
     bool have_seed;
