@@ -21,6 +21,7 @@
 #endif
 
 const char *const weir_isa_names[WEIR_ISA_COUNT] = { "scalar", "avx2", "avx512", "neon" };
+const char *const weir_kv_names[WEIR_KV_COUNT] = { "f16", "f32", "q8", "q4" };
 
 static struct weir_kernels tables[WEIR_ISA_COUNT];
 static int have[WEIR_ISA_COUNT];

@@ -70,6 +70,28 @@ struct weir_kern_type {
     weir_mul_fn *mul_f32; /* the exact product: decoded weights times float activations */
 };
 
+/* How keys and values are kept.  A row is one position of one head, HD elements (even):
+ *   f16, f32  [hd]
+ *   q8, q4    blocks of 32 elements as in struct weir_q8_0 and weir_q4_0 of kernels/blocks.h; the
+ *             last one holds what is left, r elements, in 2 + r or 2 + r / 2 bytes: a low nibble of
+ *             q4 is then element j, the high one j + r / 2.
+ * Rows follow each other at any address. */
+enum weir_kv_type { WEIR_KV_F16, WEIR_KV_F32, WEIR_KV_Q8, WEIR_KV_Q4, WEIR_KV_COUNT };
+extern const char *const weir_kv_names[WEIR_KV_COUNT]; /* "f16" and so on, as --kv has them */
+#define WEIR_KV_BLOCK 32
+
+static inline size_t weir_kv_row_bytes(enum weir_kv_type type, size_t hd)
+{
+    const size_t n = hd / WEIR_KV_BLOCK, rest = hd % WEIR_KV_BLOCK;
+    switch (type) {
+    case WEIR_KV_F32: return 4 * hd;
+    case WEIR_KV_Q8: return n * 34 + (rest ? 2 + rest : 0);
+    case WEIR_KV_Q4: return n * 18 + (rest ? 2 + rest / 2 : 0);
+    default: return 2 * hd;
+    }
+}
+
+typedef void weir_attn_store_fn(const float *x, void *row, size_t hd);
 typedef void weir_attn_scores_fn(const void *k, size_t n, size_t hd, const float *const *q,
                                  size_t nq, float scale, float *const *s);
 typedef void weir_attn_mix_fn(const void *v, size_t n, size_t hd, const float *const *s, size_t nq,
@@ -90,17 +112,20 @@ struct weir_kernels {
     /* q[0..k), d[0..k/32), s[0..k/32), b[0..k/16) from x[0..k); k is a multiple of 32. */
     void (*act_q8)(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *b);
 
-    /* Attention of NQ queries that look at the same N positions of a key/value head of HD elements;
-     * halves or floats, [n][hd].
-     * scores: s[i][t] = scale * (k[t] . q[i])    mix: out[i][0..hd) += sum over t of s[i][t] * v[t]
-     * Results of a query do not depend on the others, nor on where a range of positions is cut. */
-    weir_attn_scores_fn *attn_scores_f32, *attn_scores_f16;
-    weir_attn_mix_fn *attn_mix_f32, *attn_mix_f16;
+    /* Attention over rows of each kind.
+     * store: the row of x[0..hd); the same bits on every instruction set.  What is not finite, or
+     * so large that a half cannot hold it, gives scores and mixes that are not finite. NQ queries
+     * look at the same N positions of a key/value head: scores: s[i][t] = scale * (k[t] . q[i])
+     * mix: out[i][0..hd) += sum over t of s[i][t] * v[t] Results of a query do not depend on the
+     * others, nor on where a range of positions is cut. */
+    struct weir_kern_attn {
+        weir_attn_store_fn *store;
+        weir_attn_scores_fn *scores;
+        weir_attn_mix_fn *mix;
+    } attn[WEIR_KV_COUNT];
     /* x = exp(x - max), in place; n >= 1.  Returns the maximum; *ret_sum: the sum of what is left.
      */
     float (*exp_max)(float *x, size_t n, float *ret_sum);
-
-    void (*f32_to_f16)(const float *x, uint16_t *y, size_t n); /* round to nearest even */
 
     /* y[i] = x[i] / sqrt(mean(x^2) + eps) * w[i]; y may be x.  (RMSNorm, arXiv:1910.07467) */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);

@@ -150,6 +150,7 @@ int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct 
     if (budget < p.smallest_budget_bytes) {
         char a[WEIR_SIZE_STR], b[WEIR_SIZE_STR];
         ret->smallest_budget_bytes = p.smallest_budget_bytes;
+        ret->ctx = ctx_least;
         return weir_fail(err, -EDOM,
                          "a budget of %s is too small for this model with a context of %u; the "
                          "smallest that works is %s (--ram %llu)",

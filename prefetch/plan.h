@@ -64,7 +64,8 @@ struct weir_plan {
 };
 
 /* 0 with *ret (weir_plan_done); -ENOMEM; -EDOM: the budget is too small (the sentence says the
- * smallest that works, and so does ret->smallest_budget_bytes, the only field then valid). */
+ * smallest that works, and so does ret->smallest_budget_bytes; ret->ctx, the context that was too
+ * much, is the only other field then valid). */
 int weir_plan_make(const struct weir_plan_in *in, struct weir_plan *ret, struct weir_err *err);
 void weir_plan_done(struct weir_plan *p);
 

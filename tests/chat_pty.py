@@ -80,7 +80,8 @@ def look(what, good):
 
 
 def session(weir, model, term):
-    args = (weir, "chat", model, "--temp", "0", "--ignore-eos", "-c", "4096")
+    args = (weir, "chat", model, "--temp", "0", "--ignore-eos", "-c", "4096",
+            "--rope-scaling", "none")
     c = Chat(*args, TERM=term)
     c.until(b"> ")
     c.type(b"hello\n")
@@ -107,6 +108,59 @@ def session(weir, model, term):
     look("Ctrl-D ends with status 0 (%s)" % term, c.status(b"\x04") == 0)
 
 
+def history(weir, model):
+    """What was typed in one run, in the next."""
+    state = os.environ["XDG_STATE_HOME"]
+    path = os.path.join(state, "weir", "history")
+    config = os.path.join(os.path.dirname(weir) or ".", "config.h")
+    if not os.path.exists(path) and "define HAVE_LIBEDIT 1" not in open(config).read():
+        return  # no editing, no history
+    args = (weir, "chat", model, "--temp", "0", "--ignore-eos", "-n", "4")
+
+    def talk(*more, say=b"/stats\n", key=b"/quit\n"):
+        c = Chat(*args, *more, TERM="xterm")
+        c.until(b"> ")
+        c.type(say)
+        got = c.until(b"> ")
+        c.type(key)
+        c.status()
+        return got
+
+    lines = open(path, "rb").read().split(b"\n")
+    look("history: what was typed, a line each", b"hello" in lines and b"/quit" in lines and lines[-1] == b"")
+    look("history: for the user's eyes only", os.stat(path).st_mode & 0o777 == 0o600 and
+         os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700)
+    talk(say=b"/params\n")
+    talk(say=b"\x1b[A\x1b[A\n")
+    look("history: an arrow brings back what another run was told",
+         open(path, "rb").read().count(b"/params\n") == 2)
+    before = open(path, "rb").read()
+    talk("--no-history")
+    look("--no-history keeps nothing", open(path, "rb").read() == before)
+    with open(path, "wb") as f:
+        f.write(b"\x1b[31mred\n" + b"a line of words\n" * 40000)
+    os.chmod(path, 0o644)
+    talk()
+    kept = open(path, "rb").read()
+    look("history: an old one is cut, and closed to others",
+         len(kept) < 500 * 20 and kept.endswith(b"/quit\n") and os.stat(path).st_mode & 0o777 == 0o600)
+    os.remove(path)
+    victim = os.path.join(state, "victim")
+    open(victim, "w").close()
+    os.symlink(victim, path)
+    c = Chat(*args, TERM="xterm")
+    look("history: a link is not followed, and that is said", b"not kept" in c.until(b"> "))
+    c.type(b"/quit\n")
+    c.status()
+    look("history: nor written through", os.path.getsize(victim) == 0)
+    os.remove(path)
+    os.mkfifo(path)
+    c = Chat(*args, TERM="xterm")
+    look("history: a pipe in its place is no reason to wait", b"not kept" in c.until(b"> "))
+    c.type(b"/quit\n")
+    c.status()
+
+
 def main():
     weir, model = sys.argv[1:]
     try:
@@ -122,6 +176,7 @@ def main():
     look("the line after an answer is dimmed", b"\x1b[2mweir: 4 tokens" in got)
     c.type(b"/quit\n")
     look("/quit ends with status 0", c.status() == 0)
+    history(weir, model)
     return 0
 
 

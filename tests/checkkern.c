@@ -548,7 +548,7 @@ static void check_plain(const struct weir_kernels *kn)
             a[j] = rnd_float();
             b[j] = rnd_float();
         }
-        kn->f32_to_f16(a, to, n);
+        kn->attn[WEIR_KV_F16].store(a, to, n);
         for (size_t j = 0; j < n; j++)
             half &= to[j] == weir_f32_to_f16(a[j]);
         memcpy(y, b, 4 * n);
@@ -567,7 +567,7 @@ static void check_plain(const struct weir_kernels *kn)
         for (int j = 0; j < 4; j++)
             u[j] = i % 2 ? rnd() << 16 | (rnd() & 0xffff) : top[j] + ((rnd() & 0x3fff) << 12 >> j);
         memcpy(a, u, sizeof u);
-        kn->f32_to_f16(a, to, 4);
+        kn->attn[WEIR_KV_F16].store(a, to, 4);
         for (int j = 0; j < 4; j++)
             half &= to[j] == weir_f32_to_f16(a[j]);
     }
@@ -581,14 +581,14 @@ static void check_plain(const struct weir_kernels *kn)
 #define ATTN_ROW (ATTN_N + 1)
 
 /* NQ queries from Q0 on and N positions from T0 on give the bits of FULL: scores, then mixes. */
-static int attn_equal(const struct weir_kernels *kn, int f16, const uint8_t *kv, size_t hd,
+static int attn_equal(const struct weir_kern_attn *a, size_t row, const uint8_t *kv, size_t hd,
                       const float *q, size_t q0, size_t nq, size_t t0, size_t n,
                       float full[ATTN_NQ][ATTN_ROW])
 {
     float s[ATTN_NQ][ATTN_ROW], one[ATTN_NQ][ATTN_HD + 1], two[ATTN_NQ][ATTN_HD + 1];
     const float *qp[ATTN_NQ], *sp[ATTN_NQ], *sp2[ATTN_NQ];
     float *to[ATTN_NQ], *o1[ATTN_NQ], *o2[ATTN_NQ];
-    const uint8_t *at = kv + t0 * hd * (f16 ? 2 : 4);
+    const uint8_t *at = kv + t0 * row;
     size_t half = n / 2;
     int same = 1;
 
@@ -602,38 +602,80 @@ static int attn_equal(const struct weir_kernels *kn, int f16, const uint8_t *kv,
         sp[i] = full[q0 + i] + t0;
         sp2[i] = sp[i] + half;
     }
-    (f16 ? kn->attn_scores_f16 : kn->attn_scores_f32)(at, n, hd, qp, nq, 0.25f, to);
-    (f16 ? kn->attn_mix_f16 : kn->attn_mix_f32)(at, n, hd, sp, nq, o1);
+    a->scores(at, n, hd, qp, nq, 0.25f, to);
+    a->mix(at, n, hd, sp, nq, o1);
     /* the same in two calls, every query alone */
     for (size_t i = 0; i < nq; i++) {
-        (f16 ? kn->attn_mix_f16 : kn->attn_mix_f32)(at, half, hd, sp + i, 1, o2 + i);
-        (f16 ? kn->attn_mix_f16 : kn->attn_mix_f32)(at + half * hd * (f16 ? 2 : 4), n - half, hd,
-                                                    sp2 + i, 1, o2 + i);
+        a->mix(at, half, hd, sp + i, 1, o2 + i);
+        a->mix(at + half * row, n - half, hd, sp2 + i, 1, o2 + i);
         same &= !memcmp(s[i], full[q0 + i] + t0, 4 * n) && s[i][n] == GUARD;
         same &= !memcmp(one[i], two[i], 4 * (hd + 1)) && one[i][hd] == GUARD;
     }
     return same;
 }
 
+/* Element E of a row, read from its description in kernels/kernels.h. */
+static double attn_value(enum weir_kv_type type, const uint8_t *row, size_t hd, size_t e)
+{
+    const size_t block = e / 32, n = hd - 32 * block < 32 ? hd - 32 * block : 32, i = e % 32;
+    const uint8_t *p = row + block * (type == WEIR_KV_Q8 ? 34 : 18);
+    uint16_t h;
+    float f;
+
+    switch (type) {
+    case WEIR_KV_F32: memcpy(&f, row + 4 * e, 4); return (double)f;
+    case WEIR_KV_F16: memcpy(&h, row + 2 * e, 2); return (double)weir_f16_to_f32(h);
+    default: break;
+    }
+    memcpy(&h, p, 2);
+    if (type == WEIR_KV_Q8)
+        return (double)weir_f16_to_f32(h) * (int8_t)p[2 + i];
+    return (double)weir_f16_to_f32(h) * ((i < n / 2 ? p[2 + i] & 15 : p[2 + i - n / 2] >> 4) - 8);
+}
+
+/* How far a stored element may be from X, the largest of its 32 being MAX. */
+static double attn_bound(enum weir_kv_type type, double x, double max)
+{
+    switch (type) {
+    case WEIR_KV_F32: return 0;
+    case WEIR_KV_F16: return fabs(x) / 2048 + 1e-7;
+    /* half a step, and the rounding of the step to a half */
+    case WEIR_KV_Q8: return max / 254 + fmax(max / 2000, 127 * 0x1p-25);
+    default: return max / 8 + max / 2000; /* a step, where +8 were needed */
+    }
+}
+
 static void check_attention(const struct weir_kernels *kn)
 {
-    static const size_t hds[] = { 8, 64, 100, 128, 256 };
+    static const size_t hds[] = { 2, 8, 30, 64, 80, 100, 128, 256 };
     static float full[ATTN_NQ][ATTN_ROW], q[ATTN_NQ * ATTN_HD];
+    const struct weir_kernels *spec = weir_kernels_get(WEIR_ISA_SCALAR);
 
-    for (int f16 = 0; f16 < 2; f16++) {
+    for (int type = 0; type < WEIR_KV_COUNT; type++) {
+        const struct weir_kern_attn *a = &kn->attn[type];
+        const char *name = weir_kv_names[type];
         double worst_s = 0, worst_m = 0;
-        int law = 1;
+        int law = 1, stored = 1, near = 1, strange = 1;
         for (size_t h = 0; h < sizeof hds / sizeof *hds; h++) {
-            size_t hd = hds[h], elem = f16 ? 2 : 4;
-            uint8_t *kv = edge_end(&edge_x, ATTN_N * hd * elem);
+            size_t hd = hds[h], row = weir_kv_row_bytes(type, hd);
+            uint8_t *kv = edge_end(&edge_x, ATTN_N * row), spec_row[4 * ATTN_HD];
             const float *qp[ATTN_NQ], *sp[ATTN_NQ];
-            float *to[ATTN_NQ], out[ATTN_NQ][ATTN_HD], *o[ATTN_NQ];
+            float *to[ATTN_NQ], out[ATTN_NQ][ATTN_HD], *o[ATTN_NQ], x[ATTN_HD];
             double v[ATTN_N][ATTN_HD];
-            for (size_t i = 0; i < ATTN_N * hd; i++) {
-                float x = rnd_float();
-                uint16_t x16 = weir_f32_to_f16(x);
-                memcpy(kv + i * elem, f16 ? (void *)&x16 : (void *)&x, elem);
-                v[i / hd][i % hd] = f16 ? (double)weir_f16_to_f32(x16) : (double)x;
+            for (size_t t = 0; t < ATTN_N; t++) {
+                for (size_t e = 0; e < hd; e++)
+                    x[e] = t == 0 ? 0 : rnd_float() * (t % 5 == 1 ? 1e-3f : t % 5 == 2 ? 100 : 1);
+                a->store(x, kv + t * row, hd);
+                spec->attn[type].store(x, spec_row, hd);
+                stored &= !memcmp(kv + t * row, spec_row, row);
+                for (size_t e = 0; e < hd; e++) {
+                    double max = 0;
+                    for (size_t i = e / 32 * 32; i < hd && i < e / 32 * 32 + 32; i++)
+                        max = fmax(max, fabs((double)x[i]));
+                    v[t][e] = attn_value(type, kv + t * row, hd, e);
+                    near &=
+                        fabs(v[t][e] - (double)x[e]) <= attn_bound(type, (double)x[e], max) * 1.001;
+                }
             }
             for (size_t i = 0; i < ATTN_NQ * hd; i++)
                 q[i] = rnd_float();
@@ -643,12 +685,11 @@ static void check_attention(const struct weir_kernels *kn)
                 o[i] = out[i];
                 memset(out[i], 0, sizeof out[i]);
             }
-            (f16 ? kn->attn_scores_f16 : kn->attn_scores_f32)(kv, ATTN_N, hd, qp, ATTN_NQ, 0.25f,
-                                                              to);
-            (f16 ? kn->attn_mix_f16 : kn->attn_mix_f32)(kv, ATTN_N, hd, sp, ATTN_NQ, o);
+            a->scores(kv, ATTN_N, hd, qp, ATTN_NQ, 0.25f, to);
+            a->mix(kv, ATTN_N, hd, sp, ATTN_NQ, o);
             for (size_t i = 0; i < ATTN_NQ; i++) {
                 for (size_t t = 0; t < ATTN_N; t++) {
-                    double sum = 0, m = 0;
+                    double sum = 0, m = 1e-30;
                     for (size_t e = 0; e < hd; e++) {
                         sum += v[t][e] * (double)qp[i][e];
                         m += fabs(v[t][e] * (double)qp[i][e]);
@@ -666,14 +707,26 @@ static void check_attention(const struct weir_kernels *kn)
             }
             for (size_t nq = 1; nq <= ATTN_NQ; nq++)
                 for (size_t n = 1; n <= ATTN_N; n += n < 18 ? 1 : 5)
-                    law &= attn_equal(kn, f16, kv, hd, q, ATTN_NQ - nq, nq, ATTN_N - n, n, full);
+                    law &= attn_equal(a, row, kv, hd, q, ATTN_NQ - nq, nq, ATTN_N - n, n, full);
+            /* What is no number is not hidden by rounding. */
+            for (int i = 0; i < 4; i++) {
+                static const float bad[4] = { NAN, INFINITY, -INFINITY, -3e38f };
+                for (size_t e = 0; e < hd; e++)
+                    x[e] = 1;
+                x[hd - 1] = bad[i];
+                a->store(x, spec_row, hd);
+                float score, *score_at = &score;
+                a->scores(spec_row, 1, hd, qp, 1, 1, &score_at);
+                strange &= !isfinite(score) || (type == WEIR_KV_F32 && i == 3);
+            }
         }
-        ok(worst_s < 3e-7, "%s attention scores, %s (worst %.1e)", kn->name, f16 ? "f16" : "f32",
-           worst_s);
-        ok(worst_m < 1e-6, "%s attention mix, %s (worst %.1e)", kn->name, f16 ? "f16" : "f32",
-           worst_m);
+        ok(stored, "%s attention rows, %s: the bits of the scalar ones", kn->name, name);
+        ok(near, "%s attention rows, %s: as near as they can be", kn->name, name);
+        ok(strange, "%s attention rows, %s: what is not finite shows", kn->name, name);
+        ok(worst_s < 3e-7, "%s attention scores, %s (worst %.1e)", kn->name, name, worst_s);
+        ok(worst_m < 1e-6, "%s attention mix, %s (worst %.1e)", kn->name, name, worst_m);
         ok(law, "%s attention, %s: same bits for any queries and positions beside them", kn->name,
-           f16 ? "f16" : "f32");
+           name);
     }
 }
 

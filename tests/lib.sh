@@ -4,6 +4,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/weir-test.XXXXXX") || exit 99
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 XDG_CACHE_HOME=$work/cache; export XDG_CACHE_HOME # rates measured here stay here
+XDG_STATE_HOME=$work/state; export XDG_STATE_HOME # and what is typed
 
 ok() { n=$((n + 1)); echo "ok $n - $1"; }
 not_ok() { n=$((n + 1)); bad=1; echo "not ok $n - $1"; shift; for line; do printf '%s\n' "$line" | sed 's/^/# /'; done; }

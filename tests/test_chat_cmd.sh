@@ -116,6 +116,21 @@ check "the answer is that of a fresh run of what was left" test "$(line 1)" = "$
 long=$(printf 'word %.0s' $(seq 200))
 chat "$long\nhello\n" --ctx 128 -q
 check "a message longer than the context is refused, the next one answered" sh -c "[ $rc -eq 1 ] && grep -q 'more than the context of 128' '$work/err' && [ \"\$(grep -c . '$work/out')\" = 1 ]"
+# In the middle of an answer the oldest turns leave, and it goes on.
+strange=
+for opts in "" "--chunk 3" "--threads 1" "--ram $small --io pread"; do
+    chat 'one two three four\nhello\n' --system "be kind" --ctx 210 -n 80 $opts
+    [ "$rc" -eq 0 ] && [ "$(turn 2 gen_tokens)" = 80 ] && [ "$(turn 2 end)" = length ] && [ "$(turn 2 left_out_messages)" = 2 ] && [ "$(turn 2 again_tokens)" -gt 0 ] || strange="$strange [$opts: $(turn 2 gen_tokens) $(turn 2 end) $(turn 2 left_out_messages)]"
+    [ -n "$same" ] || same=$(line 2)
+    [ "$(line 2)" = "$same" ] || strange="$strange [$opts: differs]"
+done
+check "an answer that fills the context goes on without the oldest turn (not:$strange)" test -z "$strange" -a -n "$same"
+check "and it is said" grep -q 'became full during the answer: the oldest 2 messages are left out' "$work/err"
+chat 'one two three four\nhello\nand then\n' --system "be kind" --ctx 210 -n 80
+check "and the next turn goes on from there" test "$rc" -eq 0 -a "$(turn 3 gen_tokens)" = 80 -a "$(turn 3 left_out_messages)" -ge 2
+echo '[{"role":"user","content":"one"},{"role":"assistant","content":"two"},{"role":"user","content":"hello"}]' >"$work/f3.json"
+chat '' --file "$work/f3.json" --ctx 128 -n 400
+check "as long as anything can leave: then it is cut" sh -c "[ $rc -eq 0 ] && [ '$(turn 1 end)' = context ] && grep -q 'the answer is cut' '$work/err' && grep -q 'became full.*oldest 2 messages' '$work/err'"
 chat 'hello\n' --ctx 64 -n 100
 check "an answer that fills the context is cut, and it is said" sh -c "[ $rc -eq 0 ] && grep -q 'the answer is cut' '$work/err'"
 
@@ -142,7 +157,7 @@ check "a line without end is refused" sh -c "[ $rc -eq 1 ] && grep -q 'more than
 
 # A signal, where nobody types: the answer ends, and the program after it.
 printf 'hello\nhello\n' >"$work/two"
-"$WEIR" chat "$model" --temp 0 --ignore-eos --ctx 100000 <"$work/two" >"$work/out" 2>"$work/err" &
+"$WEIR" chat "$model" --temp 0 --ignore-eos --ctx 100000 --rope-scaling none <"$work/two" >"$work/out" 2>"$work/err" &
 pid=$!
 for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; [ -s "$work/out" ] && break; done
 kill -INT $pid; rc=0; wait $pid || rc=$?

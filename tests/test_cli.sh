@@ -141,7 +141,7 @@ fi
 fails 1 "cannot write" "--stats into a folder that is not there" run "$model" --tokens 1,2 -n 0 -q --stats "$work/no/s.json"
 
 # Ctrl-C: within a token, with the summary and the figures, status 130.
-"$WEIR" run "$model" -p "hello" -n 1000000 --ignore-eos --temp 0 --ctx 100000 --stats "$work/int.json" >"$work/out" 2>"$work/err" &
+"$WEIR" run "$model" -p "hello" -n 1000000 --ignore-eos --temp 0 --ctx 100000 --rope-scaling none --stats "$work/int.json" >"$work/out" 2>"$work/err" &
 pid=$!
 for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.2; [ -s "$work/out" ] && break; done
 kill -INT $pid; rc=0; wait $pid || rc=$?
@@ -150,6 +150,6 @@ check "and still prints the summary" grep -q 'peak RAM' "$work/err"
 check "and still writes --stats" grep -q '"end":.*"interrupt"' "$work/int.json"
 
 # A reader that goes away: an error, not a silent death and not an endless run.
-{ rc=0; "$WEIR" run "$model" -p "hello" -n 100000 --ignore-eos --temp 0 --ctx 100000 -q 2>"$work/err" || rc=$?; echo $rc >"$work/status"; } | head -c 1 >/dev/null
+{ rc=0; "$WEIR" run "$model" -p "hello" -n 100000 --ignore-eos --temp 0 --ctx 100000 --rope-scaling none -q 2>"$work/err" || rc=$?; echo $rc >"$work/status"; } | head -c 1 >/dev/null
 check "a closed pipe ends the run with status 1" sh -c "[ \"\$(cat '$work/status')\" = 1 ] && grep -q 'Broken pipe' '$work/err'"
 finish

@@ -16,6 +16,10 @@
 #define BOUND_F32                                                                                  \
     1e-5 /* float cache; 8e-7 measured, of which transformers' own floats are the half */
 #define BOUND_KV_F16 5e-3 /* cache rounded to 11 bits; 2e-3 measured */
+/* Caches rounded to blocks of 8 and of 4 bits; 0.027 and 0.51 measured, of models so small that
+ * nothing averages out. */
+#define BOUND_KV_Q8  0.05
+#define BOUND_KV_Q4  0.8
 #define BOUND_ACT_Q8 0.05 /* int8 activations, against float ones; 0.013 measured */
 
 static uint32_t same_tokens(const uint32_t *a, const uint32_t *b, uint32_t n)
@@ -51,6 +55,18 @@ static void check_variant(const char *folder, const char *name)
             check_ways(what, model, &g, rows, way);
         }
         free(rows);
+        for (int i = WEIR_KV_Q8; i <= WEIR_KV_Q4; i++) {
+            const double bound = i == WEIR_KV_Q8 ? BOUND_KV_Q8 : BOUND_KV_Q4;
+            way.kv = i;
+            rows = evaluate(model, &way, (uint32_t *)g.tokens, g.n_tok, g.n_vocab, false);
+            if (rows) {
+                const double e = error(rows, &g);
+                snprintf(what, sizeof(what), "%s, %s cache", name, weir_kv_names[i]);
+                ok(e <= bound, "%s: error %.1e (at most %.0e)", what, e, bound);
+                check_ways(what, model, &g, rows, way);
+            }
+            free(rows);
+        }
     }
     free(g.mem);
 }
@@ -120,10 +136,14 @@ static void check_stories(const char *data, const char *folder)
         goto out;
     const struct way exact = { .threads = 2, .kv = WEIR_KV_F32 },
                      f16_cache = { .threads = 2, .kv = WEIR_KV_F16 };
+    const struct way q8_cache = { .threads = 2, .kv = WEIR_KV_Q8 },
+                     q4_cache = { .threads = 2, .kv = WEIR_KV_Q4 };
     const struct way int8 = { .threads = 2, .kv = WEIR_KV_F16, .act_q8 = true };
     snprintf(path, sizeof(path), "%s/stories260K/derived/stories260K-f32.gguf", data);
     check_trained(path, &g, &exact, "f32 cache", BOUND_F32, g.n_tok);
     check_trained(path, &g, &f16_cache, "f16 cache", BOUND_KV_F16, g.n_tok);
+    check_trained(path, &g, &q8_cache, "q8 cache", BOUND_KV_Q8, 100); /* 119 */
+    check_trained(path, &g, &q4_cache, "q4 cache", BOUND_KV_Q4, 0);
     /* Another model, strictly: its weights were rounded. */
     snprintf(path, sizeof(path), "%s/stories260K/derived/stories260K-f16.gguf", data);
     check_trained(path, &g, &exact, "f32 cache", 2e-3, g.n_tok);
@@ -191,6 +211,7 @@ int main(void)
         "baichuan-7b",
         "baichuan-13b",
         "qwen",
+        "llama-dynamic",
     };
     const char *top = getenv("srcdir_abs"), *data = getenv("WEIR_DATA");
     char folder[512];

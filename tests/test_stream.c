@@ -35,6 +35,8 @@ static uint32_t rnd(uint32_t n)
     return (uint32_t)((seed >> 16) % n);
 }
 
+static enum weir_kv_type cache; /* of the engines that are started */
+
 /* One way of running a model. */
 struct way {
     const char *io;
@@ -98,12 +100,14 @@ static int start(const char *path, const struct way *w, bool all_logits, struct 
     struct weir_engine_opts o = { .path = path,
                                   .ram_bytes = UINT64_C(1) << 34,
                                   .ring_bytes = w->ring_bytes,
+                                  .ctx = 96,
                                   .chunk = w->chunk,
                                   .threads = w->threads,
                                   .io = w->io,
+                                  .kv = cache,
                                   .all_logits = all_logits,
                                   .machine = "cpu=2,mem=16G,disk=1G,mul=10G" };
-    const uint32_t ctx = 96;
+    const uint32_t ctx = o.ctx;
     struct weir_engine *e = NULL;
     int r = -EDOM;
     if (w->budget)
@@ -309,6 +313,21 @@ static void go_back(const char *path, const char *name)
        wrong ? err.msg : "");
 }
 
+/* The same with every kind of cache. */
+static void compare_caches(const char *path, const char *name, unsigned n_random)
+{
+    for (int i = 0; i < WEIR_KV_COUNT; i++) {
+        char with[256];
+        if (i == WEIR_KV_F16)
+            continue;
+        cache = i;
+        snprintf(with, sizeof(with), "%s, %s cache", name, weir_kv_names[i]);
+        compare(path, with, n_random);
+        compare_rows(path, with);
+    }
+    cache = WEIR_KV_F16;
+}
+
 static uint64_t span_bytes(const struct weir_engine *e, uint32_t i)
 {
     const struct weir_step *s = &e->sched.steps[i];
@@ -394,6 +413,8 @@ static unsigned compare_folder(const char *path, unsigned n_random, unsigned max
             compare(file, list[i]->d_name, n_random);
             if (n++ % 5 == 0)
                 compare_rows(file, list[i]->d_name);
+            if (n == 3 && !SLOW)
+                compare_caches(file, list[i]->d_name, 0);
         }
         free(list[i]);
     }
@@ -432,6 +453,7 @@ static void synthetic(const char *src, const char *tmp)
             }
             compare_rows(file, name);
             go_back(file, name);
+            compare_caches(file, name, 0);
         }
         unlink(file);
         if (SLOW)

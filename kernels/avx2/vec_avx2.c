@@ -40,6 +40,23 @@ static inline attn_f attn_fma(attn_f a, attn_f b, attn_f c)
 {
     return (attn_f)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
+#define ATTN_QUANT
+static inline attn_f attn_half(const void *p)
+{
+    int16_t h;
+    memcpy(&h, p, sizeof h);
+    return (attn_f)_mm256_cvtph_ps(_mm_set1_epi16(h));
+}
+static inline attn_f attn_load_i8(const void *p)
+{
+    return (attn_f)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p)));
+}
+static inline attn_f attn_load_i4(const void *p, int shift)
+{
+    __m256i v = _mm256_cvtepu8_epi32(_mm_loadl_epi64(p));
+    v = _mm256_and_si256(_mm256_srli_epi32(v, shift), _mm256_set1_epi32(15));
+    return (attn_f)_mm256_cvtepi32_ps(_mm256_sub_epi32(v, _mm256_set1_epi32(8)));
+}
 #include "kernels/attn.h"
 
 /* exp(v), within 1 ulp: v = n ln 2 + r with |r| < 0.35, and the Taylor series to r^7 leaves 5e-9.
@@ -137,8 +154,10 @@ static float dot_f32(const float *a, const float *b, size_t n)
     return weir_sum_ps(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3])));
 }
 
-static void f32_to_f16(const float *x, uint16_t *y, size_t n)
+static void f32_to_f16(const float *x, void *to, size_t n)
 {
+    uint16_t *y = to;
+
     for (size_t i = 0; i < n; i += 8) {
         uint16_t h[8];
         _mm_storeu_si128((__m128i *)h,
@@ -273,12 +292,9 @@ static void add(float *y, const float *x, size_t n)
 void weir_avx2_vec(struct weir_kernels *t)
 {
     t->act_q8 = act_q8;
-    t->attn_scores_f32 = weir_attn_scores_f32;
-    t->attn_scores_f16 = weir_attn_scores_f16;
-    t->attn_mix_f32 = weir_attn_mix_f32;
-    t->attn_mix_f16 = weir_attn_mix_f16;
     t->exp_max = exp_max;
-    t->f32_to_f16 = f32_to_f16;
+    weir_attn_table(t);
+    t->attn[WEIR_KV_F16].store = f32_to_f16;
     t->rms_norm = rms_norm;
     t->silu_mul = silu_mul;
     t->layer_norm = layer_norm;

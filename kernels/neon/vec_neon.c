@@ -112,8 +112,10 @@ static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int1
     }
 }
 
-static void f32_to_f16(const float *x, uint16_t *y, size_t n)
+static void f32_to_f16(const float *x, void *to, size_t n)
 {
+    uint16_t *y = to;
+
     for (size_t i = 0; i < n; i += 4) {
         const uint16x4_t h = vreinterpret_u16_f16(vcvt_f16_f32(load(x + i, n - i)));
         uint16_t v[4];
@@ -177,12 +179,9 @@ static void add(float *y, const float *x, size_t n)
 void weir_neon_vec(struct weir_kernels *t)
 {
     t->act_q8 = act_q8;
-    t->attn_scores_f32 = weir_attn_scores_f32;
-    t->attn_scores_f16 = weir_attn_scores_f16;
-    t->attn_mix_f32 = weir_attn_mix_f32;
-    t->attn_mix_f16 = weir_attn_mix_f16;
     t->exp_max = exp_max;
-    t->f32_to_f16 = f32_to_f16;
+    weir_attn_table(t);
+    t->attn[WEIR_KV_F16].store = f32_to_f16;
     t->rms_norm = rms_norm;
     t->silu_mul = silu_mul;
     t->add = add;

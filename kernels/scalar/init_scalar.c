@@ -8,6 +8,7 @@ void weir_kernels_init_scalar(struct weir_kernels *t)
 {
     t->name = weir_isa_names[WEIR_ISA_SCALAR];
     weir_scalar_mul(t);
+    weir_scalar_attn(t);
     weir_scalar_vec(t);
     t->packed = weir_scalar_packed;
 }

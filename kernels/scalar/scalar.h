@@ -17,8 +17,11 @@ WEIR_QUANT_TYPES(WEIR_DEQUANT)
 
 const struct weir_packed_type *weir_scalar_packed(const struct weir_packing *p);
 
-/* Fill the entries that mul_scalar.c and vec_scalar.c own. */
+void weir_scalar_act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *b);
+
+/* Fill the entries that mul_scalar.c, attn_scalar.c and vec_scalar.c own. */
 void weir_scalar_mul(struct weir_kernels *t);
+void weir_scalar_attn(struct weir_kernels *t);
 void weir_scalar_vec(struct weir_kernels *t);
 
 #endif

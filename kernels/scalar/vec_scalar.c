@@ -24,7 +24,7 @@ static int round_even(float v)
     return (int)(r - 0x1.8p23f);
 }
 
-static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *sum16)
+void weir_scalar_act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int16_t *sum16)
 {
     for (size_t b = 0; b < k / WEIR_ACT_BLOCK; b++, x += WEIR_ACT_BLOCK, q += WEIR_ACT_BLOCK) {
         uint32_t top = 0;
@@ -54,45 +54,6 @@ static void act_q8(const float *x, size_t k, int8_t *q, float *d, float *s, int1
     }
 }
 
-typedef float get_fn(const void *p, size_t i);
-static float get_f32(const void *p, size_t i) { return ((const float *)p)[i]; }
-static float get_f16(const void *p, size_t i) { return weir_f16_to_f32(((const uint16_t *)p)[i]); }
-
-static void scores(get_fn *get, const void *k, size_t n, size_t hd, const float *const *q,
-                   size_t nq, float scale, float *const *s)
-{
-    for (size_t i = 0; i < nq; i++)
-        for (size_t t = 0; t < n; t++) {
-            double sum = 0;
-            for (size_t e = 0; e < hd; e++)
-                sum += (double)get(k, t * hd + e) * (double)q[i][e];
-            s[i][t] = scale * (float)sum;
-        }
-}
-
-static void mix(get_fn *get, const void *v, size_t n, size_t hd, const float *const *s, size_t nq,
-                float *const *out)
-{
-    for (size_t i = 0; i < nq; i++)
-        for (size_t t = 0; t < n; t++)
-            for (size_t e = 0; e < hd; e++)
-                out[i][e] += s[i][t] * get(v, t * hd + e);
-}
-
-#define ATTN_TYPE(name)                                                                            \
-    static void attn_scores_##name(const void *k, size_t n, size_t hd, const float *const *q,      \
-                                   size_t nq, float scale, float *const *s)                        \
-    {                                                                                              \
-        scores(get_##name, k, n, hd, q, nq, scale, s);                                             \
-    }                                                                                              \
-    static void attn_mix_##name(const void *v, size_t n, size_t hd, const float *const *s,         \
-                                size_t nq, float *const *out)                                      \
-    {                                                                                              \
-        mix(get_##name, v, n, hd, s, nq, out);                                                     \
-    }
-ATTN_TYPE(f32)
-ATTN_TYPE(f16)
-
 static float exp_max(float *x, size_t n, float *ret_sum)
 {
     float max = x[0];
@@ -106,12 +67,6 @@ static float exp_max(float *x, size_t n, float *ret_sum)
     }
     *ret_sum = (float)sum;
     return max;
-}
-
-static void f32_to_f16(const float *x, uint16_t *y, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        y[i] = weir_f32_to_f16(x[i]);
 }
 
 static void rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
@@ -178,13 +133,8 @@ static void add(float *y, const float *x, size_t n)
 
 void weir_scalar_vec(struct weir_kernels *t)
 {
-    t->act_q8 = act_q8;
-    t->attn_scores_f32 = attn_scores_f32;
-    t->attn_scores_f16 = attn_scores_f16;
-    t->attn_mix_f32 = attn_mix_f32;
-    t->attn_mix_f16 = attn_mix_f16;
+    t->act_q8 = weir_scalar_act_q8;
     t->exp_max = exp_max;
-    t->f32_to_f16 = f32_to_f16;
     t->rms_norm = rms_norm;
     t->silu_mul = silu_mul;
     t->layer_norm = layer_norm;

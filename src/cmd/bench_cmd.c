@@ -40,8 +40,9 @@ struct bench {
     uint32_t *tokens;                /* [longest prompt] */
     struct weir_bench_piece *pinned; /* [n_pinned] the weights of the engine at work, if all stay */
     uint32_t n_pinned;
-    uint64_t at;  /* the piece that memory is asked with next */
-    uint32_t ctx; /* positions the longest row needs */
+    uint64_t at;    /* the piece that memory is asked with next */
+    uint32_t ctx;   /* positions the longest row needs */
+    uint32_t usual; /* positions the model goes anyway */
 };
 
 static void show_progress(void *arg)
@@ -72,6 +73,7 @@ static int learn_model(struct bench *b, struct weir_err *err)
     m->matmul_bytes = s->bytes;
     m->kv_bytes_per_tok = weir_kv_bytes_per_tok(&e->model.cfg, o.kv);
     m->n_vocab = e->model.cfg.n_vocab;
+    b->usual = weir_reach_of(&e->model.cfg).usual;
     snprintf(m->arch, sizeof(m->arch), "%s", e->model.cfg.arch);
     snprintf(m->name, sizeof(m->name), "%s", e->model.cfg.name);
     const struct weir_map_file *f = weir_map_file(e->map, 0);
@@ -176,7 +178,8 @@ static uint32_t row_ctx(const struct bench *b, const struct weir_bench_row *r)
 {
     const uint64_t need = r->prefill ? r->prefill : (uint64_t)r->depth + r->decode;
     const uint64_t asked = (uint64_t)b->b.args->ctx;
-    return (uint32_t)(asked ? asked : weir_max_u64(CTX_LEAST, weir_align_up(need, 64)));
+    const uint64_t shared = weir_max_u64(CTX_LEAST, weir_align_up(need, 64));
+    return (uint32_t)(asked ? asked : weir_min_u64(shared, weir_max_u64(need, b->usual)));
 }
 
 static void close_session(struct bench *b, struct weir_session *s)

@@ -55,6 +55,9 @@ static int start(struct weir_chatting *c, struct weir_err *err)
         r = weir_sampling_start(&c->sampling, a, e, err);
     if (r == 0)
         r = weir_lines_new(c->tty, &c->lines, err);
+    struct weir_err why = { 0 };
+    if (r == 0 && !a->no_history && weir_lines_keep(c->lines, &why) < 0 && !a->quiet)
+        weir_chat_note(&c->show, "weir: note: what is typed is not kept: %s", why.msg);
     c->dialog.session = &c->job.session;
     c->dialog.form = &c->form;
     c->dialog.no_thinking = !strcmp(a->thinking, "off");

@@ -26,6 +26,9 @@ struct weir_chatting {
     bool quit;
     bool broken; /* the engine or the output: no more turns */
     int status;
+    uint32_t answer_at;     /* position of the first token of the answer */
+    struct weir_turn again; /* what the context held after turns left it during the answer */
+    size_t n_left_amid;     /* messages that left it then */
     /* figures */
     struct weir_gen_result last;
     weir_json *turns; /* for --stats */

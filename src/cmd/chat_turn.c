@@ -27,12 +27,30 @@ static int on_text(void *arg, const char *text, size_t n)
     return weir_chat_show_text(&c->show, text, n);
 }
 
+/* The context is full: the oldest turns leave it, and the answer goes on. */
+static int on_full(void *arg, uint32_t token, struct weir_gen_room *ret, struct weir_err *err)
+{
+    struct weir_chatting *c = arg;
+    const struct weir_session *s = &c->job.session;
+    const uint32_t n = s->pos - c->answer_at;
+    struct weir_turn t = { 0 };
+    const int r = weir_dialog_go_on(&c->dialog, s->tokens + c->answer_at, n, token, &t, err);
+    if (r <= 0)
+        return r;
+    c->n_left_amid += t.n_left_out;
+    c->answer_at = t.n - n - 1;
+    weir_turn_done(&c->again);
+    c->again = t;
+    *ret = (struct weir_gen_room){ .ids = t.ids, .n = t.n, .n_kept = t.n_kept };
+    return 1;
+}
+
 static void count(struct weir_chatting *c, const struct weir_turn *t,
                   const struct weir_gen_result *r)
 {
     c->last = *r;
     c->n_turn++;
-    c->n_new += r->n_prompt;
+    c->n_new += r->n_prompt + r->n_again;
     c->n_kept += t->n_kept;
     c->n_gen += r->n_gen;
     if (!c->turns)
@@ -44,6 +62,7 @@ static void count(struct weir_chatting *c, const struct weir_turn *t,
     weir_json_add_num(j, "prompt_seconds", r->prompt_s);
     weir_json_add_num(j, "gen_tokens", r->n_gen);
     weir_json_add_num(j, "gen_tok_per_s", weir_report_rate(r));
+    weir_json_add_num(j, "again_tokens", r->n_again);
     weir_json_add_num(j, "context_tokens", c->job.session.pos);
     weir_json_add_num(j, "left_out_messages", (double)c->dialog.n_left_out);
     weir_json_add_num(j, "hidden", weir_meter_hidden(r->n_gen_pass ? &r->gen : &r->prompt));
@@ -66,6 +85,11 @@ static void say_how_it_went(const struct weir_chatting *c, const struct weir_tur
                    "weir: %u tokens, %.2f tok/s; prompt %u new, %u kept; context %u of %u%s%s",
                    r->n_gen, weir_report_rate(r), r->n_prompt, t->n_kept, c->job.session.pos,
                    c->job.session.kv.ctx, hidden, end);
+    if (c->n_left_amid)
+        weir_chat_note(&c->show,
+                       "weir: the context of %u tokens became full during the answer: the oldest "
+                       "%zu messages are left out from now on, and %u tokens were read again",
+                       c->job.session.kv.ctx, c->dialog.n_left_out, r->n_again);
 }
 
 /* The question, and everything behind it, was never said. */
@@ -100,10 +124,14 @@ static int generate(struct weir_chatting *c, const struct weir_turn *t, struct w
         .arg = c,
         .on_prefill = on_prefill,
         .on_text = on_text,
+        .on_full = on_full,
     };
+    c->answer_at = t->n;
+    c->n_left_amid = 0;
     weir_job_prompt(&c->job, t->n - t->n_kept);
     weir_chat_show_begin(&c->show, t->thought);
     r = weir_generate(&c->job.session, &o, &res, err);
+    weir_turn_done(&c->again);
     weir_progress_wipe(&c->job.progress);
     const int shown = weir_chat_show_end(&c->show);
     if (r == 0)

@@ -54,6 +54,8 @@ int weir_job_start(struct weir_job *j, const struct weir_args *a, uint32_t ctx_m
     int r = weir_engine_plan(e, ctx_min, open, err);
     if (r < 0)
         return r;
+    if (n_prompt > e->plan.ctx && (r = weir_reach_check(&e->model.cfg, n_prompt, err)) < 0)
+        return r;
     if (n_prompt > e->plan.ctx)
         return weir_fail(
             err, -ENOSPC,

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "src/cmd/interrupt.h"
+#include "src/cmd/line_history.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,7 +25,6 @@
 #endif
 
 #define LINE_MAX_BYTES ((size_t)4 << 20)
-#define HISTORY_LINES  500
 
 struct weir_lines {
     bool tty;
@@ -35,6 +35,7 @@ struct weir_lines {
 #if HAVE_LIBEDIT
     EditLine *edit; /* NULL: plain */
     History *history;
+    bool keep; /* in a file, too */
     const char *prompt;
 #endif
 };
@@ -171,7 +172,7 @@ static int open_edit(struct weir_lines *l)
     l->history = history_init();
     if (!l->edit || !l->history)
         return -ENOMEM;
-    history(l->history, &ev, H_SETSIZE, HISTORY_LINES);
+    history(l->history, &ev, H_SETSIZE, WEIR_HISTORY_LINES);
     history(l->history, &ev, H_SETUNIQUE, 1);
     el_set(l->edit, EL_CLIENTDATA, l);
     el_set(l->edit, EL_PROMPT, show_prompt);
@@ -208,10 +209,35 @@ static int read_edited(struct weir_lines *l, const char *prompt, struct weir_err
 void weir_lines_remember(struct weir_lines *l, const char *text)
 {
     HistEvent ev;
-    if (l->history && *text)
-        history(l->history, &ev, H_ENTER, text);
+    if (!l->history || !*text)
+        return;
+    const bool again = !history(l->history, &ev, H_FIRST) && !strcmp(ev.str, text);
+    if (l->keep && !again && weir_history_add(text, NULL) < 0)
+        l->keep = false;
+    history(l->history, &ev, H_ENTER, text);
+}
+
+static void bring_back(void *arg, const char *text)
+{
+    struct weir_lines *l = arg;
+    HistEvent ev;
+    history(l->history, &ev, H_ENTER, text);
+}
+
+int weir_lines_keep(struct weir_lines *l, struct weir_err *err)
+{
+    const int r = l->history ? weir_history_load(bring_back, l, err) : 0;
+    l->keep = r == 0;
+    return r;
 }
 #else
+int weir_lines_keep(struct weir_lines *l, struct weir_err *err)
+{
+    (void)l;
+    (void)err;
+    return 0;
+}
+
 void weir_lines_remember(struct weir_lines *l, const char *text)
 {
     (void)l;

@@ -21,6 +21,10 @@ void weir_lines_free(struct weir_lines *l); /* NULL is fine; the terminal is as 
  * 4 MiB; or what reading answered. */
 int weir_lines_read(struct weir_lines *l, const char *prompt, const char **ret, size_t *ret_n,
                     struct weir_err *err);
+/* What was typed in earlier runs comes back too, and what is remembered from now on is kept for
+ * later ones (line_history.h).  Without editing nothing happens.  0, or what reading the file
+ * answered: then nothing is kept. */
+int weir_lines_keep(struct weir_lines *l, struct weir_err *err);
 /* TEXT is what the arrow keys bring back. */
 void weir_lines_remember(struct weir_lines *l, const char *text);
 

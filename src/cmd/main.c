@@ -59,6 +59,9 @@ int weir_cmd_print_json(weir_json *j)
 
 struct weir_engine_opts weir_cmd_engine_opts(const struct weir_args *a)
 {
+    enum weir_kv_type kv = WEIR_KV_F16;
+    while (kv + 1 < WEIR_KV_COUNT && strcmp(a->kv, weir_kv_names[kv]))
+        kv++;
     return (struct weir_engine_opts){
         .path = a->model,
         .ram_bytes = a->ram_bytes,
@@ -67,7 +70,8 @@ struct weir_engine_opts weir_cmd_engine_opts(const struct weir_args *a)
         .chunk = (uint32_t)a->chunk,
         .threads = (unsigned)a->threads,
         .io = a->io,
-        .kv = strcmp(a->kv, "f32") ? WEIR_KV_F16 : WEIR_KV_F32,
+        .kv = kv,
+        .rope = a->rope_ask,
         .act_f32 = !strcmp(a->act, "f32"),
         .force_probe = a->probe,
         .machine = a->machine,

@@ -75,6 +75,8 @@ static const struct option options[] = {
       "begin with this: a conversation as JSON, or the first message" },
     { "thinking", 0, TEXT, AT(thinking), G_WHAT, CHAT, "HOW", 0, 0,
       "show or hide it, or off: ask the model for none [show]" },
+    { "no-history", 0, FLAG, AT(no_history), G_WHAT, CHAT, NULL, 0, 0,
+      "neither bring back nor keep what is typed" },
     { "tokens", 0, TEXT, AT(tokens), G_WHAT, RUN, "1,2,3", 0, 0, "token ids instead of text" },
     { "n-predict", 'n', WHOLE, AT(n_predict), G_WHAT, RUN | CHAT, "N", -1, 1e9,
       "tokens to generate, -1: until the model ends [-1]" },
@@ -171,7 +173,9 @@ static const struct option options[] = {
     { "ctx", 'c', WHOLE, AT(ctx), G_BUDGET, BENCH, "N", 1, 1 << 30,
       "tokens of context [what each test needs, at least 256]" },
     { "kv", 0, TEXT, AT(kv), G_BUDGET, RUN | CHAT | PLAN | BENCH, "TYPE", 0, 0,
-      "key/value cache: f16 or f32 [f16]" },
+      "key/value cache: f16, q8, q4 (half, a quarter of it) or f32 [f16]" },
+    { "rope-scaling", 0, TEXT, AT(rope), G_BUDGET, RUN | CHAT | PLAN | BENCH, "HOW", 0, 0,
+      "go beyond the trained length: none, linear, yarn or dynamic, :FACTOR [the model's]" },
     { "threads", 't', WHOLE, AT(threads), G_BUDGET, RUN | CHAT | PLAN, "N", 1, 256,
       "compute threads [one for each CPU]" },
     { "threads", 't', WHOLES, AT(thread_list), G_BUDGET, BENCH, "N,N", 1, 256,
@@ -424,7 +428,12 @@ int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, st
     a->sampler.seed = a->have_seed ? (uint64_t)a->seed : 0;
     int r = check_choice("io", a->io, weir_io_choices, err);
     if (r == 0)
-        r = check_choice("kv", a->kv, (const char *const[]){ "f16", "f32", NULL }, err);
+        r = check_choice("kv", a->kv, (const char *const[]){ "f16", "q8", "q4", "f32", NULL }, err);
+    if (r == 0 && a->rope) {
+        struct weir_err why = { 0 };
+        if (weir_rope_ask_parse(a->rope, &a->rope_ask, &why) < 0)
+            r = weir_fail(err, -EINVAL, "--rope-scaling: %s", why.msg);
+    }
     if (r == 0)
         r = check_choice("act", a->act, (const char *const[]){ "q8", "f32", NULL }, err);
     if (r == 0)

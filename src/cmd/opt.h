@@ -5,6 +5,7 @@
 #define WEIR_SRC_CMD_OPT_H
 
 #include "base/err.h"
+#include "src/model/reach.h"
 #include "src/text/sampler.h"
 
 #include <stdbool.h>
@@ -32,7 +33,7 @@ struct weir_args {
     bool ignore_eos, special, echo, to_text, no_bos;
     /* a conversation */
     const char *messages, *tools, *system, *template, *thinking;
-    bool no_generation_prompt;
+    bool no_generation_prompt, no_history;
     /* sampling */
     struct weir_sampler_opts sampler;
     bool have_seed;
@@ -45,6 +46,8 @@ struct weir_args {
     uint64_t ram_bytes, ring_bytes;
     int64_t ctx, chunk, threads;
     const char *kv, *io, *act, *machine;
+    const char *rope;              /* --rope-scaling, or NULL */
+    struct weir_rope_ask rope_ask; /* the same, read */
     bool probe;
     /* bench */
     struct weir_list prefill, decode, depth, ram_list, thread_list, io_list;

@@ -34,6 +34,15 @@ void weir_report_plan_json(weir_json *o, const struct weir_engine *e)
     weir_json_add_num(o, "slot_bytes", p->slot_bytes);
     weir_json_add_num(o, "depth", p->depth);
     weir_json_add_num(o, "ctx", p->ctx);
+    weir_json_add_str(o, "kv_type", weir_kv_names[e->opts.kv]);
+    weir_json *kinds = weir_json_object();
+    for (int i = 0; i < WEIR_KV_COUNT; i++) {
+        weir_json *kind = weir_json_object();
+        weir_json_add_num(kind, "bytes", (double)e->kv[i].bytes);
+        weir_json_add_num(kind, "ctx", e->kv[i].ctx);
+        weir_json_add(kinds, weir_kv_names[i], kind);
+    }
+    weir_json_add(o, "kv_types", kinds);
     weir_json_add_num(o, "chunk", p->chunk);
     weir_json_add_num(o, "threads", weir_pool_size(e->pool));
     weir_json_add_str(o, "kernels", weir_kernels()->name);
@@ -43,6 +52,28 @@ void weir_report_plan_json(weir_json *o, const struct weir_engine *e)
     weir_json_add_num(o, "forecast_disk_seconds", p->disk_s);
     weir_json_add_num(o, "forecast_tok_per_s", p->forecast_tok_per_s);
     weir_json_add_str(o, "bound", p->bound);
+}
+
+/* What smaller caches would give: a longer context where we chose it, memory where it was asked
+ * for.
+ */
+static void say_smaller_kv(FILE *out, const struct weir_engine *e)
+{
+    const bool longer = e->plan.ctx_cut && !e->opts.ctx;
+    char a[WEIR_SIZE_STR];
+    const char *mark = "           ";
+    for (int i = 0; i < WEIR_KV_COUNT; i++) {
+        if (e->kv[i].bytes >= e->kv[e->opts.kv].bytes)
+            continue;
+        if (longer)
+            fprintf(out, "%s--kv %s: %u tokens", mark, weir_kv_names[i], e->kv[i].ctx);
+        else
+            fprintf(out, "%s--kv %s: %s", mark, weir_kv_names[i],
+                    weir_size_format(e->kv[i].bytes, a, sizeof(a)));
+        mark = ", ";
+    }
+    if (*mark == ',')
+        fprintf(out, "\n");
 }
 
 void weir_report_plan(FILE *out, const struct weir_engine *e)
@@ -75,9 +106,10 @@ void weir_report_plan(FILE *out, const struct weir_engine *e)
         fprintf(out, "  ring     %-10s %u slots of %s, %u reads in flight\n",
                 weir_size_format(p->ring_bytes, a, sizeof(a)), p->n_slot,
                 weir_size_format(p->slot_bytes, b, sizeof(b)), p->depth);
-    fprintf(out, "  kv       %-10s %u tokens of context%s\n",
-            weir_size_format(p->kv_bytes, a, sizeof(a)), p->ctx,
+    fprintf(out, "  kv       %-10s %u tokens of context, %s%s\n",
+            weir_size_format(p->kv_bytes, a, sizeof(a)), p->ctx, weir_kv_names[e->opts.kv],
             p->ctx_cut ? " (the model was trained for more: --ctx)" : "");
+    say_smaller_kv(out, e);
     fprintf(out, "  scratch  %-10s %u rows in a prefill pass\n",
             weir_size_format(p->scratch_bytes, a, sizeof(a)), p->chunk);
     fprintf(out, "  text     %s\n", weir_size_format(p->text_bytes, a, sizeof(a)));
@@ -116,16 +148,19 @@ void weir_report_start(const struct weir_engine *e)
     if (p->forecast_tok_per_s > 0)
         fprintf(stderr, ", forecast %.2f tok/s, bound by %s", p->forecast_tok_per_s, p->bound);
     fprintf(stderr, "\n");
-    if (p->ctx_cut && !e->opts.ctx && !e->ctx_known)
-        fprintf(
-            stderr,
-            "weir: context of %u tokens, of the %u the model was trained for (--ctx N for more)\n",
-            p->ctx, e->model.cfg.ctx_train);
-    if (p->ctx > e->model.cfg.ctx_train)
+    if (p->ctx_cut && !e->opts.ctx && !e->ctx_known) {
         fprintf(stderr,
-                "weir: warning: the model was trained for %u tokens of context; beyond that its "
-                "answers get worse\n",
-                e->model.cfg.ctx_train);
+                "weir: context of %u tokens, of the %u the model was trained for (--ctx N for more",
+                p->ctx, e->model.cfg.ctx_train);
+        const enum weir_kv_type half = WEIR_KV_Q8;
+        if (e->kv[half].bytes < e->kv[e->opts.kv].bytes && e->kv[half].ctx > p->ctx)
+            fprintf(stderr, "; --kv %s has room for %u", weir_kv_names[half], e->kv[half].ctx);
+        fprintf(stderr, ")\n");
+    }
+    const char *note = weir_reach_note(&e->model.cfg, p->ctx);
+    if (note)
+        fprintf(stderr, "weir: warning: the model was trained for %u tokens of context; %s\n",
+                e->model.cfg.ctx_train, note);
 }
 
 /* The phase that tells about streaming: generation; the prompt when nothing was generated. */

@@ -133,10 +133,15 @@ static bool starts_text(const struct run *r)
     return weir_tok_adds_space(r->job.engine->tok);
 }
 
-static const char *end_sentence(enum weir_gen_end end)
+static const char *end_sentence(const struct run *r, enum weir_gen_end end)
 {
+    const struct weir_engine *e = r->job.engine;
     switch (end) {
-    case WEIR_END_CONTEXT: return "stopped because the context is full; a larger one needs --ctx N";
+    case WEIR_END_CONTEXT:
+        return e->plan.ctx < weir_reach_of(&e->model.cfg).most
+                   ? "stopped because the context is full; a larger one needs --ctx N"
+                   : "stopped because the context is full, and the model was trained for no more; "
+                     "--rope-scaling stretches it";
     case WEIR_END_INTERRUPT: return "interrupted";
     default: return NULL;
     }
@@ -205,7 +210,7 @@ static int generate(struct run *r, struct weir_err *err)
         status = weir_cmd_error(err);
     else if (res.end == WEIR_END_INTERRUPT)
         status = 130;
-    const char *why = x < 0 ? NULL : end_sentence(res.end);
+    const char *why = x < 0 ? NULL : end_sentence(r, res.end);
     if (why && !a->quiet)
         fprintf(stderr, "weir: %s\n", why);
     if (!a->quiet && x == 0)

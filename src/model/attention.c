@@ -111,8 +111,8 @@ static struct range range_of(const struct weir_pass *p, uint32_t row, uint32_t b
 
 /* What a block is computed with; queries are those of a tile. */
 struct work {
-    const struct weir_kernels *kern;
-    bool f16;
+    const struct weir_kern_attn *attn;
+    uint64_t row_bytes;
     uint32_t hd;
     const uint8_t *k, *v; /* of position 0 */
     uint32_t first;       /* position of scores[.][0] */
@@ -127,9 +127,7 @@ static void mix(const struct work *w, uint32_t query, uint32_t n, uint32_t from,
         return;
     for (uint32_t i = 0; i < n; i++)
         s[i] = w->scores[query + i] + (from - w->first);
-    (w->f16 ? w->kern->attn_mix_f16
-            : w->kern->attn_mix_f32)(w->v + (uint64_t)from * w->hd * (w->f16 ? 2 : 4), end - from,
-                                     w->hd, s, n, w->mix + query);
+    w->attn->mix(w->v + from * w->row_bytes, end - from, w->hd, s, n, w->mix + query);
 }
 
 /* What some architectures do to the scores S of N positions from FROM on, of HEAD in ROW: bend
@@ -155,8 +153,8 @@ static void block(const struct tile *t, uint32_t b, float *m, float *l)
     const struct weir_config *c = &p->model->cfg;
     const uint32_t hd = c->head_dim, group = c->n_head / c->n_head_kv, nq = t->n_row * group;
     const struct range first = range_of(p, t->row, b), last = range_of(p, t->row + t->n_row - 1, b);
-    struct work w = { .kern = p->kern,
-                      .f16 = p->kv->type == WEIR_KV_F16,
+    struct work w = { .attn = &p->kern->attn[p->kv->type],
+                      .row_bytes = p->kv->row_bytes,
                       .hd = hd,
                       .k = weir_kv_at(p->kv, p->layer, 0, t->kvh),
                       .v = weir_kv_at(p->kv, p->layer, 1, t->kvh),
@@ -170,9 +168,8 @@ static void block(const struct tile *t, uint32_t b, float *m, float *l)
     }
     memset(t->mix, 0, (uint64_t)nq * hd * sizeof(*t->mix));
     /* Scores of what any row looks at: some rows do not need some of them. */
-    (w.f16 ? w.kern->attn_scores_f16
-           : w.kern->attn_scores_f32)(w.k + (uint64_t)w.first * hd * (w.f16 ? 2 : 4),
-                                      last.end - w.first, hd, q, nq, c->attn_scale, w.scores);
+    w.attn->scores(w.k + w.first * w.row_bytes, last.end - w.first, hd, q, nq, c->attn_scale,
+                   w.scores);
     for (uint32_t i = 0; i < nq; i++) {
         const struct range r = range_of(p, t->row + i / group, b);
         m[i] = l[i] = 0;
@@ -180,7 +177,7 @@ static void block(const struct tile *t, uint32_t b, float *m, float *l)
             continue;
         adjust(p, w.scores[i] + (r.from - w.first), r.from, r.end - r.from,
                t->kvh * group + i % group, t->row + i / group);
-        m[i] = w.kern->exp_max(w.scores[i] + (r.from - w.first), r.end - r.from, &l[i]);
+        m[i] = p->kern->exp_max(w.scores[i] + (r.from - w.first), r.end - r.from, &l[i]);
     }
     /* Values that all rows look at are loaded once for all; each row takes its own in order. */
     struct range all = { last.from, first.end };

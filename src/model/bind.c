@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "kernels/kernels.h"
+#include "kernels/packed.h"
 #include "mmap/meta.h"
 #include "src/model/tensor_names.h"
 #include "src/model/rope.h"
@@ -46,13 +46,6 @@ static const struct weir_tensor *find(struct binder *b, const char *pattern, uin
 
 static bool shaped(struct binder *b, const struct weir_tensor *t, uint64_t cols, uint64_t rows)
 {
-    if (t->packing && !b->bad)
-        b->bad = weir_fail(b->err, -ENOTSUP,
-                           "%s: tensor '%s' is packed (%s), which weir does not compute yet",
-                           weir_map_file(b->map, t->file)->path, t->name,
-                           weir_scheme_name(t->packing->scheme));
-    if (t->packing)
-        return false;
     if (weir_tensor_cols(t) == cols && weir_tensor_rows(t) == rows)
         return true;
     if (!b->bad)
@@ -71,10 +64,10 @@ static float *vector(struct binder *b, const char *pattern, uint32_t layer, cons
     const struct weir_tensor *t = b->bad ? NULL : find(b, pattern, layer, suffix, needed);
     if (!t || !shaped(b, t, n, 1))
         return NULL;
-    if (!weir_kernels_supports(t->dtype) || b->used + n > b->n_vector) {
+    if (t->packing || !weir_kernels_supports(t->dtype) || b->used + n > b->n_vector) {
         b->bad = weir_fail(b->err, -ENOTSUP,
                            "tensor '%s' has type %s, which weir does not read as a vector", t->name,
-                           weir_dtype_info(t->dtype)->name);
+                           weir_tensor_type(t));
         return NULL;
     }
     float *v = b->model->vectors + b->used;
@@ -91,6 +84,17 @@ static float *vector(struct binder *b, const char *pattern, uint32_t layer, cons
     return b->bad ? NULL : v;
 }
 
+/* Is there a product for T? */
+static bool computed(struct binder *b, const struct weir_tensor *t)
+{
+    if (t->packing ? weir_packed_type(weir_kernels(), t->packing) != NULL
+                   : weir_kernels_supports(t->dtype))
+        return true;
+    b->bad = weir_fail(b->err, -ENOTSUP, "tensor '%s' has type %s, which weir does not compute yet",
+                       t->name, weir_tensor_type(t));
+    return false;
+}
+
 static struct weir_linear matrix(struct binder *b, const char *pattern, uint32_t layer,
                                  uint32_t n_in, uint32_t n_out, bool bias)
 {
@@ -98,12 +102,8 @@ static struct weir_linear matrix(struct binder *b, const char *pattern, uint32_t
     const struct weir_tensor *t = b->bad ? NULL : find(b, pattern, layer, ".weight", true);
     if (!t || !shaped(b, t, n_in, n_out))
         return l;
-    if (!weir_kernels_supports(t->dtype)) {
-        b->bad =
-            weir_fail(b->err, -ENOTSUP, "tensor '%s' has type %s, which weir does not compute yet",
-                      t->name, weir_dtype_info(t->dtype)->name);
+    if (!computed(b, t))
         return l;
-    }
     l.w = t;
     if (bias)
         l.bias = vector(b, pattern, layer, ".bias", n_out, false);
@@ -288,7 +288,7 @@ static void bind_positions(struct binder *b)
             alibi_slopes(c, m->alibi);
         return;
     }
-    const float *factors = vector(b, WEIR_NAME_ROPE_FREQS, 0, "", c->rot_dim / 2, false);
+    m->rope_divisors = vector(b, WEIR_NAME_ROPE_FREQS, 0, "", c->rot_dim / 2, false);
     m->rope_factors[0] = far_factors(b, WEIR_NAME_ROPE_SHORT, "rope.scaling.short_factor");
     m->rope_factors[1] = far_factors(b, WEIR_NAME_ROPE_LONG, "rope.scaling.long_factor");
     if (!b->bad &&
@@ -301,14 +301,6 @@ static void bind_positions(struct binder *b)
         m->rope_inv_freq[i] = weir_alloc(WEIR_MEM_MISC, c->rot_dim / 2, sizeof(float));
         if (!m->rope_inv_freq[i])
             b->bad = weir_fail(b->err, -ENOMEM, "no memory for %u angles", c->rot_dim);
-        else
-            weir_rope_freqs(c, factors, m->rope_inv_freq[i], &m->rope_mscale[i]);
-    }
-    if (!b->bad && c->rope_base_local) { /* layers with a window: another base, nothing stretched */
-        struct weir_config local = *c;
-        local.rope_base = c->rope_base_local;
-        local.rope_scaling = WEIR_ROPE_PLAIN;
-        weir_rope_freqs(&local, NULL, m->rope_inv_freq[1], &m->rope_mscale[1]);
     }
     if (!b->bad)
         b->bad = weir_model_set_need(m, 0, b->err);
@@ -318,11 +310,10 @@ int weir_model_set_need(struct weir_model *m, uint32_t n_pos, struct weir_err *e
 {
     struct weir_config *c = &m->cfg;
     if (c->rope_scaling == WEIR_ROPE_LONG) {
-        const bool far = n_pos > c->rope_ctx_orig;
-        weir_rope_freqs(c, m->rope_factors[far], m->rope_inv_freq[0], &m->rope_mscale[0]);
-        c->ctx_limit = far ? 0 : c->rope_ctx_orig;
-        return 0;
+        m->rope_far = n_pos > c->rope_ctx_orig;
+        c->ctx_limit = m->rope_far ? 0 : c->rope_ctx_orig;
     }
+    weir_model_rope(m);
     if (c->ctx_limit && n_pos > c->ctx_limit)
         return weir_fail(
             err, -EINVAL,
@@ -370,9 +361,10 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
         b.bad = weir_fail(err, -ENOMEM, "no memory for a model of %u layers", c->n_layer);
     ret->embd = weir_map_find(m, WEIR_NAME_TOKEN_EMBD);
     shaped(&b, ret->embd, c->n_embd, c->n_vocab);
-    if (!b.bad && !weir_kernels_supports(ret->embd->dtype))
-        b.bad = weir_fail(err, -ENOTSUP, "tensor '%s' has type %s, which weir does not compute yet",
-                          ret->embd->name, weir_dtype_info(ret->embd->dtype)->name);
+    if (!b.bad && computed(&b, ret->embd) && ret->embd->packing &&
+        (ret->embd->packing->by_cols || ret->embd->aux[WEIR_AUX_ZERO]))
+        b.bad = weir_fail(err, -ENOTSUP, "tensor '%s' is packed as %s, of which no row can be read",
+                          ret->embd->name, weir_tensor_type(ret->embd));
     for (uint32_t i = 0; i < c->n_layer && !b.bad; i++) {
         bind_attention(&b, i, &ret->layers[i]);
         bind_ffn(&b, i, &ret->layers[i]);
@@ -396,6 +388,21 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
     }
     ret->vector_bytes = b.n_vector * sizeof(float);
     return 0;
+}
+
+void weir_model_rope(struct weir_model *m)
+{
+    const struct weir_config *c = &m->cfg;
+    const float *factors =
+        c->rope_scaling == WEIR_ROPE_LONG ? m->rope_factors[m->rope_far] : m->rope_divisors;
+    for (uint32_t i = 0; i < m->n_rope; i++)
+        weir_rope_freqs(c, factors, m->rope_inv_freq[i], &m->rope_mscale[i]);
+    if (m->n_rope > 1 && c->rope_base_local) { /* layers with a window: nothing is stretched */
+        struct weir_config local = *c;
+        local.rope_base = c->rope_base_local;
+        local.rope_scaling = WEIR_ROPE_PLAIN;
+        weir_rope_freqs(&local, NULL, m->rope_inv_freq[1], &m->rope_mscale[1]);
+    }
 }
 
 void weir_model_done(struct weir_model *m)

@@ -44,6 +44,7 @@ struct weir_layer {
 };
 
 struct weir_pass;
+struct weir_loras; /* src/model/lora.h */
 
 /* How the rows of a fused q, k, v matrix are laid out. */
 enum weir_qkv {
@@ -61,6 +62,7 @@ enum weir_ffn {
 struct weir_arch {
     const char *name; /* general.architecture */
     enum weir_rope_pairs rope_pairs;
+    bool permuted; /* GGUF has the rows of q and k in another order than other containers */
     enum weir_qkv qkv;
     enum weir_ffn ffn;
     bool qkv_bias;   /* q, k, v and o may have a bias */
@@ -94,17 +96,23 @@ struct weir_model {
     uint32_t n_rope;           /* rope sets; 0: attention knows distances by its biases */
     float *rope_inv_freq[WEIR_ROPE_SETS]; /* [rot_dim / 2] radians per position, scaling applied */
     float rope_mscale[WEIR_ROPE_SETS];    /* factor on cos and sin (yarn, longrope) */
+    const float *rope_divisors;           /* [rot_dim / 2] of the frequencies, or NULL */
+    bool rope_far;                        /* longrope: beyond the original context */
     const float *rope_factors[2]; /* longrope, within the original context and beyond; or NULL */
     float *alibi;                 /* [n_head] bias per position of distance; or NULL */
     float *out_scale;             /* [n_vocab] factor on each logit; or NULL */
     float *vectors;               /* all norms and biases */
     uint64_t vector_bytes;
+    const struct weir_loras *loras; /* adapters applied beside the matrices, or NULL */
+    uint64_t aux_bytes; /* most small arrays of packed matrices at a time; set by recording */
 };
 
 /* 0 with *ret (weir_model_done); -EINVAL: a tensor is missing or has the wrong shape (the sentence
  * names it and both shapes); -ENOTSUP: an architecture or a dtype this program does not compute;
  * -EIO/-ENOMEM.  Reads the small vectors with pread. */
 int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct weir_err *err);
+/* Angles again, after a change of cfg.rope_*. */
+void weir_model_rope(struct weir_model *m);
 void weir_model_done(struct weir_model *m);
 
 /* Say how many positions a run is known to need (0: unknown), before its first pass.  Models with

@@ -142,7 +142,8 @@ static void place_row(struct weir_pass *p, void *arg, uint32_t row)
     const uint32_t hd = c->head_dim, n_kv = c->n_head_kv;
     float *q = s->q + (uint64_t)row * c->n_head * hd, *k = s->k + (uint64_t)row * n_kv * hd;
     const float *v = s->v + (uint64_t)row * n_kv * hd;
-    const uint64_t at = (uint64_t)(p->pos + row) * hd;
+    const uint64_t at = (p->pos + row) * p->kv->row_bytes;
+    weir_attn_store_fn *store = p->kern->attn[p->kv->type].store;
     if (l->qkv.w)
         split_row(p, row);
     for (uint32_t h = 0; l->q_norm.w && h < c->n_head; h++)
@@ -153,15 +154,8 @@ static void place_row(struct weir_pass *p, void *arg, uint32_t row)
     turn(p, k, n_kv, row, l->rope);
     for (uint32_t h = 0; h < n_kv; h++) {
         uint8_t *kd = weir_kv_at(p->kv, p->layer, 0, h), *vd = weir_kv_at(p->kv, p->layer, 1, h);
-        if (p->kv->type == WEIR_KV_F16) {
-            p->kern->f32_to_f16(k + h * hd, (uint16_t *)kd + at, hd);
-            p->kern->f32_to_f16(v + h * hd, (uint16_t *)vd + at, hd);
-        } else {
-            for (uint32_t i = 0; i < hd; i++) {
-                ((float *)kd)[at + i] = k[h * hd + i];
-                ((float *)vd)[at + i] = v[h * hd + i];
-            }
-        }
+        store(k + h * hd, kd + at, hd);
+        store(v + h * hd, vd + at, hd);
     }
 }
 

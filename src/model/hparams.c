@@ -160,6 +160,9 @@ static void read_rope(struct reader *r, struct weir_config *c)
     /* An old name for the reciprocal of a linear factor. */
     const float scale_linear = real(r, "rope.scale_linear", 1e-6, 1e6, 1);
     c->rope_ctx_orig = whole(r, "rope.scaling.original_context_length", 1, 1u << 30, c->ctx_train);
+    c->rope_ctx_known =
+        !r->bad &&
+        weir_meta_find(r->map, key_of(r, "rope.scaling.original_context_length", key, sizeof(key)));
     c->rope_low = real(r, "rope.scaling.low_freq_factor", 1e-3, 1e6, 1);
     c->rope_high = real(r, "rope.scaling.high_freq_factor", 1e-3, 1e6, 4);
     c->yarn_ext = real(r, "rope.scaling.yarn_ext_factor", -1e3, 1e3, 1);
@@ -295,8 +298,6 @@ int weir_config_load(const struct weir_map *m, struct weir_config *ret, struct w
                          c.arch, v_dim, c.head_dim);
     read_attention(&r, &c);
     read_rope(&r, &c);
-    if (c.rope_scaling == WEIR_ROPE_DYNAMIC)
-        c.ctx_limit = c.ctx_train;
     if (r.bad)
         return r.bad;
     *ret = c;

@@ -36,7 +36,7 @@ enum weir_rope_scaling {
     WEIR_ROPE_LLAMA3,  /* long wavelengths divided by factor, smoothly (Llama 3.1) */
     WEIR_ROPE_LONG,    /* a divisor for each frequency, one set within the original context and
                           another beyond (arXiv:2402.13753) */
-    WEIR_ROPE_DYNAMIC, /* the base grows with the text: plain within the trained context */
+    WEIR_ROPE_DYNAMIC, /* a larger base, as far as the context needs it ("NTK-aware") */
 };
 
 #define WEIR_ARCH_MAX  32
@@ -75,7 +75,10 @@ struct weir_config {
     float rope_base;
     float rope_base_local; /* of layers with a window, unscaled; 0: as the others */
     float rope_factor;
-    uint32_t rope_ctx_orig;
+    uint32_t rope_ctx_orig;    /* positions before any stretching */
+    bool rope_ctx_known;       /* the metadata says so */
+    bool rope_unscaled;        /* the user wants no scaling and no limit */
+    uint32_t rope_ctx;         /* dynamic: positions of this run; 0: no more than rope_ctx_orig */
     float rope_low, rope_high; /* llama3: low_freq_factor, high_freq_factor */
     float yarn_ext, yarn_attn, yarn_beta_fast, yarn_beta_slow;
 };

@@ -4,11 +4,9 @@
 
 #include "src/model/kv.h"
 
-static uint64_t elem_bytes(enum weir_kv_type type) { return type == WEIR_KV_F32 ? 4 : 2; }
-
 uint64_t weir_kv_bytes_per_tok(const struct weir_config *c, enum weir_kv_type type)
 {
-    return (uint64_t)c->n_layer * 2 * c->n_head_kv * c->head_dim * elem_bytes(type);
+    return (uint64_t)c->n_layer * 2 * c->n_head_kv * weir_kv_row_bytes(type, c->head_dim);
 }
 
 int weir_kv_init(struct weir_kv *kv, const struct weir_config *c, enum weir_kv_type type,
@@ -19,7 +17,8 @@ int weir_kv_init(struct weir_kv *kv, const struct weir_config *c, enum weir_kv_t
         .ctx = ctx,
         .n_head_kv = c->n_head_kv,
         .head_dim = c->head_dim,
-        .head_stride = (uint64_t)ctx * c->head_dim * elem_bytes(type),
+        .row_bytes = weir_kv_row_bytes(type, c->head_dim),
+        .head_stride = (uint64_t)ctx * weir_kv_row_bytes(type, c->head_dim),
     };
     return weir_region_init(&kv->mem, WEIR_MEM_KV, weir_kv_bytes_per_tok(c, type) * ctx, err);
 }

@@ -16,6 +16,17 @@ static double yarn_dim(const struct weir_config *c, double n_rot)
     return c->rot_dim * log(c->rope_ctx_orig / (n_rot * TWO_PI)) / (2 * log(c->rope_base));
 }
 
+/* The base whose slowest pair turns in all of the run's positions as far as the slowest pair of the
+ * model's own base does in those it was trained for (factor 1; more stretches further).  The
+ * context of the run counts, not what is in it by now: angles of cached keys must stay. */
+static double dynamic_base(const struct weir_config *c)
+{
+    if (c->rope_ctx <= c->rope_ctx_orig || c->rot_dim <= 2)
+        return c->rope_base;
+    const double n = (double)c->rope_factor * c->rope_ctx / c->rope_ctx_orig - (c->rope_factor - 1);
+    return c->rope_base * pow(n, c->rot_dim / (c->rot_dim - 2.0));
+}
+
 static double clamp01(double v) { return v < 0 ? 0 : v > 1 ? 1 : v; }
 
 void weir_rope_freqs(const struct weir_config *c, const float *factors, float *inv_freq,
@@ -23,14 +34,15 @@ void weir_rope_freqs(const struct weir_config *c, const float *factors, float *i
 {
     const double lo = fmax(0, floor(yarn_dim(c, c->yarn_beta_fast)));
     const double hi = fmin(c->rot_dim - 1, ceil(yarn_dim(c, c->yarn_beta_slow)));
+    const double base = c->rope_scaling == WEIR_ROPE_DYNAMIC ? dynamic_base(c) : c->rope_base;
     for (uint32_t i = 0; i < c->rot_dim / 2; i++) {
-        double f = pow(c->rope_base, -2.0 * i / c->rot_dim);
+        double f = pow(base, -2.0 * i / c->rot_dim);
         if (factors && factors[i] != 0)
             f /= factors[i];
         switch (c->rope_scaling) {
-        case WEIR_ROPE_PLAIN: break;
-        case WEIR_ROPE_LONG: break;    /* the factors are all */
-        case WEIR_ROPE_DYNAMIC: break; /* within the trained context nothing changes */
+        case WEIR_ROPE_PLAIN:
+        case WEIR_ROPE_LONG: /* the factors are all */
+        case WEIR_ROPE_DYNAMIC: break;
         case WEIR_ROPE_LINEAR: f /= c->rope_factor; break;
         case WEIR_ROPE_YARN: { /* fast pairs keep their frequency, slow ones are stretched */
             const double ramp = clamp01((i - lo) / fmax(0.001, hi - lo));

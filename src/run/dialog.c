@@ -99,12 +99,19 @@ static int make(const struct weir_dialog *d, size_t n_left_out, struct weir_turn
     return r;
 }
 
+/* The next turn behind the first OUT messages that may leave: more than OUT, or OUT: there is none.
+ */
+static size_t leave_turn(const struct weir_dialog *d, size_t out)
+{
+    const size_t head = weir_talk_head(&d->talk), last = weir_talk_last(&d->talk, "user");
+    const size_t next = weir_talk_next(&d->talk, "user", head + out + 1);
+    return last == SIZE_MAX || next > last || next == d->talk.n ? out : next - head;
+}
+
 int weir_dialog_turn(struct weir_dialog *d, uint32_t reserve, struct weir_turn *ret,
                      struct weir_err *err)
 {
     const uint64_t ctx = d->session->kv.ctx;
-    const size_t head = weir_talk_head(&d->talk);
-    const size_t last = weir_talk_last(&d->talk, "user");
     size_t out = d->n_left_out;
     uint64_t most = ctx;
     struct weir_turn t = { 0 };
@@ -119,10 +126,10 @@ int weir_dialog_turn(struct weir_dialog *d, uint32_t reserve, struct weir_turn *
         if (t.n + (uint64_t)reserve <= most)
             break;
         most = ctx - ctx / 4;
-        const size_t next = weir_talk_next(&d->talk, "user", head + out + 1);
-        if (last == SIZE_MAX || next > last || next == d->talk.n)
+        const size_t next = leave_turn(d, out);
+        if (next == out)
             break;
-        out = next - head;
+        out = next;
     }
     if (t.n >= ctx) {
         const uint32_t n = t.n;
@@ -137,4 +144,38 @@ int weir_dialog_turn(struct weir_dialog *d, uint32_t reserve, struct weir_turn *
     d->n_left_out = out;
     *ret = t;
     return 0;
+}
+
+int weir_dialog_go_on(struct weir_dialog *d, const uint32_t *answer, uint32_t n, uint32_t last,
+                      struct weir_turn *ret, struct weir_err *err)
+{
+    const uint64_t ctx = d->session->kv.ctx, n_answer = (uint64_t)n + 1;
+    size_t out = d->n_left_out;
+    struct weir_turn t = { 0 };
+    int r = 0;
+    do {
+        const size_t next = leave_turn(d, out);
+        if (next == out)
+            break;
+        out = next;
+        r = make(d, out, &t, err);
+    } while (r == 0 && t.n + n_answer > ctx - ctx / 4);
+    if (r == 0 && (out == d->n_left_out || t.n + n_answer >= ctx)) {
+        weir_turn_done(&t);
+        return 0;
+    }
+    uint32_t *ids = r < 0 ? NULL : weir_grow(WEIR_MEM_TEXT, t.ids, t.n + n_answer, sizeof(*ids));
+    if (!ids) {
+        weir_turn_done(&t);
+        return r < 0 ? r : weir_fail(err, -ENOMEM, "no memory for a turn");
+    }
+    t.ids = ids;
+    memcpy(ids + t.n, answer, n * sizeof(*ids));
+    t.n += (uint32_t)n_answer;
+    ids[t.n - 1] = last;
+    t.n_left_out = out - d->n_left_out;
+    t.n_kept = weir_session_keep(d->session, t.ids, t.n);
+    d->n_left_out = out;
+    *ret = t;
+    return 1;
 }

@@ -44,4 +44,12 @@ void weir_turn_done(struct weir_turn *t);
 int weir_dialog_turn(struct weir_dialog *d, uint32_t reserve, struct weir_turn *ret,
                      struct weir_err *err);
 
+/* The context is full in the middle of an answer, of which ANSWER[N] (in the session, say) and LAST
+ * are there so far.  The oldest turns are left out, until a quarter of the context is free or
+ * nothing can leave; the turn without them, and the answer behind it, is *RET, and the session is
+ * put back to what it has of that.  1 with *RET; 0: nothing could leave that makes room; or what
+ * rendering and encoding answer.  But for 1 nothing has changed. */
+int weir_dialog_go_on(struct weir_dialog *d, const uint32_t *answer, uint32_t n, uint32_t last,
+                      struct weir_turn *ret, struct weir_err *err);
+
 #endif

@@ -37,6 +37,11 @@ int weir_engine_open(const struct weir_engine_opts *opts, struct weir_engine **r
     r = weir_model_bind(e->map, &e->model, err);
     if (r < 0)
         goto out;
+    for (unsigned i = 0; i < opts->n_lora && r == 0; i++)
+        r = weir_loras_add_word(&e->loras, &e->model, opts->loras[i], err);
+    if (r < 0)
+        goto out;
+    e->model.loras = e->loras.n ? &e->loras : NULL;
     weir_sched_init(&e->sched, weir_plan_step_target(weir_map_bytes(e->map)));
     r = weir_pass_record(&e->model, &e->sched, &e->pass.max_parts, err);
     if (r < 0)
@@ -83,6 +88,7 @@ void weir_engine_free(struct weir_engine *e)
     weir_trace_free(e->trace);
     weir_tok_free(e->tok);
     weir_sched_done(&e->sched);
+    weir_loras_done(&e->loras);
     weir_model_done(&e->model);
     weir_map_close(e->map);
     weir_free(e);
@@ -152,6 +158,22 @@ static uint64_t misc_bytes(const struct weir_engine *e, const struct weir_io_ops
     return weir_align_up(now + tables + edges + e->opts.extra_bytes + MISC_MARGIN, 1 << 20);
 }
 
+/* How far the model goes, and whether that is enough. */
+static int choose_reach(struct weir_engine *e, uint32_t ctx_min, bool open, struct weir_err *err)
+{
+    struct weir_config *c = &e->model.cfg;
+    const struct weir_rope_ask *ask = &e->opts.rope;
+    const uint32_t known = e->opts.ctx ? e->opts.ctx : open ? 0 : ctx_min;
+    int r = 0;
+    if (ask->given)
+        r = weir_rope_ask_apply(ask, known, c, err);
+    if (r == 0)
+        r = weir_reach_check(c, e->opts.ctx, err);
+    if (r == 0 && ask->given)
+        weir_model_rope(&e->model);
+    return r;
+}
+
 /* The file to measure the disk with: the first may be a small index. */
 static const struct weir_io_file *largest(const struct weir_engine *e)
 {
@@ -177,7 +199,9 @@ static uint64_t text_bytes(const struct weir_engine *e)
 
 int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct weir_err *err)
 {
-    int r = choose_machine(e, err);
+    int r = choose_reach(e, ctx_min, open, err);
+    if (r == 0)
+        r = choose_machine(e, err);
     if (r < 0)
         return r;
     const unsigned threads = e->opts.threads ? e->opts.threads : e->machine.n_cpu;
@@ -211,8 +235,8 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
     r = weir_model_set_need(&e->model, e->opts.ctx ? e->opts.ctx : ctx_min, err);
     if (r < 0)
         return r;
-    const uint32_t ctx_train =
-        c->ctx_limit && c->ctx_limit < c->ctx_train ? c->ctx_limit : c->ctx_train;
+    const uint32_t usual = weir_reach_of(c).usual;
+    const uint32_t ctx_train = c->ctx_limit && c->ctx_limit < usual ? c->ctx_limit : usual;
     /* A context that is seen both ways has to fit one pass. */
     const uint32_t whole = e->opts.ctx ? e->opts.ctx : e->ctx_known ? ctx_min : c->ctx_train;
     struct weir_plan_in in = {
@@ -241,8 +265,15 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
         weir_plan_done(&e->plan);
         r = weir_plan_make(&in, &e->plan, err);
     }
+    weir_kv_choices(&in, &e->model.cfg, e->plan.ctx, e->kv);
+    if (r == -EDOM)
+        weir_kv_hint(e->kv, e->opts.kv, err);
     if (r < 0)
         return r;
+    if (e->model.cfg.rope_scaling == WEIR_ROPE_DYNAMIC) {
+        e->model.cfg.rope_ctx = e->plan.ctx;
+        weir_model_rope(&e->model);
+    }
     if (automatic && e->plan.fits)
         r = open_files(e, &weir_io_mmap, err);
     return r;

@@ -11,7 +11,9 @@
 
 #include "base/machine.h"
 #include "prefetch/plan.h"
+#include "src/model/reach.h"
 #include "src/model/state.h"
+#include "src/run/kv_choice.h"
 #include "src/text/tok.h"
 
 #include <stdbool.h>
@@ -26,12 +28,13 @@ struct weir_engine_opts {
     unsigned threads;    /* 0: one for each CPU */
     const char *io;      /* "auto", "uring", "pread", "mmap" */
     enum weir_kv_type kv;
-    bool act_f32;          /* float activations: slower, exact */
-    bool all_logits;       /* logits of every row of a chunk are wanted, not only of the last */
-    bool force_probe;      /* measure the rates even if they are known */
-    const char *machine;   /* a synthetic machine to plan for (weir_machine_parse), or NULL */
-    uint32_t trace_events; /* per lane; 0: no trace */
-    uint64_t extra_bytes;  /* what the caller takes beside the engine: it is part of the budget */
+    struct weir_rope_ask rope; /* in the place of the model's rope scaling */
+    bool act_f32;              /* float activations: slower, exact */
+    bool all_logits;           /* logits of every row of a chunk are wanted, not only of the last */
+    bool force_probe;          /* measure the rates even if they are known */
+    const char *machine;       /* a synthetic machine to plan for (weir_machine_parse), or NULL */
+    uint32_t trace_events;     /* per lane; 0: no trace */
+    uint64_t extra_bytes; /* what the caller takes beside the engine: it is part of the budget */
     const struct weir_io_ops *io_ops; /* tests: read through these instead of `io` */
 };
 
@@ -43,6 +46,7 @@ struct weir_engine {
     struct weir_tok *tok; /* NULL: the model has none, or it was not loaded */
     struct weir_machine machine;
     struct weir_plan plan;
+    struct weir_kv_choice kv[WEIR_KV_COUNT]; /* what other kinds of cache would make of it */
     const struct weir_io_ops *io;
     struct weir_io_file *files; /* [map files] */
     bool disk_rate_cached;

@@ -30,13 +30,13 @@ static int on_chunk(void *arg, uint32_t n_done, const float *rows, uint32_t n_ro
 }
 
 /* Passes from now to the end, when that is known: the prefetcher then reads nothing for nobody. */
-static void announce_end(const struct weir_session *s, const struct weir_gen_opts *o)
+static void announce_end(const struct weir_session *s, const struct weir_gen_opts *o,
+                         uint32_t n_new, uint32_t n_gen)
 {
     const struct weir_engine *e = s->engine;
-    const uint32_t n_new = o->n_prompt - o->n_kept;
     const uint64_t chunks = (n_new + e->plan.chunk - 1) / e->plan.chunk;
     const uint64_t room = s->kv.ctx - s->pos > n_new ? s->kv.ctx - s->pos - n_new : 0;
-    uint64_t more = o->n_predict > 0 ? (uint64_t)o->n_predict - 1 : 0;
+    uint64_t more = o->n_predict > n_gen ? (uint64_t)o->n_predict - n_gen - 1 : 0;
     if (o->n_predict < 0 || more > room)
         more = room;
     weir_ring_set_last_pass(e->ring, e->n_pass + chunks + more);
@@ -45,6 +45,32 @@ static void announce_end(const struct weir_session *s, const struct weir_gen_opt
 static int show(const struct weir_gen_opts *o, const char *text, size_t n)
 {
     return n && o->on_text ? o->on_text(o->arg, text, n) : 0;
+}
+
+static int on_again(void *arg, uint32_t n_done, const float *rows, uint32_t n_row)
+{
+    (void)n_done, (void)rows, (void)n_row;
+    return interrupted(arg) ? -EINTR : 0;
+}
+
+/* Evaluate TOKEN, for which the context has no room.  1 with *LOGITS; 0: it ends here. */
+static int make_room(struct weir_session *s, const struct weir_gen_opts *o, uint32_t token,
+                     float **logits, struct weir_gen_result *res, struct weir_err *err)
+{
+    struct weir_gen_room room = { 0 };
+    int r = o->on_full ? o->on_full(o->arg, token, &room, err) : 0;
+    if (r <= 0) {
+        res->end = WEIR_END_CONTEXT;
+        return r;
+    }
+    const uint32_t n = room.n - room.n_kept;
+    announce_end(s, o, n, res->n_gen);
+    res->n_again += n - 1;
+    r = weir_session_eval(s, room.ids + room.n_kept, n, WEIR_LOGITS_LAST, on_again, (void *)o,
+                          logits, err);
+    if (r == -EINTR)
+        res->end = WEIR_END_INTERRUPT;
+    return r == -EINTR ? 0 : r < 0 ? r : 1;
 }
 
 static int decode(struct weir_session *s, const struct weir_gen_opts *o, struct weir_stream *stream,
@@ -105,12 +131,15 @@ static int decode(struct weir_session *s, const struct weir_gen_opts *o, struct 
             return 0;
         }
         if (s->pos == s->kv.ctx) {
-            res->end = WEIR_END_CONTEXT;
-            return 0;
+            const int r = make_room(s, o, token, &logits, res, err);
+            if (r <= 0)
+                return r;
+        } else {
+            const int r =
+                weir_session_eval(s, &token, 1, WEIR_LOGITS_LAST, NULL, NULL, &logits, err);
+            if (r < 0)
+                return r;
         }
-        const int r = weir_session_eval(s, &token, 1, WEIR_LOGITS_LAST, NULL, NULL, &logits, err);
-        if (r < 0)
-            return r;
         res->n_gen_pass++;
         weir_engine_meter(e, &after);
         if (o->on_tick) {
@@ -136,7 +165,7 @@ int weir_generate(struct weir_session *s, const struct weir_gen_opts *o,
      * prompt. */
     if (s->pos == 0 && e->n_pass == 0)
         m0 = (struct weir_meter){ 0 };
-    announce_end(s, o);
+    announce_end(s, o, o->n_prompt - o->n_kept, 0);
     const uint32_t pos0 = s->pos;
     int r = weir_session_eval(s, o->prompt + o->n_kept, o->n_prompt - o->n_kept,
                               o->on_logits ? WEIR_LOGITS_ALL : WEIR_LOGITS_LAST, on_chunk,

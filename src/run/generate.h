@@ -25,6 +25,12 @@ struct weir_gen_tick {
     struct weir_meter delta; /* what happened during it */
 };
 
+/* What a context that was full is to hold instead. */
+struct weir_gen_room {
+    const uint32_t *ids;
+    uint32_t n, n_kept;
+};
+
 struct weir_gen_opts {
     const uint32_t *prompt; /* at least one token more than n_kept */
     uint32_t n_prompt;
@@ -48,6 +54,11 @@ struct weir_gen_opts {
                      uint32_t n); /* every row of the prompt (needs all_logits), or NULL */
     /* Text that may be shown now.  Negative: stop with that value (a closed pipe).  Or NULL. */
     int (*on_text)(void *arg, const char *text, size_t n);
+    /* The context is full, and TOKEN, the last one sampled, has no place in it.  Make room: put the
+     * session back and say what it is to hold instead, IDS[N] of which the first N_KEPT are in it
+     * already and the last is TOKEN; IDS stays until the next call or the end.  1: go on; 0:
+     * nothing can leave; negative: fail with that value.  NULL: as 0. */
+    int (*on_full)(void *arg, uint32_t token, struct weir_gen_room *ret, struct weir_err *err);
     void (*on_tick)(void *arg, const struct weir_gen_tick *t); /* or NULL */
 };
 
@@ -57,6 +68,7 @@ struct weir_gen_result {
         n_gen;           /* tokens evaluated of the prompt, tokens sampled (an ending EOS too) */
     double prompt_s;     /* until the first token could be sampled */
     double gen_s;        /* the passes after that */
+    uint32_t n_again;    /* tokens evaluated again because the context was full, of gen_s */
     uint32_t n_gen_pass; /* how many those were: tokens per second = n_gen_pass / gen_s */
     struct weir_meter prompt, gen;
 };

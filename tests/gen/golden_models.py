@@ -101,9 +101,12 @@ class Reader:
 # ---- a forward pass over it ----------------------------------------------------------------------
 
 
-def rope_freqs(key, w, rot, base):
-    """(frequencies [rot/2], factor of cos and sin)"""
+def rope_freqs(key, w, rot, base, n):
+    """(frequencies [rot/2], factor of cos and sin) of a text of N tokens"""
     i = np.arange(rot // 2)
+    if key("rope.scaling.type", "none") == "dynamic":
+        s, ctx = key("rope.scaling.factor", 1.0), key("context_length")
+        return (base * max(s * n / ctx - (s - 1), 1) ** (rot / (rot - 2))) ** (-2.0 * i / rot), 1.0
     f = base ** (-2.0 * i / rot)
     kind, factor = key("rope.scaling.type", "none"), key("rope.scaling.factor", 1.0)
     orig = key("rope.scaling.original_context_length", key("context_length"))
@@ -161,7 +164,7 @@ def forward(g, tokens, without=None, act_q8=False):
     window = 0 if without == "window" else key("attention.sliding_window", 0)
     adjacent = (arch == "llama") != (without == "pairs")
     n = len(tokens)
-    freq, mscale = rope_freqs(key, w, rot, key("rope.freq_base", 10000.0))
+    freq, mscale = rope_freqs(key, w, rot, key("rope.freq_base", 10000.0), n)
     if without == "mscale":
         mscale = 1.0
     angle = np.arange(n)[:, None, None] * freq
@@ -258,6 +261,8 @@ VARIANTS = {
                       without=["pairs", "qk_norm"]),
     "qwen3-gqa-bf16": dict(family="qwen3", type="bf16", embd=20, ff=12, head=4, kv=2, hd=8, tied=True, eps=1e-2,
                            without=["pairs", "qk_norm", "groups", "eps"]),
+    "llama-dynamic": dict(family="llama", type="f16", embd=20, ff=12, head=2, kv=1, hd=16, tied=True, ctx=8,
+                          scaling={"rope_type": "dynamic", "factor": 2.0}, without=["scaling"]),
 }
 ARCH = {"llama": "llama", "mistral": "llama", "glm": "llama", "qwen2": "qwen2", "phi3": "qwen2", "qwen3": "qwen3"}
 
