@@ -109,12 +109,15 @@ fails 2 "which" "weir session without a file" session
 fails 1 "no text of a saved conversation" "weir session with another file" session "$model"
 fails 1 "No such file" "weir session without one" session "$work/none"
 mkfifo "$work/fifo"
-"$WEIR" chat "$model" -q --session "$file" <"$work/fifo" >/dev/null 2>&1 &
+"$WEIR" chat "$model" -n 4 -q --session "$file" <"$work/fifo" >"$work/out1" 2>&1 &
 pid=$!
 exec 3>"$work/fifo"
-for i in 1 2 3 4 5 6 7 8 9 10; do chat '' --session "$file"; [ "$rc" -eq 0 ] || break; sleep 0.2; done
+echo hello >&3
+for i in $(seq 100); do [ -s "$work/out1" ] && break; sleep 0.2; done
+chat '' --session "$file"
 check "two programs at once: the second is refused" sh -c "[ $rc -eq 1 ] && grep -q 'is open in another program' '$work/err'"
 exec 3>&-; wait $pid
+cp "$work/two.sess" "$file"
 if [ "$(WEIR_CPU=scalar "$WEIR" --version)" != "$("$WEIR" --version)" ]; then
     printf 'three\n' | WEIR_CPU=scalar "$WEIR" chat "$model" -n 12 --ignore-eos --temp 0 --session "$file" --stats "$work/s.json" >"$work/out" 2>"$work/err"
     cp "$work/out" "$work/scalar"
@@ -194,6 +197,12 @@ for opts in "--temp 0" "--temp 0.8 --seed 4 --repeat-penalty 1.3 --chunk 7"; do
 done
 prompt -p "$long another end" --temp 0 --prompt-cache "$cache"
 check "a shorter prompt leaves the file as it is" test "$(number prompt_tokens "$work/s.json")" = 1
+if command -v flock >/dev/null; then
+    flock "$cache" "$WEIR" run "$model" --ignore-eos -n 16 --temp 0 -p "$long another ending" --prompt-cache "$cache" --stats "$work/s.json" >"$work/out" 2>"$work/err"
+    check "while another program has it, it is only read" sh -c "grep -q 'only read' '$work/err' && [ '$(number kept_tokens "$work/s.json")' -gt 100 ]"
+else
+    skip "while another program has it, it is only read" "no flock here"
+fi
 fails 1 "is of another model" "another model's prompt" run "$work/other.gguf" -p hello -n 1 --prompt-cache "$cache"
 fails 1 "holds a prompt" "a prompt as a conversation" chat "$model" --session "$cache"
 fails 1 "holds a conversation" "a conversation as a prompt" run "$model" -p hello -n 1 --prompt-cache "$work/two.sess"

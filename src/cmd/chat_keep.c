@@ -24,6 +24,13 @@ static int read_text(struct weir_talk *t, const struct weir_saved *f, struct wei
     return r;
 }
 
+/* A file that lies: the last question is never left out. */
+static size_t left_out(const struct weir_talk *t, uint64_t n)
+{
+    const size_t last = weir_talk_last(t, "user"), head = weir_talk_head(t);
+    return last == SIZE_MAX || last < head || n > last - head ? 0 : (size_t)n;
+}
+
 /* Everything that is kept, for a call of weir_saved_commit or weir_saved_write. */
 static int gather(const struct weir_chatting *c, char **ret_text, struct weir_saved_state *ret,
                   struct weir_err *err)
@@ -58,7 +65,7 @@ int weir_chatting_open_session(struct weir_chatting *c, struct weir_err *err)
         r = weir_saved_state(k->file, &k->state, err);
     if (r < 0)
         return r;
-    c->dialog.n_left_out = k->state.n_left_out;
+    c->dialog.n_left_out = left_out(&c->dialog.talk, k->state.n_left_out);
     if (!e->opts.ctx) /* what is left out, and when, depends on it */
         e->opts.ctx = k->state.ctx;
     return 0;
@@ -200,7 +207,7 @@ static int load_all(struct weir_chatting *c, const char *path, struct weir_talk 
         r = weir_saved_state(f, &s, err);
     if (r == 0)
         r = weir_resume_load(f, &s, redo, &c->job.session, c->sampling.sampler, err);
-    *ret_left_out = s.n_left_out;
+    *ret_left_out = left_out(t, s.n_left_out);
     weir_saved_state_done(&s);
     weir_saved_close(f);
     return r;

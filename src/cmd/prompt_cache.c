@@ -6,10 +6,18 @@
 
 #include "base/num.h"
 
+#include <errno.h>
+
 int weir_prompt_cache_open(struct weir_prompt_cache *c, const char *path,
                            const struct weir_engine *e, struct weir_err *err)
 {
     int r = weir_saved_open(path, &c->file, err);
+    if (r == -EBUSY) { /* somebody writes it: what it has may be used, and that can be nothing */
+        c->busy = c->done = true;
+        if (weir_saved_view(path, &c->file, NULL) < 0)
+            return 0;
+        r = 0;
+    }
     if (r == 0)
         r = weir_resume_id(e, WEIR_SAVED_PROMPT, &c->id, err);
     if (r == 0 && !weir_saved_is_new(c->file))
@@ -29,7 +37,7 @@ int weir_prompt_cache_load(struct weir_prompt_cache *c, struct weir_session *s,
         return r;
     while (!c->redo && same < n && same < st.n_pos && st.tokens[same] == prompt[same])
         same++;
-    c->done = same == n;
+    c->done = c->done || same == n;
     st.n_pos = (uint32_t)weir_min_u64(same, n - 1);
     st.logits_hash = s->logits_hash; /* of this run */
     r = weir_resume_load(c->file, &st, c->redo, s, NULL, err);

@@ -12,11 +12,13 @@ struct weir_prompt_cache { /* start from {0}: without a file everything does not
     struct weir_saved_id id;
     uint32_t n_kept;     /* tokens of the prompt that need not be evaluated */
     bool redo;           /* other instructions have computed what is in it */
+    bool busy;           /* another program writes it: it is only read */
     bool done;           /* nothing is to be written, any more */
     struct weir_err err; /* why it could not be written */
 };
 
-/* Before the engine plans.  0, or what weir_saved_open and weir_resume_fits answer. */
+/* Before the engine plans.  A file that another program has open is only read.  0, or what
+ * weir_saved_open and weir_resume_fits answer. */
 int weir_prompt_cache_open(struct weir_prompt_cache *c, const char *path,
                            const struct weir_engine *e, struct weir_err *err);
 /* Put S, which is new, behind the longest beginning of PROMPT[n] that the file has and that leaves

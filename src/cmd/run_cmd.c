@@ -164,6 +164,20 @@ static int write_stats(const struct run *r, const struct weir_gen_result *res, b
     return e;
 }
 
+static void say_what_is_known(const struct run *r)
+{
+    const struct weir_prompt_cache *c = &r->cache;
+    const char *path = r->args->prompt_cache;
+    if (c->busy)
+        fprintf(stderr, "weir: %s is open in another program: it is only read\n", path);
+    if (c->redo)
+        fprintf(stderr, "weir: %s was computed with other instructions: the prompt is read again\n",
+                path);
+    if (c->n_kept)
+        fprintf(stderr, "weir: %u of %u tokens of the prompt are known from %s\n", c->n_kept,
+                r->n_ids, path);
+}
+
 static int generate(struct run *r, struct weir_err *err)
 {
     const struct weir_args *a = r->args;
@@ -174,12 +188,8 @@ static int generate(struct run *r, struct weir_err *err)
         x = weir_prompt_cache_load(&r->cache, &r->job.session, r->ids, r->n_ids, err);
     if (x < 0)
         return weir_cmd_error(err);
-    if (r->cache.redo && !a->quiet)
-        fprintf(stderr, "weir: %s was computed with other instructions: the prompt is read again\n",
-                a->prompt_cache);
-    if (r->cache.n_kept && !a->quiet)
-        fprintf(stderr, "weir: %u of %u tokens of the prompt are known from %s\n", r->cache.n_kept,
-                r->n_ids, a->prompt_cache);
+    if (!a->quiet)
+        say_what_is_known(r);
     if (a->echo && r->text_n)
         x = on_text(r, r->text, r->text_n);
     const struct weir_gen_opts o = {

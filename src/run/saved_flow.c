@@ -144,6 +144,8 @@ static int flow(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uin
         uint64_t bytes;
         const int n = gather(&w, v, &bytes);
         memcpy(moved, v, sizeof(v));
+        if (!out) /* what comes next, while this is copied and hashed */
+            posix_fadvise(fd, (off_t)(offset + bytes), (off_t)(WINDOW / 2), POSIX_FADV_WILLNEED);
         const int r = transfer(fd, out, moved, n, offset);
         if (r < 0)
             return r;
