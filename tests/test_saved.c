@@ -300,6 +300,8 @@ static void stops(void)
     weir_saved_close(f);
     weir_saved_state_done(&s);
     char *after = slurp(&m);
+    ok(!memcmp(before + 8192, after + 8192, 64) && memcmp(before + 4096, after + 4096, 64),
+       "what told of the state of before is not written over");
     char *mixed = malloc(m);
     memcpy(mixed, before, n);
     for (size_t k = n; k <= m; k += 13) {

@@ -44,6 +44,14 @@ chat 'one\ntwo\n/save '"$work/two.sess"'\n/save '"$work/two.json"'\n' --temp 0.8
 chat 'something else\n/load '"$work/two.sess"'\nthree\n' --temp 0.8
 check "/load goes on where /save was" test "$(tail -1 "$work/out")" = "$(tail -1 "$work/long")"
 check "and reads only what is new (kept $(turn 2 kept_tokens))" test "$(turn 2 kept_tokens)" -gt 40
+cp "$work/two.sess" "$file"
+chat 'three\n' --temp 0.8 --session "$file" --ctx 2000
+check "in a larger context" test "$(cat "$work/out") $(turn 1 kept_tokens)" = "$(tail -1 "$work/long") $(turn 1 prompt_tokens | awk -v new="$(turn 1 new_tokens)" '{ print $1 - new }')" -a "$(turn 1 kept_tokens)" -gt 40
+cp "$work/two.sess" "$file"
+chat 'three\n' --temp 0 --session "$file" --ctx 80
+cp "$work/out" "$work/less"; left=$(turn 1 left_out_messages)
+chat '/load '"$work/two.json"'\nthree\n' --temp 0 --ctx 80
+check "in a context that is too small ($left messages left out): what a fresh run says" sh -c "cmp '$work/out' '$work/less' && [ -s '$work/out' ] && [ '$left' -gt 0 ]"
 check "/save FILE.json is the messages as JSON" grep -q '"messages"' "$work/two.json"
 "$WEIR" session "$work/two.sess" --json -q >"$work/out2"
 check "which is what weir session --json prints" cmp -s "$work/out2" "$work/two.json"

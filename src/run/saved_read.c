@@ -99,8 +99,9 @@ int weir_saved_front(struct weir_saved *f, struct weir_err *err)
             return damaged(f, err, "it ends early");
         if (!memcmp(&s, &none, sizeof(s)))
             continue;
-        /* Half of a slot cannot be of somebody who was killed: it is one write into one page.  To
-         * go on with the other slot would drop a turn without a word. */
+        /* A slot that is wrong is not of somebody who was killed, it is one write into one page; so
+         * something has damaged the file.  To go on with the other slot, which may be the older
+         * one, would drop a turn and write over it. */
         if (memcmp(s.magic, "weirslot", 8) || (s.seq & 1) != (unsigned)i ||
             s.hash != saved_hash(&s, offsetof(struct saved_slot, hash)))
             return damaged(f, err, "the page that says where it ends has another checksum");
