@@ -11,13 +11,13 @@ file=$work/talk.sess
 # chat LINES OPTIONS...: say LINES (with \n); answers of 12 tokens.
 chat() {
     lines=$1; shift; rc=0
-    printf "$lines" | "$WEIR" chat "$model" -n 12 --ignore-eos -q --stats "$work/s.json" "$@" >"$work/out" 2>"$work/err" || rc=$?
+    printf "$lines" | "$WEIR" chat "$model" --threads 1 -n 12 --ignore-eos -q --stats "$work/s.json" "$@" >"$work/out" 2>"$work/err" || rc=$?
 }
 turn() { awk -v want="$1" -v key="\"$2\":" '/"prompt_tokens":/ && seen { n++ } /"turns":/ { seen = 1 } seen && $1 == key && n == want { gsub(/[",]/, "", $2); print $2 }' "$work/s.json"; }
 
 # Closed and opened after each turn, against one that never stopped.
-for opts in "--temp 0" "--temp 0.8 --seed 5" "--temp 1.1 --seed 6 --mirostat 2 --repeat-penalty 1.2 --kv f32" \
-    "--temp 0.9 --seed 7 --dry-multiplier 0.8 --act f32 --chunk 5" "--temp 0.7 --seed 8 --ctx 128"; do
+for opts in "--temp 0" "--temp 0.8 --seed 5" \
+    "--temp 1.1 --seed 6 --mirostat 2 --repeat-penalty 1.2 --dry-multiplier 0.8 --kv f32 --act f32 --chunk 5" "--temp 0.7 --seed 8 --ctx 128"; do
     rm -f "$file"
     chat 'hello there\nand you?\n/undo\nfine 1 2 3\n/regen\nthe fourth one\n' --system "be kind" $opts
     cp "$work/out" "$work/long"; hash=$(number logits_hash "$work/s.json"); new=
@@ -69,21 +69,22 @@ check "nothing said: no file" test ! -e "$work/empty.sess"
 # Killed at any moment: the turns before are there, and the question that was being answered.
 set -- 'the first question' 'a second one' 'and a third' 'fourth' 'fifth and last'
 printf '%s\n' "$@" >"$work/lines"
-slow="-n 60 --ignore-eos --temp 0.8 --seed 9 -q --ctx 2000"
+slow="--threads 1 -n 120 --ignore-eos --temp 0.8 --seed 9 -q --ctx 2000"
 "$WEIR" chat "$model" $slow <"$work/lines" >"$work/long" 2>"$work/err"
-rm -f "$file"; kills=0; bad_state=; tries=0
+rm -f "$file"; kills=0; bad_state=
 asked() { "$WEIR" session "$file" --json -q 2>/dev/null | grep -c '"user"'; }
-while [ $tries -lt 40 ]; do
-    tries=$((tries + 1))
+for i in $(seq 13); do # the last one is left alone
     said=0; [ -s "$file" ] && said=$(asked)
     tail -n +$((said + 1)) "$work/lines" | "$WEIR" chat "$model" $slow --session "$file" >/dev/null 2>"$work/err" &
     pid=$!
-    sleep "$(awk -v t="$tries" 'BEGIN { srand(t); print 0.05 + rand() * 0.5 + t * 0.03 }')"
-    kill -KILL $pid 2>/dev/null && kills=$((kills + 1))
+    if [ "$i" -lt 13 ]; then
+        sleep "$(awk -v t="$i" 'BEGIN { srand(t); print 0.05 + rand() * 0.35 }')"
+        kill -KILL $pid 2>/dev/null && kills=$((kills + 1))
+    fi
     rc=0; wait $pid 2>/dev/null || rc=$?
     [ "$rc" -eq 0 ] && break
-    [ "$rc" -eq 137 ] || { bad_state="$bad_state [$tries: status $rc: $(cat "$work/err")]"; break; }
-    [ -s "$file" ] && { [ "$(asked)" -ge "$said" ] || bad_state="$bad_state [$tries: $(asked) questions after $said]"; }
+    [ "$rc" -eq 137 ] || bad_state="$bad_state [$i: status $rc: $(cat "$work/err")]"
+    [ -s "$file" ] && { [ "$(asked)" -ge "$said" ] || bad_state="$bad_state [$i: $(asked) questions after $said]"; }
 done
 check "killed $kills times, it came to its end (not:$bad_state)" test -z "$bad_state" -a "$rc" -eq 0
 "$WEIR" chat "$model" -q --session "$file" </dev/null >/dev/null 2>"$work/err"
@@ -141,7 +142,7 @@ flip() { cp "$work/two.sess" "$file"; printf '\377' | dd of="$file" bs=1 seek="$
 crash=; wrong=; count=0
 cp "$work/two.sess" "$file"; bytes=$(stat -c %s "$file")
 chat 'three\n' --temp 0 --session "$file"; cp "$work/out" "$work/three"
-for at in 3 9 20 60 130 4090 8200 8210 8250 12290 12300 12350 12400 $((bytes / 3)) $((bytes / 2)) $((bytes * 3 / 4)) $((bytes - 3000)) $((bytes - 600)); do
+for at in 3 20 130 4090 8210 12300 12350 12400 $((bytes / 3)) $((bytes / 2)) $((bytes * 3 / 4)) $((bytes - 3000)) $((bytes - 600)); do
     flip $at; cmp -s "$file" "$work/two.sess" && continue
     count=$((count + 1))
     chat 'three\n' --temp 0 --session "$file"
@@ -152,7 +153,7 @@ for at in 3 9 20 60 130 4090 8200 8210 8250 12290 12300 12350 12400 $((bytes / 3
     [ "$rc" -le 1 ] && { [ "$at" -lt 12288 ] || [ "$at" -gt 12500 ]; } && { grep -q '^\[user\]' "$work/out" || crash="$crash $at"; }
     [ "$rc" -gt 1 ] && crash="$crash $at($rc)"
 done
-check "$count flipped bytes: refused in a sentence (not:$wrong)" test -z "$wrong" -a "$count" -ge 10
+check "$count flipped bytes: refused in a sentence (not:$wrong)" test -z "$wrong" -a "$count" -ge 8
 check "and the text can be read (not:$crash)" test -z "$crash"
 head -c $((bytes - 1000)) "$work/two.sess" >"$file"
 chat 'three\n' --session "$file"
@@ -181,7 +182,7 @@ fi
 # A prompt.
 cache=$work/prompt.cache
 long=$(printf 'word %.0s' $(seq 40))
-prompt() { weir run "$model" --ignore-eos -n 16 --stats "$work/s.json" "$@"; }
+prompt() { weir run "$model" --threads 1 --ignore-eos -n 16 --stats "$work/s.json" "$@"; }
 for opts in "--temp 0" "--temp 0.8 --seed 4 --repeat-penalty 1.3 --chunk 7"; do
     rm -f "$cache"; news=; differ=
     prompt -p "$long end" $opts; cp "$work/out" "$work/first"; hash=$(number logits_hash "$work/s.json"); all=$(number prompt_tokens "$work/s.json")
