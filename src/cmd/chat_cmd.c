@@ -37,8 +37,10 @@ static int start(struct weir_chatting *c, struct weir_err *err)
         return r;
     struct weir_engine *e = c->job.engine;
     r = weir_engine_load_text(e, err);
+    if (r == 0 && a->session)
+        r = weir_chatting_open_session(c, err);
     if (r == 0 && a->file)
-        r = weir_chatting_load(c, a->file, true, err);
+        r = weir_chatting_begin(c, a->file, err);
     if (r == 0 && a->system)
         r = weir_talk_system(&c->dialog.talk, a->system, err);
     if (r == 0)
@@ -48,11 +50,13 @@ static int start(struct weir_chatting *c, struct weir_err *err)
         r = weir_sampling_prepare(&c->sampling, a, e, err);
     if (r < 0)
         return r;
-    e->opts.extra_bytes += WEIR_DIALOG_BYTES;
+    e->opts.extra_bytes += WEIR_DIALOG_BYTES + (a->session ? WEIR_SAVED_PAGES : 0);
     const uint32_t trained = e->model.cfg.ctx_train;
     r = weir_job_start(&c->job, a, trained && trained < CTX_MIN ? trained : CTX_MIN, true, 0, err);
     if (r == 0)
         r = weir_sampling_start(&c->sampling, a, e, err);
+    if (r == 0)
+        r = weir_chatting_resume(c, err);
     if (r == 0)
         r = weir_lines_new(c->tty, &c->lines, err);
     struct weir_err why = { 0 };
@@ -131,7 +135,7 @@ static int one(struct weir_chatting *c, struct weir_err *err)
         n--;
     }
     const int r = weir_talk_say(&c->dialog.talk, "user", text, n, NULL, 0, err);
-    return r < 0 ? r : weir_chatting_answer(c, err);
+    return r < 0 ? r : weir_chatting_keep_after(c, weir_chatting_answer(c, err), err);
 }
 
 static void complain(struct weir_chatting *c, struct weir_err *err)
@@ -147,7 +151,8 @@ static void loop(struct weir_chatting *c, struct weir_err *err)
 {
     const struct weir_talk *t = &c->dialog.talk;
     bool pressed = false; /* Ctrl-C, at this prompt */
-    if (t->n && !strcmp(t->v[t->n - 1].role, "user") && weir_chatting_answer(c, err) < 0)
+    if (t->n && !strcmp(t->v[t->n - 1].role, "user") &&
+        weir_chatting_keep_after(c, weir_chatting_answer(c, err), err) < 0)
         complain(c, err);
     while (!c->quit && !c->broken) {
         if (atomic_load(&weir_terminated) || (!c->tty && atomic_load(&weir_interrupted))) {
@@ -191,6 +196,10 @@ static int run(const struct weir_args *a)
     struct weir_err err = { 0 };
     if (a->file && !strcmp(a->file, "-"))
         return weir_cmd_usage("chat", "-f - : standard input is what is said, line by line");
+    if (a->session && strlen(a->session) > 5 &&
+        !strcmp(a->session + strlen(a->session) - 5, ".json"))
+        return weir_cmd_usage("chat", "--session keeps more than JSON can hold: FILE.json is for "
+                                      "/save");
     weir_interrupt_talk();
     weir_chat_show_init(&c.show, !strcmp(a->thinking, "hide"), a->quiet);
     c.turns = a->stats ? weir_json_array() : NULL;
@@ -203,6 +212,7 @@ static int run(const struct weir_args *a)
         if (a->stats && weir_chatting_stats(&c, &err) < 0)
             c.status = weir_cmd_error(&err);
     }
+    weir_chatting_close_session(&c);
     weir_lines_free(c.lines);
     weir_json_free(c.turns);
     weir_free(c.input.p);

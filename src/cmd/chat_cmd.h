@@ -10,8 +10,17 @@
 #include "src/cmd/line_edit.h"
 #include "src/cmd/sampling.h"
 #include "src/run/dialog.h"
+#include "src/run/resume.h"
 
 #define WEIR_CHAT_FILE_MAX ((size_t)4 << 20) /* bytes of a conversation or message */
+
+/* The file of --session. */
+struct weir_keep {
+    struct weir_saved *file; /* NULL: none */
+    struct weir_saved_id id; /* of this run */
+    struct weir_saved_state state;
+    bool redo; /* its positions are computed again */
+};
 
 struct weir_chatting {
     const struct weir_args *args;
@@ -22,7 +31,8 @@ struct weir_chatting {
     struct weir_chat_show show;
     struct weir_lines *lines;
     struct weir_chat_text input; /* the message being typed */
-    bool tty;                    /* somebody types */
+    struct weir_keep keep;
+    bool tty; /* somebody types */
     bool quit;
     bool broken; /* the engine or the output: no more turns */
     int status;
@@ -45,9 +55,22 @@ int weir_chatting_stats(struct weir_chatting *c, struct weir_err *err);
 
 /* chat_slash.c.  Do what LINE says, which begins with a slash.  0, or why not. */
 int weir_chatting_command(struct weir_chatting *c, const char *line, struct weir_err *err);
-/* Take the conversation in PATH, or a text as the first message when AS_TEXT allows it and it is no
- * JSON, behind what was said.  0, or what reading answered. */
-int weir_chatting_load(struct weir_chatting *c, const char *path, bool as_text,
-                       struct weir_err *err);
+
+/* chat_keep.c.  --session, in this order: open it before the engine plans, and take its messages;
+ * go on where it was when everything has started; write what there is now, after each turn; close.
+ * Without it they do nothing.  0, or what weir_saved and weir_resume answered. */
+int weir_chatting_open_session(struct weir_chatting *c, struct weir_err *err);
+int weir_chatting_resume(struct weir_chatting *c, struct weir_err *err);
+int weir_chatting_keep(struct weir_chatting *c, struct weir_err *err);
+/* The same after something that answered R, and may have taken a question back: R if that is an
+ * error. */
+int weir_chatting_keep_after(struct weir_chatting *c, int r, struct weir_err *err);
+void weir_chatting_close_session(struct weir_chatting *c);
+/* Take the conversation in PATH (JSON, or a text as one message) behind what was said. */
+int weir_chatting_begin(struct weir_chatting *c, const char *path, struct weir_err *err);
+/* /save: the messages as JSON where PATH ends in .json, else all that is needed to go on. */
+int weir_chatting_save(struct weir_chatting *c, const char *path, struct weir_err *err);
+/* /load: either, in the place of what was said.  After a failure it is as it was. */
+int weir_chatting_load(struct weir_chatting *c, const char *path, struct weir_err *err);
 
 #endif

@@ -4,16 +4,16 @@
 
 #include "base/mem.h"
 #include "base/num.h"
-#include "base/outfile.h"
 #include "src/cmd/chat_cmd.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 struct slash {
     const char *name, *arg, *help; /* arg: NULL takes none; [in brackets] may be left out */
     int (*run)(struct weir_chatting *c, const char *arg, struct weir_err *err);
+    bool changes; /* the conversation: a session is written after it */
 };
 
 static int help(struct weir_chatting *c, const char *arg, struct weir_err *err);
@@ -103,76 +103,18 @@ static int quit(struct weir_chatting *c, const char *arg, struct weir_err *err)
     return 0;
 }
 
-static int save(struct weir_chatting *c, const char *arg, struct weir_err *err)
-{
-    struct weir_outfile f = { 0 };
-    char *text = weir_talk_print(&c->dialog.talk);
-    int r = text ? weir_outfile_open(&f, arg, err)
-                 : weir_fail(err, -ENOMEM, "no memory to write the conversation");
-    if (r == 0) {
-        fprintf(f.stream, "%s\n", text);
-        r = weir_outfile_commit(&f, err);
-    }
-    if (r == 0 && !c->args->quiet)
-        weir_chat_note(&c->show, "weir: %zu messages are in %s", c->dialog.talk.n, arg);
-    free(text);
-    return r;
-}
-
-int weir_chatting_load(struct weir_chatting *c, const char *path, bool as_text,
-                       struct weir_err *err)
-{
-    const size_t len = strlen(path);
-    char *text = NULL;
-    size_t n = 0;
-    int r = weir_file_read(path, WEIR_CHAT_FILE_MAX, &text, &n, err);
-    if (r < 0)
-        return r;
-    size_t at = 0;
-    while (at < n && strchr(" \t\r\n", text[at]) && text[at])
-        at++;
-    const bool json = !as_text || (len > 5 && !strcmp(path + len - 5, ".json")) ||
-                      (at < n && (text[at] == '{' || text[at] == '['));
-    if (json) {
-        r = weir_talk_read(&c->dialog.talk, path, text, n, err);
-    } else {
-        while (n && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-            n--;
-        r = weir_talk_say(&c->dialog.talk, "user", text, n, NULL, 0, err);
-    }
-    weir_free(text);
-    return r;
-}
-
-static int load(struct weir_chatting *c, const char *arg, struct weir_err *err)
-{
-    const struct weir_talk old = c->dialog.talk;
-    c->dialog.talk = (struct weir_talk){ 0 };
-    const int r = weir_chatting_load(c, arg, false, err);
-    struct weir_talk gone = old;
-    if (r < 0) {
-        gone = c->dialog.talk;
-        c->dialog.talk = old;
-    } else {
-        c->dialog.n_left_out = 0;
-    }
-    weir_talk_done(&gone);
-    if (r == 0 && !c->args->quiet)
-        weir_chat_note(&c->show, "weir: %zu messages from %s", c->dialog.talk.n, arg);
-    return r;
-}
-
 static const struct slash commands[] = {
-    { "help", NULL, "this list", help },
-    { "reset", NULL, "forget what was said; the system message stays", reset },
-    { "system", "[TEXT]", "another system message; without TEXT none", set_system },
-    { "regen", NULL, "answer the last message again", regen },
-    { "undo", NULL, "take back the last message and its answer", undo },
-    { "params", NULL, "what answers are made with", params },
-    { "stats", NULL, "tokens, context and memory so far", stats },
-    { "save", "FILE", "write the messages as JSON", save },
-    { "load", "FILE", "go on with the messages in a file", load },
-    { "quit", NULL, "end (also Ctrl-D)", quit },
+    { "help", NULL, "this list", help, false },
+    { "reset", NULL, "forget what was said; the system message stays", reset, true },
+    { "system", "[TEXT]", "another system message; without TEXT none", set_system, true },
+    { "regen", NULL, "answer the last message again", regen, true },
+    { "undo", NULL, "take back the last message and its answer", undo, true },
+    { "params", NULL, "what answers are made with", params, false },
+    { "stats", NULL, "tokens, context and memory so far", stats, false },
+    { "save", "FILE", "write it, to go on later; the messages only: FILE.json", weir_chatting_save,
+      false },
+    { "load", "FILE", "go on with what is in a file", weir_chatting_load, true },
+    { "quit", NULL, "end (also Ctrl-D)", quit, false },
 };
 #define N_COMMAND (sizeof(commands) / sizeof(commands[0]))
 
@@ -205,7 +147,8 @@ int weir_chatting_command(struct weir_chatting *c, const char *line, struct weir
             return weir_fail(err, -EINVAL, "/%s takes nothing, but '%.40s' follows", s->name, arg);
         if (s->arg && *s->arg != '[' && !*arg)
             return weir_fail(err, -EINVAL, "/%s needs a %s", s->name, s->arg);
-        return s->run(c, arg, err);
+        const int r = s->run(c, arg, err);
+        return s->changes ? weir_chatting_keep_after(c, r, err) : r;
     }
     return weir_fail(err, -EINVAL,
                      "/%.*s is not a command (/help lists them; // sends a message that begins "

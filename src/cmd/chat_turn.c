@@ -168,6 +168,10 @@ int weir_chatting_answer(struct weir_chatting *c, struct weir_err *err)
                        "weir: the context of %u tokens is full: the oldest %zu messages are left "
                        "out from now on",
                        c->job.session.kv.ctx, c->dialog.n_left_out);
+    /* Whoever is killed while it answers finds the question again.  If that cannot be written, the
+     * end of the turn says so. */
+    if (r == 0)
+        weir_chatting_keep(c, NULL);
     if (r == 0)
         r = generate(c, &t, err);
     if (r < 0)

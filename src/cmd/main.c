@@ -15,12 +15,13 @@
 #include <string.h>
 
 /* Commands whose word is not a model that must be here. */
-#define NO_MODEL (WEIR_CMD_TIMELINE | WEIR_CMD_PULL | WEIR_CMD_LIST | WEIR_CMD_RM)
+#define NO_MODEL                                                                                   \
+    (WEIR_CMD_TIMELINE | WEIR_CMD_SESSION | WEIR_CMD_PULL | WEIR_CMD_LIST | WEIR_CMD_RM)
 
 static const struct weir_cmd *const cmds[] = {
     &weir_run_cmd,      &weir_chat_cmd,  &weir_plan_cmd,     &weir_inspect_cmd,
     &weir_tokenize_cmd, &weir_bench_cmd, &weir_timeline_cmd, &weir_template_cmd,
-    &weir_pull_cmd,     &weir_list_cmd,  &weir_rm_cmd,
+    &weir_session_cmd,  &weir_pull_cmd,  &weir_list_cmd,     &weir_rm_cmd,
 };
 
 int weir_cmd_error(const struct weir_err *err)
@@ -103,6 +104,7 @@ int main(int argc, char **argv)
 {
     /* A reader that goes away (| head) is an error of write, not a silent death. */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
     const char *name = argc > 1 ? argv[1] : "";
     if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
         help(stdout);

@@ -52,7 +52,7 @@ struct option {
 #define CHAT      WEIR_CMD_CHAT
 #define JSON                                                                                       \
     (WEIR_CMD_PLAN | WEIR_CMD_INSPECT | WEIR_CMD_TOKENIZE | WEIR_CMD_BENCH | WEIR_CMD_TEMPLATE |   \
-     WEIR_CMD_LIST)
+     WEIR_CMD_LIST | WEIR_CMD_SESSION)
 
 static const struct option options[] = {
     { "prompt", 'p', TEXT, AT(prompt), G_WHAT, RUN | TOKENIZE, "TEXT", 0, 0,
@@ -73,11 +73,15 @@ static const struct option options[] = {
       "the same from a file; - is standard input" },
     { "file", 'f', TEXT, AT(file), G_WHAT, CHAT, "FILE", 0, 0,
       "begin with this: a conversation as JSON, or the first message" },
+    { "session", 0, TEXT, AT(session), G_WHAT, CHAT, "FILE", 0, 0,
+      "go on with this saved conversation, and keep it after each turn" },
     { "thinking", 0, TEXT, AT(thinking), G_WHAT, CHAT, "HOW", 0, 0,
       "show or hide it, or off: ask the model for none [show]" },
     { "no-history", 0, FLAG, AT(no_history), G_WHAT, CHAT, NULL, 0, 0,
       "neither bring back nor keep what is typed" },
     { "tokens", 0, TEXT, AT(tokens), G_WHAT, RUN, "1,2,3", 0, 0, "token ids instead of text" },
+    { "prompt-cache", 0, TEXT, AT(prompt_cache), G_WHAT, RUN, "FILE", 0, 0,
+      "keep what the prompt computes; a prompt that begins the same skips it" },
     { "n-predict", 'n', WHOLE, AT(n_predict), G_WHAT, RUN | CHAT, "N", -1, 1e9,
       "tokens to generate, -1: until the model ends [-1]" },
     { "stop", 0, STOPS, AT(stops), G_WHAT, RUN | CHAT, "TEXT", 0, 0,
@@ -212,8 +216,8 @@ static const struct option options[] = {
       "write the prompt's logits, f32 [tokens][vocabulary]" },
     { "output", 'o', TEXT, AT(out), G_REPORTS, WEIR_CMD_TIMELINE, "FILE", 0, 0,
       "the SVG to write [standard output]" },
-    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS, RUN | CHAT | PLAN | BENCH | PULL, NULL, 0, 0,
-      "no progress, no summary" },
+    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS, RUN | CHAT | PLAN | BENCH | PULL | WEIR_CMD_SESSION,
+      NULL, 0, 0, "no progress, no summary" },
 };
 #define N_OPTION (sizeof(options) / sizeof(options[0]))
 
@@ -414,7 +418,9 @@ int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, st
     if (!a->model && !a->kernels && cmd != WEIR_CMD_LIST)
         return weir_fail(err, -EINVAL,
                          cmd == WEIR_CMD_TIMELINE ? "which trace? name a file that --trace wrote"
-                                                  : "which model? name a .gguf file or its folder");
+                         : cmd == WEIR_CMD_SESSION
+                             ? "which? name a file that chat --session wrote"
+                             : "which model? name a .gguf file or its folder");
     a->sampler.top_k = (uint32_t)a->top_k;
     a->sampler.repeat_last = (int32_t)a->repeat_last;
     a->sampler.dry_allowed = (uint32_t)a->dry_allowed;

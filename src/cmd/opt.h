@@ -22,17 +22,21 @@ struct weir_list {
 };
 extern const char *const weir_io_choices[]; /* what --io takes; ends with NULL */
 
+#define WEIR_LORAS_MAX 16
+
 /* Everything the options of all commands can say. */
 struct weir_args {
     const char *model; /* the first word that is not an option; NULL only with --kernels */
     /* what to run */
-    const char *prompt, *file, *tokens;
+    const char *prompt, *file, *tokens, *prompt_cache;
     int64_t n_predict;
     const char *stops[WEIR_STOPS_MAX];
     unsigned n_stop;
     bool ignore_eos, special, echo, to_text, no_bos;
+    const char *loras[WEIR_LORAS_MAX]; /* FILE or FILE=SCALE */
+    unsigned n_lora;
     /* a conversation */
-    const char *messages, *tools, *system, *template, *thinking;
+    const char *messages, *tools, *system, *template, *thinking, *session;
     bool no_generation_prompt, no_history;
     /* sampling */
     struct weir_sampler_opts sampler;
@@ -72,6 +76,7 @@ enum {
     WEIR_CMD_BENCH = 32,
     WEIR_CMD_TEMPLATE = 64,
     WEIR_CMD_CHAT = 128,
+    WEIR_CMD_SESSION = 256,
     WEIR_CMD_PULL = 1 << 16,
     WEIR_CMD_LIST = 1 << 17,
     WEIR_CMD_RM = 1 << 18,

@@ -9,6 +9,7 @@
 #include "src/cmd/cmd.h"
 #include "src/cmd/interrupt.h"
 #include "src/cmd/job.h"
+#include "src/cmd/prompt_cache.h"
 #include "src/cmd/report.h"
 #include "src/cmd/sampling.h"
 
@@ -31,6 +32,7 @@ struct run {
     uint32_t n_ids;
     struct weir_outfile logits; /* --logits */
     struct weir_sampling sampling;
+    struct weir_prompt_cache cache;
     bool text_shown, ends_in_newline;
 };
 
@@ -99,6 +101,8 @@ static void on_prefill(void *arg, uint32_t done, uint32_t n)
 {
     struct run *r = arg;
     weir_job_prefilled(&r->job, done, n);
+    if (done == n) /* whoever is killed while it answers need not read the prompt again */
+        weir_prompt_cache_save(&r->cache, &r->job.session, r->n_ids);
 }
 
 static int on_logits(void *arg, const float *rows, uint32_t n)
@@ -152,6 +156,7 @@ static int write_stats(const struct run *r, const struct weir_gen_result *res, b
 {
     struct weir_outfile f;
     weir_json *j = weir_report_stats(r->job.engine, &r->job.session, res, cut);
+    weir_json_add_num(j, "kept_tokens", r->cache.n_kept);
     char *text = weir_json_print(j, true);
     int e = text ? weir_outfile_open(&f, r->args->stats, err)
                  : weir_fail(err, -ENOMEM, "no memory for the figures");
@@ -164,19 +169,38 @@ static int write_stats(const struct run *r, const struct weir_gen_result *res, b
     return e;
 }
 
+static void say_what_is_known(const struct run *r)
+{
+    const struct weir_prompt_cache *c = &r->cache;
+    const char *path = r->args->prompt_cache;
+    if (c->busy)
+        fprintf(stderr, "weir: %s is open in another program: it is only read\n", path);
+    if (c->redo)
+        fprintf(stderr, "weir: %s was computed with other instructions: the prompt is read again\n",
+                path);
+    if (c->n_kept)
+        fprintf(stderr, "weir: %u of %u tokens of the prompt are known from %s\n", c->n_kept,
+                r->n_ids, path);
+}
+
 static int generate(struct run *r, struct weir_err *err)
 {
     const struct weir_args *a = r->args;
     struct weir_engine *e = r->job.engine;
     struct weir_gen_result res = { 0 };
     int x = weir_sampling_start(&r->sampling, a, e, err);
+    if (x == 0)
+        x = weir_prompt_cache_load(&r->cache, &r->job.session, r->ids, r->n_ids, err);
     if (x < 0)
         return weir_cmd_error(err);
+    if (!a->quiet)
+        say_what_is_known(r);
     if (a->echo && r->text_n)
         x = on_text(r, r->text, r->text_n);
     const struct weir_gen_opts o = {
         .prompt = r->ids,
         .n_prompt = r->n_ids,
+        .n_kept = r->cache.n_kept,
         .n_predict = a->n_predict,
         .ignore_eos = a->ignore_eos,
         .strip_space = starts_text(r),
@@ -191,10 +215,12 @@ static int generate(struct run *r, struct weir_err *err)
         .on_text = on_text,
         .on_tick = a->log_overlap ? on_tick : NULL,
     };
-    weir_job_prompt(&r->job, r->n_ids);
+    weir_job_prompt(&r->job, r->n_ids - r->cache.n_kept);
     if (x == 0)
         x = weir_generate(&r->job.session, &o, &res, err);
     weir_progress_wipe(&r->job.progress);
+    if (x == 0) /* a prompt that was interrupted: what there is of it */
+        weir_prompt_cache_save(&r->cache, &r->job.session, r->n_ids);
     int status = 0;
     if (x < 0 && !err->msg[0]) /* on_text or on_logits: they know only errno */
         weir_fail(err, x, "cannot write: %s", strerror(-x));
@@ -215,6 +241,8 @@ static int generate(struct run *r, struct weir_err *err)
         fprintf(stderr, "weir: %s\n", why);
     if (!a->quiet && x == 0)
         weir_report_summary(e, &r->job.session, &res);
+    if (r->cache.err.code)
+        status = weir_cmd_error(&r->cache.err);
     weir_job_learn(&r->job, &res);
     if (a->stats && write_stats(r, &res, status != 0, err) < 0)
         status = weir_cmd_error(err);
@@ -244,6 +272,9 @@ static int start(struct run *r, struct weir_err *err)
     x = weir_engine_load_text(r->job.engine, err);
     if (x < 0 && !(a->tokens && (x == -ENOENT || x == -ENOTSUP))) /* ids need no tokenizer */
         return x;
+    if (a->prompt_cache &&
+        (x = weir_prompt_cache_open(&r->cache, a->prompt_cache, r->job.engine, err)) < 0)
+        return x;
     x = a->tokens ? parse_tokens(r, a->tokens, err) : read_text(r, err);
     if (x == 0 && !a->tokens)
         x = encode(r, err);
@@ -251,6 +282,7 @@ static int start(struct run *r, struct weir_err *err)
         x = weir_sampling_prepare(&r->sampling, a, r->job.engine, err);
     if (x < 0)
         return x;
+    r->job.engine->opts.extra_bytes += a->prompt_cache ? WEIR_SAVED_PAGES : 0;
     /* Without -n nobody knows how long the answer is: room for a short one, or the plan's own
      * choice. */
     const uint64_t need =
@@ -271,11 +303,14 @@ static int run(const struct weir_args *a)
     if (!a->prompt && !a->file && !a->tokens)
         return weir_cmd_usage("run",
                               "what should it continue? give -p TEXT, -f FILE or --tokens 1,2,3");
+    if (a->prompt_cache && a->logits)
+        return weir_cmd_usage("run", "--logits needs all of the prompt, --prompt-cache skips it");
     weir_interrupt_catch();
     if (a->logits && weir_outfile_open(&r.logits, a->logits, &err) < 0)
         return weir_cmd_error(&err);
     status = start(&r, &err) < 0 ? weir_cmd_error(&err) : generate(&r, &err);
     weir_outfile_abort(&r.logits);
+    weir_prompt_cache_done(&r.cache);
     weir_sampling_done(&r.sampling);
     weir_job_done(&r.job);
     weir_free(r.text);

@@ -161,9 +161,9 @@ int weir_generate(struct weir_session *s, const struct weir_gen_opts *o,
     const char *text;
     size_t n;
     weir_engine_meter(e, &m0);
-    /* When the session is new the clock starts with the disk: waiting for weights is part of the
+    /* Before the first pass the clock starts with the disk: waiting for weights is part of the
      * prompt. */
-    if (s->pos == 0 && e->n_pass == 0)
+    if (e->n_pass == 0)
         m0 = (struct weir_meter){ 0 };
     announce_end(s, o, o->n_prompt - o->n_kept, 0);
     const uint32_t pos0 = s->pos;

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ * Owns the question what makes two runs the same, and the way of a session to and from a file.
+ * Engine thread. */
+#include "config.h"
+
+#include "src/run/resume.h"
+
+#include "base/hash.h"
+#include "base/num.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define N_SAMPLE     64u
+#define SAMPLE_BYTES 256u
+
+static uint64_t add_num(uint64_t h, uint64_t v) { return weir_hash(h, &v, sizeof(v)); }
+static uint64_t add_text(uint64_t h, const char *s) { return weir_hash(h, s, strlen(s) + 1); }
+
+static uint64_t add_real(uint64_t h, float v)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof(bits));
+    return add_num(h, bits);
+}
+
+static uint64_t hash_config(uint64_t h, const struct weir_config *c)
+{
+    const uint32_t n[] = { c->n_layer,   c->n_embd,     c->n_ff,         c->n_head,
+                           c->n_head_kv, c->head_dim,   c->rot_dim,      c->n_vocab,
+                           c->window,    c->rope_pairs, c->rope_scaling, c->rope_ctx_orig };
+    const float x[] = { c->norm_eps,  c->rope_base,      c->rope_factor,
+                        c->rope_low,  c->rope_high,      c->yarn_ext,
+                        c->yarn_attn, c->yarn_beta_fast, c->yarn_beta_slow };
+    h = add_text(h, c->arch);
+    for (size_t i = 0; i < sizeof(n) / sizeof(n[0]); i++)
+        h = add_num(h, n[i]);
+    for (size_t i = 0; i < sizeof(x) / sizeof(x[0]); i++)
+        h = add_real(h, x[i]);
+    return h;
+}
+
+/* Models that were trained further have the same shapes and other bytes everywhere.  So a few bytes
+ * tell them apart: at places spread over the tensors, and in each at another place, so that no kind
+ * of tensor and no beginning of one is always missed. */
+static int hash_samples(const struct weir_map *m, uint64_t *h, struct weir_err *err)
+{
+    const uint32_t n = weir_map_n_tensor(m), n_sample = n < N_SAMPLE ? n : N_SAMPLE;
+    for (uint32_t i = 0; i < n_sample; i++) {
+        const uint64_t spread = (uint64_t)(i + 1) * UINT64_C(0x9e3779b97f4a7c15); /* golden ratio */
+        const uint32_t which = n <= N_SAMPLE ? i : (uint32_t)(((spread >> 32) * (uint64_t)n) >> 32);
+        const struct weir_tensor *t = weir_map_tensor(m, which);
+        uint8_t buf[SAMPLE_BYTES];
+        const uint64_t some = weir_min_u64(t->bytes, sizeof(buf));
+        const uint64_t at = some < t->bytes ? (spread & 0xffffffff) % (t->bytes - some) : 0;
+        const int r = weir_map_read(m, t->file, t->offset + at, some, buf, err);
+        if (r < 0)
+            return r;
+        weir_map_drop(m, t->file, t->offset + at, some);
+        *h = weir_hash(*h, buf, some);
+    }
+    return 0;
+}
+
+int weir_resume_id(const struct weir_engine *e, enum weir_saved_kind kind,
+                   struct weir_saved_id *ret, struct weir_err *err)
+{
+    const struct weir_config *c = &e->model.cfg;
+    uint64_t h = hash_config(WEIR_HASH_INIT, c);
+    for (uint32_t i = 0; i < weir_map_n_tensor(e->map); i++) {
+        const struct weir_tensor *t = weir_map_tensor(e->map, i);
+        h = add_num(add_text(h, t->name), t->dtype);
+        for (int d = 0; d < WEIR_MAX_DIMS; d++)
+            h = add_num(h, t->dim[d]);
+    }
+    const int r = hash_samples(e->map, &h, err);
+    if (r < 0)
+        return r;
+    struct weir_saved_id id = {
+        .kind = kind,
+        .model = h,
+        .n_layer = c->n_layer,
+        .n_head_kv = c->n_head_kv,
+        .head_dim = c->head_dim,
+        .n_vocab = c->n_vocab,
+        .row_bytes = (uint32_t)(weir_kv_bytes_per_tok(c, e->opts.kv) /
+                                ((uint64_t)c->n_layer * 2 * c->n_head_kv)),
+    };
+    snprintf(id.arch, sizeof(id.arch), "%s", c->arch);
+    snprintf(id.name, sizeof(id.name), "%s", c->name);
+    snprintf(id.kv, sizeof(id.kv), "%s", e->opts.kv == WEIR_KV_F32 ? "f32" : "f16");
+    snprintf(id.act, sizeof(id.act), "%s", e->opts.act_f32 ? "f32" : "q8");
+    snprintf(id.isa, sizeof(id.isa), "%s", weir_kernels()->name);
+    *ret = id;
+    return 0;
+}
+
+int weir_resume_fits(const struct weir_saved *f, const struct weir_saved_id *mine, bool *ret_redo,
+                     struct weir_err *err)
+{
+    const struct weir_saved_id *id = weir_saved_id(f);
+    const char *path = weir_saved_path(f);
+    if (id->kind != mine->kind)
+        return weir_fail(err, -EINVAL,
+                         id->kind == WEIR_SAVED_PROMPT
+                             ? "%s holds a prompt (run --prompt-cache), not a conversation"
+                             : "%s holds a conversation, not a prompt (chat --session)",
+                         path);
+    if (id->model != mine->model)
+        return weir_fail(err, -EINVAL,
+                         "%s is of another model: %s %s, %u layers, %u tokens, and not this %s %s, "
+                         "%u layers, %u tokens ('weir session' shows its text)",
+                         path, id->arch, id->name, id->n_layer, id->n_vocab, mine->arch, mine->name,
+                         mine->n_layer, mine->n_vocab);
+    if (strcmp(id->kv, mine->kv))
+        return weir_fail(err, -EINVAL, "%s was made with --kv %s, this run has %s: give --kv %s",
+                         path, id->kv, mine->kv, id->kv);
+    if (strcmp(id->act, mine->act))
+        return weir_fail(err, -EINVAL, "%s was made with --act %s, this run has %s: give --act %s",
+                         path, id->act, mine->act, id->act);
+    *ret_redo = strcmp(id->isa, mine->isa) != 0;
+    return 0;
+}
+
+int weir_resume_load(struct weir_saved *f, const struct weir_saved_state *st, bool redo,
+                     struct weir_session *s, struct weir_sampler *sampler, struct weir_err *err)
+{
+    const uint32_t n = redo ? 0 : (uint32_t)weir_min_u64(st->n_pos, s->kv.ctx);
+    s->pos = 0;
+    int r = n ? weir_saved_keys(f, &s->kv, n, err) : 0;
+    if (r == 0 && sampler && st->n_sampler)
+        r = weir_sampler_load(sampler, st->sampler, st->n_sampler, err);
+    if (r < 0)
+        return r;
+    if (n)
+        memcpy(s->tokens, st->tokens, n * sizeof(*s->tokens));
+    s->pos = n;
+    s->logits_hash = st->logits_hash;
+    return 0;
+}
+
+int weir_resume_state(const struct weir_session *s, const struct weir_sampler *sampler,
+                      struct weir_saved_state *ret, struct weir_err *err)
+{
+    struct weir_saved_state st = {
+        .ctx = s->kv.ctx, .n_pos = s->pos, .tokens = s->tokens, .logits_hash = s->logits_hash
+    };
+    if (sampler) {
+        st.n_sampler = weir_sampler_state_bytes(sampler);
+        st.sampler = weir_alloc(WEIR_MEM_MISC, st.n_sampler, 1);
+        if (!st.sampler)
+            return weir_fail(err, -ENOMEM, "no memory for the state of the sampler");
+        weir_sampler_save(sampler, st.sampler);
+    }
+    *ret = st;
+    return 0;
+}
