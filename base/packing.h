@@ -73,6 +73,14 @@ struct weir_packing {
  * 0; -EINVAL: the numbers do not make such a matrix (sizes that do not divide, 0, overflow). */
 int weir_packing_init(struct weir_packing *p, bool index);
 
+/* Of a matrix stored by rows, the byte of small array AUX where what belongs to line LINE begins;
+ * LINE is a multiple of group_n, or n. */
+static inline uint64_t weir_packing_aux_at(const struct weir_packing *p, int aux, uint64_t line)
+{
+    const uint64_t n_unit = (p->n + p->group_n - 1) / p->group_n;
+    return p->aux_bytes[aux] / n_unit * ((line + p->group_n - 1) / p->group_n);
+}
+
 const char *weir_scheme_name(enum weir_scheme s); /* "awq", "gptq", ... for people */
 
 #endif

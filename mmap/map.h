@@ -54,6 +54,12 @@ static inline uint64_t weir_tensor_rows(const struct weir_tensor *t)
     return t->dim[1] * t->dim[2] * t->dim[3];
 }
 
+/* "q4_k", or how it is packed: "awq".  For people. */
+static inline const char *weir_tensor_type(const struct weir_tensor *t)
+{
+    return t->packing ? weir_scheme_name(t->packing->scheme) : weir_dtype_info(t->dtype)->name;
+}
+
 /* The name of T inside weir (src/model/tensor_names.h). */
 static inline const char *weir_tensor_role(const struct weir_tensor *t)
 {

@@ -28,7 +28,7 @@ struct weir_io_config {
     uint32_t depth;     /* most requests in flight */
     uint8_t *ring_base; /* memory worth registering once; may be NULL */
     uint64_t ring_bytes;
-    bool stays;         /* everything is read once and kept: nothing streams */
+    bool stays; /* everything is read once and kept: nothing streams */
 };
 
 struct weir_io_req {

@@ -22,16 +22,45 @@ void weir_sched_done(struct weir_sched *s)
     *s = (struct weir_sched){ 0 };
 }
 
-/* Append the rows of EX, one piece of T. */
-static int add_rows(struct weir_sched *s, const struct weir_tensor *t, const struct weir_extent *ex,
-                    uint64_t row_bytes, struct weir_err *err)
+enum weir_dtype weir_step_dtype(const struct weir_step *s)
 {
+    const struct weir_packing *p = s->tensor->packing;
+    if (s->aux) /* copied, or not even that */
+        return WEIR_DTYPE_F16;
+    if (!p)
+        return s->tensor->dtype;
+    switch (p->scheme == WEIR_SCHEME_DENSE_COLS ? 0 : p->bits) {
+    case 2: return WEIR_DTYPE_Q2_K;
+    case 3: return WEIR_DTYPE_Q3_K;
+    case 4: return WEIR_DTYPE_Q4_0;
+    case 8: return WEIR_DTYPE_Q8_0;
+    default: return p->elem;
+    }
+}
+
+/* Lines of one array to append: rows of a matrix, lines of a packed one, bytes of a small array. */
+struct run {
+    const struct weir_tensor *t;
+    struct weir_extent at; /* the lines, and where they lie */
+    uint64_t line_bytes;   /* of each */
+    uint64_t unit;         /* steps are whole multiples of so many lines */
+    uint8_t aux;
+};
+
+static int add_run(struct weir_sched *s, const struct run *a, struct weir_err *err)
+{
+    const struct weir_extent *at = &a->at;
+    const uint64_t n_unit = (at->n_row + a->unit - 1) / a->unit,
+                   unit_bytes = a->unit * a->line_bytes;
+    if (unit_bytes > UINT64_C(1) << 30 || at->row + at->n_row > UINT32_MAX)
+        return weir_fail(err, -EINVAL, "tensor '%s': a row of %llu bytes is more than 1 GiB",
+                         a->t->name, (unsigned long long)unit_bytes);
     /* Equal parts, so that a slot sized for the largest is well filled by all. */
-    const uint64_t most = weir_max_u64(s->step_target / weir_max_u64(row_bytes, 1), 1);
-    const uint64_t n_part = (ex->n_row + most - 1) / most;
+    const uint64_t most = weir_max_u64(s->step_target / weir_max_u64(unit_bytes, 1), 1);
+    const uint64_t n_part = (n_unit + most - 1) / most;
     if (s->n_step + n_part > STEPS_MAX)
         return weir_fail(err, -EINVAL, "tensor '%s': a schedule of %llu steps is more than %u",
-                         t->name, (unsigned long long)(s->n_step + n_part), STEPS_MAX);
+                         a->t->name, (unsigned long long)(s->n_step + n_part), STEPS_MAX);
     if (s->n_step + n_part > s->cap) {
         const uint32_t cap = (uint32_t)weir_max_u64(s->n_step + n_part, 2 * (uint64_t)s->cap);
         struct weir_step *more = weir_grow(WEIR_MEM_MISC, s->steps, cap, sizeof(*more));
@@ -40,19 +69,20 @@ static int add_rows(struct weir_sched *s, const struct weir_tensor *t, const str
         s->steps = more;
         s->cap = cap;
     }
-    for (uint64_t i = 0, row = 0; i < n_part; i++) {
-        const uint64_t end = ex->n_row * (i + 1) / n_part;
+    for (uint64_t i = 0, line = 0; i < n_part; i++) {
+        const uint64_t end = weir_min_u64(n_unit * (i + 1) / n_part * a->unit, at->n_row);
         struct weir_step *st = &s->steps[s->n_step++];
         *st = (struct weir_step){
-            .tensor = t,
-            .row = (uint32_t)(ex->row + row),
-            .n_row = (uint32_t)(end - row),
-            .file = ex->file,
-            .offset = ex->offset + row * row_bytes,
-            .bytes = (uint32_t)((end - row) * row_bytes),
-            .held = ex->held,
+            .tensor = a->t,
+            .row = (uint32_t)(at->row + line),
+            .n_row = (uint32_t)(end - line),
+            .file = at->file,
+            .offset = at->offset + line * a->line_bytes,
+            .bytes = (uint32_t)((end - line) * a->line_bytes),
+            .aux = a->aux,
+            .held = at->held,
         };
-        row = end;
+        line = end;
         if (st->held)
             continue;
         s->bytes += st->bytes;
@@ -62,16 +92,71 @@ static int add_rows(struct weir_sched *s, const struct weir_tensor *t, const str
     return 0;
 }
 
+/* Lines [first, first + n) of the array T, which is in one piece. */
+static struct run run_of(const struct weir_tensor *t, uint64_t first, uint64_t n,
+                         uint64_t line_bytes)
+{
+    return (struct run){ .t = t,
+                         .at = { .row = first,
+                                 .n_row = n,
+                                 .file = t->file,
+                                 .offset = t->offset + first * line_bytes },
+                         .line_bytes = line_bytes,
+                         .unit = 1 };
+}
+
+/* Lines [first, first + n) of the packed matrix T and what its small arrays have for them. */
+static int add_band(struct weir_sched *s, const struct weir_tensor *t, uint64_t first, uint64_t n,
+                    struct weir_err *err)
+{
+    const struct weir_packing *p = t->packing;
+    for (uint8_t i = 0; i < WEIR_AUX_COUNT; i++) {
+        if (!p->aux_bytes[i])
+            continue;
+        const uint64_t from = p->by_cols ? 0 : weir_packing_aux_at(p, i, first),
+                       to = p->by_cols ? p->aux_bytes[i] : weir_packing_aux_at(p, i, first + n);
+        struct run aux = run_of(t->aux[i], from, to - from, 1);
+        aux.unit = 4096;
+        aux.aux = (uint8_t)(i + 1);
+        const int r = add_run(s, &aux, err);
+        if (r < 0)
+            return r;
+    }
+    struct run lines = run_of(t, first, n, p->line_bytes);
+    if (p->by_cols)
+        lines.unit = p->k_block / p->k_line;
+    return add_run(s, &lines, err);
+}
+
+static int add_packed(struct weir_sched *s, const struct weir_tensor *t, struct weir_err *err)
+{
+    const struct weir_packing *p = t->packing;
+    const uint64_t n_unit = (p->n_line + p->group_n - 1) / p->group_n;
+    uint64_t n_band = 1, aux = 0;
+    for (int i = 0; i < WEIR_AUX_COUNT; i++)
+        aux += p->aux_bytes[i];
+    if (!p->by_cols)
+        n_band = weir_max_u64(weir_min_u64((aux + s->step_target - 1) / s->step_target, n_unit), 1);
+    for (uint64_t b = 0, first = 0; b < n_band; b++) {
+        const uint64_t end = weir_min_u64(n_unit * (b + 1) / n_band * p->group_n, p->n_line);
+        const int r = add_band(s, t, first, end - first, err);
+        if (r < 0)
+            return r;
+        first = end;
+    }
+    return 0;
+}
+
 int weir_sched_add(struct weir_sched *s, const struct weir_tensor *t, struct weir_err *err)
 {
     const uint64_t rows = weir_tensor_rows(t);
-    const uint64_t row_bytes = t->bytes / rows;
-    const struct weir_extent whole = { .n_row = rows, .file = t->file, .offset = t->offset };
-    if (row_bytes > UINT64_C(1) << 30 || rows > UINT32_MAX)
-        return weir_fail(err, -EINVAL, "tensor '%s': a row of %llu bytes is more than 1 GiB",
-                         t->name, (unsigned long long)row_bytes);
-    int rc = t->n_extent ? 0 : add_rows(s, t, &whole, row_bytes, err);
-    for (uint32_t i = 0; i < t->n_extent && !rc; i++)
-        rc = add_rows(s, t, &t->extent[i], row_bytes, err);
+    if (t->packing)
+        return add_packed(s, t, err);
+    struct run r = run_of(t, 0, rows, t->bytes / rows);
+    int rc = t->n_extent ? 0 : add_run(s, &r, err);
+    for (uint32_t i = 0; i < t->n_extent && !rc; i++) {
+        r.at = t->extent[i];
+        rc = add_run(s, &r, err);
+    }
     return rc;
 }

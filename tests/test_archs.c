@@ -407,7 +407,7 @@ static void check_limit(const char *name, uint32_t ctx, uint32_t limit, const ch
     struct weir_err err = { 0 };
     snprintf(path, sizeof(path), "%s/tests/files/models/%s.gguf", top ? top : ".", name);
     int r = start(path, ctx, 4, 1, &e, &s, &err);
-    ok(says ? r == -EINVAL && strstr(err.msg, says) : r == 0 && e->model.cfg.ctx_limit == limit,
+    ok(says ? r == -ERANGE && strstr(err.msg, says) : r == 0 && e->model.cfg.ctx_limit == limit,
        "%s with a context of %u: %s", name, ctx,
        says ? err.msg
        : r  ? err.msg
@@ -488,8 +488,7 @@ int main(void)
             skip(models[i].file, "WEIR_DATA is not set");
     check_refusals(folder);
     rmdir(folder);
-    check_limit("internlm2-apart", 128, 128, NULL);
-    check_limit("internlm2-apart", 129, 0, "beyond 128 positions");
+    check_limit("internlm2-apart", 129, 0, NULL); /* its base grows with the context */
     check_limit("qwen", 129, 0, "beyond 128 positions");
     check_limit("phi3-long", 16, 16, NULL);
     check_limit("phi3-long", 17, 0, NULL);

@@ -64,12 +64,12 @@ static int learn_model(struct bench *b, struct weir_err *err)
     const struct weir_sched *s = &e->sched;
     const struct weir_tensor *last = s->n_step ? s->steps[s->n_step - 1].tensor : NULL;
     for (uint32_t i = 0; i < s->n_step; i++) {
-        m->bytes[s->steps[i].tensor->dtype] += s->steps[i].bytes;
+        m->bytes[weir_step_dtype(&s->steps[i])] += s->steps[i].bytes;
         if (s->steps[i].tensor == last)
             m->out_bytes += s->steps[i].bytes;
     }
     if (last)
-        m->out_dtype = last->dtype;
+        m->out_dtype = weir_step_dtype(&s->steps[s->n_step - 1]);
     m->matmul_bytes = s->bytes;
     m->kv_bytes_per_tok = weir_kv_bytes_per_tok(&e->model.cfg, o.kv);
     m->n_vocab = e->model.cfg.n_vocab;

@@ -53,7 +53,7 @@ static int want_types(const struct weir_args *a, bool want[WEIR_DTYPE_COUNT], st
     if (r < 0)
         return r;
     for (uint32_t i = 0; i < e->sched.n_step; i++)
-        want[e->sched.steps[i].tensor->dtype] = true;
+        want[weir_step_dtype(&e->sched.steps[i])] = true;
     weir_engine_free(e);
     return 0;
 }

@@ -68,7 +68,7 @@ static weir_json *tensor_json(const struct weir_map *map, const struct weir_tens
     weir_json_add_str(o, "name", t->name);
     if (t->role)
         weir_json_add_str(o, "role", t->role);
-    weir_json_add_str(o, "dtype", weir_dtype_info(t->dtype)->name);
+    weir_json_add_str(o, "dtype", weir_tensor_type(t));
     for (uint32_t d = 0; d < t->n_dim; d++)
         weir_json_push_num(shape, (double)t->dim[d]);
     weir_json_add(o, "shape", shape);
@@ -84,13 +84,23 @@ struct dtype_sum {
     uint64_t n, bytes, elems;
 };
 
-static void sum_dtypes(const struct weir_map *map, struct dtype_sum sums[WEIR_DTYPE_COUNT],
+/* Dtypes, and behind them the ways of packing. */
+#define KINDS (WEIR_DTYPE_COUNT + WEIR_SCHEME_COUNT)
+
+static const char *kind_name(int kind)
+{
+    return kind < WEIR_DTYPE_COUNT ? weir_dtype_info((enum weir_dtype)kind)->name
+                                   : weir_scheme_name((enum weir_scheme)(kind - WEIR_DTYPE_COUNT));
+}
+
+static void sum_dtypes(const struct weir_map *map, struct dtype_sum sums[KINDS],
                        uint64_t *ret_params)
 {
     *ret_params = 0;
     for (uint32_t i = 0; i < weir_map_n_tensor(map); i++) {
         const struct weir_tensor *t = weir_map_tensor(map, i);
-        struct dtype_sum *s = &sums[t->dtype];
+        struct dtype_sum *s =
+            &sums[t->packing ? WEIR_DTYPE_COUNT + (int)t->packing->scheme : (int)t->dtype];
         s->n++;
         s->bytes += t->bytes;
         s->elems += weir_tensor_cols(t) * weir_tensor_rows(t);
@@ -100,7 +110,7 @@ static void sum_dtypes(const struct weir_map *map, struct dtype_sum sums[WEIR_DT
 
 static void print_people(const struct weir_map *map, bool tensors, const struct weir_err *why_not)
 {
-    struct dtype_sum sums[WEIR_DTYPE_COUNT] = { { 0 } };
+    struct dtype_sum sums[KINDS] = { { 0 } };
     char a[WEIR_SIZE_STR];
     uint64_t params;
     sum_dtypes(map, sums, &params);
@@ -115,16 +125,16 @@ static void print_people(const struct weir_map *map, bool tensors, const struct 
         putchar('\n');
     }
     printf("\n  %-10s %8s %12s\n", "dtype", "tensors", "size");
-    for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
+    for (int d = 0; d < KINDS; d++)
         if (sums[d].n)
-            printf("  %-10s %8" PRIu64 " %12s\n", weir_dtype_info((enum weir_dtype)d)->name,
-                   sums[d].n, weir_size_format(sums[d].bytes, a, sizeof(a)));
+            printf("  %-10s %8" PRIu64 " %12s\n", kind_name(d), sums[d].n,
+                   weir_size_format(sums[d].bytes, a, sizeof(a)));
     if (!tensors)
         return;
     putchar('\n');
     for (uint32_t i = 0; i < weir_map_n_tensor(map); i++) {
         const struct weir_tensor *t = weir_map_tensor(map, i);
-        printf("  %-36s %-8s ", t->name, weir_dtype_info(t->dtype)->name);
+        printf("  %-36s %-8s ", t->name, weir_tensor_type(t));
         for (uint32_t d = 0; d < t->n_dim; d++)
             printf("%s%" PRIu64, d ? " x " : "", t->dim[d]);
         printf(", %s at %" PRIu64, weir_size_format(t->bytes, a, sizeof(a)), t->offset);
@@ -139,7 +149,7 @@ static void print_people(const struct weir_map *map, bool tensors, const struct 
 static int print_json(const struct weir_map *map, const struct weir_args *a,
                       const struct weir_err *why_not)
 {
-    struct dtype_sum sums[WEIR_DTYPE_COUNT] = { { 0 } };
+    struct dtype_sum sums[KINDS] = { { 0 } };
     uint64_t params;
     weir_json *o = weir_json_object(), *types = weir_json_object(), *list = weir_json_array();
     sum_dtypes(map, sums, &params);

@@ -76,6 +76,8 @@ struct weir_engine_opts weir_cmd_engine_opts(const struct weir_args *a)
         .act_f32 = !strcmp(a->act, "f32"),
         .force_probe = a->probe,
         .machine = a->machine,
+        .loras = a->loras,
+        .n_lora = a->n_lora,
     };
 }
 

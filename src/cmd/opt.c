@@ -22,6 +22,7 @@ enum kind {
     STOPS,
     BREAKERS,
     BIASES,
+    LORAS,
     SIZES,
     WHOLES,
     WAYS
@@ -94,6 +95,8 @@ static const struct option options[] = {
       "the other way: the text is token ids, print what they say" },
     { "no-bos", 0, FLAG, AT(no_bos), G_WHAT, TOKENIZE, NULL, 0, 0,
       "without the tokens the model puts around every text" },
+    { "lora", 0, LORAS, AT(loras), G_WHAT, RUN | CHAT | PLAN | BENCH, "FILE[=S]", 0, 0,
+      "apply an adapter, S times [1]; may be given several times" },
     { "echo", 0, FLAG, AT(echo), G_WHAT, RUN, NULL, 0, 0,
       "print the prompt before its continuation" },
     { "prefill", 0, WHOLES, AT(prefill), G_WHAT, BENCH, "N,N", 0, 1 << 24,
@@ -335,6 +338,12 @@ static int set(struct weir_args *a, const struct option *o, const char *value, s
             *(uint64_t *)at = 0;
         else if (!(r = weir_size_parse(value, at, &why)) && !*(uint64_t *)at)
             r = weir_fail(&why, -EINVAL, "it must be more than 0");
+        break;
+    case LORAS:
+        if (a->n_lora == WEIR_LORAS_MAX)
+            r = weir_fail(&why, -EINVAL, "at most %d can be given", WEIR_LORAS_MAX);
+        else
+            a->loras[a->n_lora++] = value;
         break;
     case STOPS:
         if (a->n_stop == WEIR_STOPS_MAX)

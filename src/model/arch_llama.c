@@ -14,6 +14,8 @@ extern const struct weir_arch weir_arch_llama;
 const struct weir_arch weir_arch_llama = {
     .name = "llama",
     .rope_pairs = WEIR_ROPE_ADJACENT,
+    .permuted = true,
     .qkv_bias = true,
+    .fused = true,
     .layers = weir_block_layers,
 };

@@ -16,6 +16,7 @@ const struct weir_arch weir_arch_qwen2 = {
     .name = "qwen2",
     .rope_pairs = WEIR_ROPE_HALVES,
     .qkv_bias = true,
+    .fused = true,
     .layers = weir_block_layers,
 };
 

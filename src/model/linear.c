@@ -16,24 +16,12 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "src/model/lora.h"
+#include "src/model/part.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
-
-#define UNIT_BYTES (64u << 10) /* weights of the shortest claim: some microseconds for one row */
-
-struct weir_part { /* one step of the schedule */
-    const struct weir_linear *l;
-    float *y;
-    const uint8_t *view; /* engine writes before publishing */
-    uint32_t step, row, n_row, unit_rows;
-    uint32_t unit_end; /* units of the call up to the end of this part */
-    uint32_t unit_start;
-    _Atomic uint32_t left; /* units not yet done */
-};
-
-size_t weir_part_bytes(void) { return sizeof(struct weir_part); }
 
 struct job {
     struct weir_pass *p;
@@ -73,6 +61,8 @@ static bool claim(struct job *j, uint32_t *at, struct claim *ret)
         if (unit >= weir_word_get(&j->ready))
             n = (uint32_t)weir_min_u64(n, (part->unit_end - part->unit_start) / (j->share / 2));
         n = (uint32_t)weir_min_u64(weir_max_u64(n, 1), part->unit_end - unit);
+        if (part->cols) /* columns: the thread that has the same ones of the part before goes on */
+            n = 1;
     } while (!atomic_compare_exchange_weak_explicit(&j->next, &unit, unit + n, memory_order_relaxed,
                                                     memory_order_relaxed));
     *ret = (struct claim){ &j->parts[*at], unit, n };
@@ -81,21 +71,7 @@ static bool claim(struct job *j, uint32_t *at, struct claim *ret)
 
 static void run_claim(const struct job *j, const struct claim *c)
 {
-    struct weir_part *part = c->part;
-    const struct weir_tensor *w = part->l->w;
-    const struct weir_kern_type *kt = &j->p->kern->type[w->dtype];
-    const uint64_t n_out = weir_tensor_rows(w);
-    const size_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(w->dtype), j->act.k);
-    const uint32_t first = (c->first - part->unit_start) * part->unit_rows;
-    const uint32_t n =
-        (uint32_t)weir_min_u64(part->n_row - first, (uint64_t)c->n * part->unit_rows);
-    const uint32_t row = part->row + first;
-    weir_mul_fn *mul = j->p->act_f32 ? kt->mul_f32 : kt->mul;
-    mul(part->view + first * row_bytes, row_bytes, n, &j->act, part->y + row, n_out);
-    if (part->l->bias)
-        for (uint32_t t = 0; t < j->act.n_tok; t++)
-            j->p->kern->add(part->y + t * n_out + row, part->l->bias + row, n);
-    atomic_fetch_sub_explicit(&part->left, c->n, memory_order_release);
+    weir_part_run(c->part, j->p, &j->act, c->first, c->n);
 }
 
 /* Release what is done, acquire what has come.  WAIT: do not return before one more part was
@@ -122,6 +98,7 @@ static void advance(struct job *j, bool wait)
                 j->bad = r;
                 goto failed;
             }
+            weir_part_arrived(part, weir_ring_pinned_view(j->p->ring, part->step) != NULL);
             j->acquired++;
         }
         if (j->acquired > before)
@@ -211,7 +188,7 @@ static void prepare_act(struct job *j, const struct weir_product *list, uint32_t
                                 .f32 = x };
     bool q8 = false;
     for (uint32_t i = 0; i < n; i++)
-        q8 |= !p->act_f32 && p->kern->type[list[i].l->w->dtype].act == WEIR_ACT_Q8;
+        q8 |= weir_part_wants_q8(p, list[i].l->w);
     if (!q8)
         return;
     if (n_tok < 4)
@@ -226,39 +203,37 @@ static void prepare_act(struct job *j, const struct weir_product *list, uint32_t
     j->act.b = p->scratch->act_b;
 }
 
-/* Lay out parts and units for the steps that belong to the products. */
-static int lay_out(struct job *j, const struct weir_product *list, uint32_t n, uint32_t n_tok,
-                   struct weir_err *err)
+/* Which product of the list step ST belongs to, from *AT on; NULL: none. */
+static const struct weir_product *owner(const struct weir_step *st, const struct weir_product *list,
+                                        uint32_t n, uint32_t *at)
+{
+    for (; *at < n; ++*at) {
+        const struct weir_tensor *w = list[*at].l->w;
+        if (st->tensor == (st->aux ? w->aux[st->aux - 1] : w))
+            return &list[*at];
+    }
+    return NULL;
+}
+
+/* Lay out parts and units for the steps [p->step, end), a segment of the call. */
+static int lay_out(struct job *j, const struct weir_product *list, uint32_t n, uint32_t *at,
+                   uint32_t end, uint32_t n_tok, struct weir_err *err)
 {
     struct weir_pass *p = j->p;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct weir_tensor *w = list[i].l->w;
-        const uint64_t rows = weir_tensor_rows(w);
-        for (uint64_t row = 0; row < rows;) {
-            const struct weir_step *st =
-                p->step < p->sched->n_step ? &p->sched->steps[p->step] : NULL;
-            if (!st || st->tensor != w || st->row != row || j->n_part == p->max_parts)
-                return weir_fail(
-                    err, -EINVAL,
-                    "step %u of the schedule is not row %llu of '%s': this is a bug in weir",
-                    p->step, (unsigned long long)row, w->name);
-            const uint64_t row_bytes = st->bytes / st->n_row;
-            uint32_t unit_rows = (uint32_t)weir_max_u64(UNIT_BYTES / row_bytes, 1);
-            /* kernels like rows by WEIR_MUL_ROWS, for one token by four */
-            unit_rows = (uint32_t)weir_align_up(unit_rows, n_tok > 1 ? WEIR_MUL_ROWS : 4);
-            const uint32_t n_unit = (st->n_row + unit_rows - 1) / unit_rows;
-            struct weir_part *part = &j->parts[j->n_part++];
-            part->l = list[i].l;
-            part->y = list[i].y;
-            part->step = p->step++;
-            part->row = st->row;
-            part->n_row = st->n_row;
-            part->unit_rows = unit_rows;
-            part->unit_start = j->n_unit;
-            part->unit_end = j->n_unit += n_unit;
-            atomic_store_explicit(&part->left, n_unit, memory_order_relaxed);
-            row += st->n_row;
-        }
+    uint64_t aux = 0;
+    for (; p->step < end; p->step++) {
+        const struct weir_product *of = owner(&p->sched->steps[p->step], list, n, at);
+        if (!of || j->n_part == p->max_parts)
+            return weir_fail(
+                err, -EINVAL,
+                "step %u of the schedule, of '%s', does not belong to the products that are "
+                "computed: this is a bug in weir",
+                p->step, p->sched->steps[p->step].tensor->name);
+        struct weir_part *part = &j->parts[j->n_part];
+        weir_part_init(part, p, p->step, of->l, of->y, n_tok, j->n_unit,
+                       j->n_part ? part - 1 : NULL, &aux);
+        j->n_unit = part->unit_end;
+        j->n_part++;
     }
     return 0;
 }
@@ -272,8 +247,37 @@ static int record(struct weir_pass *p, const struct weir_product *list, uint32_t
         if (r < 0)
             return r;
     }
-    if (p->record->n_step - before > p->max_parts)
-        p->max_parts = p->record->n_step - before;
+    for (uint32_t at = before, end; at < p->record->n_step; at = end) {
+        const uint64_t aux = weir_part_segment(p->record, at, p->record->n_step, &end);
+        p->max_aux = weir_max_u64(p->max_aux, aux);
+        p->max_parts = (uint32_t)weir_max_u64(p->max_parts, end - at);
+    }
+    return 0;
+}
+
+/* The steps of a call: as many as the products have in the schedule. */
+static uint32_t last_step(const struct weir_pass *p, const struct weir_product *list, uint32_t n)
+{
+    uint32_t i = p->step, at = 0;
+    while (i < p->sched->n_step && owner(&p->sched->steps[i], list, n, &at))
+        i++;
+    return i;
+}
+
+static int run_segment(struct weir_pass *p, struct job *j, struct weir_err *err)
+{
+    const uint64_t t1 = weir_now_ns();
+    weir_pool_run(p->pool, thread_main, j);
+    const uint64_t t2 = weir_now_ns();
+    p->clocks.compute += t2 - j->t_end; /* since then workers were still in kernels */
+    if (j->bad)
+        return j->bad;
+    weir_trace_span(p->trace, WEIR_LANE_COMPUTE, "matmul", t1, t2, j->act.n_tok);
+    while (j->released < j->n_part) {
+        const int r = weir_ring_release(p->ring, j->parts[j->released++].step, err);
+        if (r < 0)
+            return r;
+    }
     return 0;
 }
 
@@ -282,24 +286,32 @@ int weir_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n
 {
     if (p->record)
         return record(p, list, n, err);
-    struct job j = { .p = p, .parts = p->parts, .share = 2 * weir_pool_size(p->pool), .err = err };
     const uint64_t t0 = weir_now_ns();
-    int r = lay_out(&j, list, n, n_tok, err);
-    if (r < 0)
-        return r;
-    prepare_act(&j, list, n, x, n_tok);
-    const uint64_t t1 = weir_now_ns();
-    weir_pool_run(p->pool, thread_main, &j);
-    const uint64_t t2 = weir_now_ns();
-    /* Until t1 the input was quantized; since t_end workers were still in kernels. */
-    p->clocks.compute += t1 - t0 + (t2 - j.t_end);
-    weir_trace_span(p->trace, WEIR_LANE_COMPUTE, "matmul", t0, t2, n_tok);
-    if (j.bad)
-        return j.bad;
-    while (j.released < j.n_part) {
-        r = weir_ring_release(p->ring, j.parts[j.released++].step, err);
+    const uint32_t last = last_step(p, list, n), begin = p->step;
+    struct job first = { .p = p };
+    prepare_act(&first, list, n, x, n_tok);
+    p->clocks.compute += weir_now_ns() - t0;
+    uint32_t at = 0;
+    /* One segment, except of packed matrices with more small arrays than are put aside at once. */
+    while (p->step < last) {
+        struct job j = { .p = p,
+                         .parts = p->parts,
+                         .act = first.act,
+                         .share = 2 * weir_pool_size(p->pool),
+                         .err = err };
+        uint32_t end;
+        weir_part_segment(p->sched, p->step, last, &end);
+        int r = lay_out(&j, list, n, &at, end, n_tok, err);
+        if (r == 0)
+            r = run_segment(p, &j, err);
         if (r < 0)
             return r;
     }
+    if (p->step == begin || at != n - 1)
+        return weir_fail(err, -EINVAL,
+                         "step %u of the schedule is not the next of '%s': this is a bug in weir",
+                         p->step, list[p->step == begin ? 0 : at].l->w->name);
+    for (uint32_t i = 0; i < n; i++)
+        weir_lora_apply(p, list[i].l, x, n_tok, list[i].y);
     return 0;
 }

@@ -12,8 +12,8 @@
 #include <string.h>
 
 static const char *const names[] = {
-    [WEIR_ROPE_PLAIN] = "none",    [WEIR_ROPE_LINEAR] = "linear",   [WEIR_ROPE_YARN] = "yarn",
-    [WEIR_ROPE_LLAMA3] = "llama3", [WEIR_ROPE_DYNAMIC] = "dynamic",
+    [WEIR_ROPE_PLAIN] = "none",    [WEIR_ROPE_LINEAR] = "linear", [WEIR_ROPE_YARN] = "yarn",
+    [WEIR_ROPE_LLAMA3] = "llama3", [WEIR_ROPE_LONG] = "longrope", [WEIR_ROPE_DYNAMIC] = "dynamic",
 };
 
 static uint32_t stretched(uint32_t n, float factor)
@@ -39,11 +39,12 @@ struct weir_reach weir_reach_of(const struct weir_config *c)
         if (c->rope_ctx_known)
             r.usual = r.most;
         break;
+    case WEIR_ROPE_LONG: break; /* its factors are for all of the trained length */
     case WEIR_ROPE_DYNAMIC: r.most = WEIR_REACH_ANY; break; /* stretches as far as it must */
     }
     /* Only distances count (arXiv:2104.09864), and every layer looks back no further than the
      * window: positions may go on for ever. */
-    if (c->window && c->window <= r.most)
+    if (c->window && !c->window_every && c->window <= r.most)
         r.most = WEIR_REACH_ANY;
     return r;
 }
@@ -101,6 +102,11 @@ int weir_rope_ask_apply(const struct weir_rope_ask *ask, uint32_t ctx, struct we
 int weir_reach_check(const struct weir_config *c, uint32_t ctx, struct weir_err *err)
 {
     const uint32_t most = weir_reach_of(c).most;
+    if (c->ctx_limit && c->rope_scaling != WEIR_ROPE_LONG && ctx > c->ctx_limit)
+        return weir_fail(err, -ERANGE,
+                         "a context of %u was asked for; beyond %u positions this model changes "
+                         "its angles with the length of the text, which weir does not compute",
+                         ctx, c->ctx_limit);
     if (ctx <= most)
         return 0;
     if (c->rope_scaling == WEIR_ROPE_PLAIN)
@@ -124,7 +130,7 @@ const char *weir_reach_note(const struct weir_config *c, uint32_t ctx)
         return NULL;
     if (c->rope_scaling == WEIR_ROPE_DYNAMIC)
         return "its rope is stretched for just this context (dynamic)";
-    if (c->window && c->window <= c->ctx_train)
+    if (c->window && !c->window_every && c->window <= c->ctx_train)
         return "it looks back no further than its window, so that does no harm";
     if (c->rope_scaling == WEIR_ROPE_PLAIN)
         return "beyond that its answers get worse";

@@ -75,6 +75,44 @@ static int read_json(const char *path, weir_json **ret, struct weir_err *err)
     return rc;
 }
 
+int weir_source_json(const struct weir_map *m, const char *name, weir_json **ret,
+                     struct weir_err *err)
+{
+    char folder[4096], path[4400];
+    *ret = NULL;
+    if (!weir_source_folder(m, folder, sizeof(folder)))
+        return weir_fail(err, -ENAMETOOLONG, "%s: its path is too long", weir_map_file(m, 0)->path);
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    if (!is_file(path))
+        return weir_fail(err, -ENOENT, "%s: there is no such file", path);
+    const int rc = read_json(path, ret, err);
+    if (rc) {
+        weir_json_free(*ret);
+        *ret = NULL;
+    }
+    return rc;
+}
+
+bool weir_source_name(const struct weir_map *m, const char *module, char *buf, size_t n)
+{
+    const char *arch;
+    uint64_t len = 0;
+    if (weir_meta_str(m, "general.architecture", &arch, &len, NULL) != 1)
+        return false;
+    for (size_t i = 0; weir_families[i]; i++) {
+        const struct weir_family *f = weir_families[i];
+        char role[WEIR_ROLE_MAX];
+        uint32_t layer;
+        if (strlen(f->arch) != len || memcmp(f->arch, arch, len) ||
+            weir_family_module(f->names, module, role, &layer) != 1)
+            continue;
+        const int w = snprintf(buf, n, "%s.weight", role);
+        if (w >= 0 && (size_t)w < n && weir_map_find(m, buf))
+            return true;
+    }
+    return false;
+}
+
 /* The configuration that F would have, or NULL.  c->path is set to where it lies. */
 static int config_of(struct configs *c, const struct weir_family *f, const weir_json **ret,
                      struct weir_err *err)

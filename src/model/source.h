@@ -8,6 +8,7 @@
 #define WEIR_SRC_MODEL_SOURCE_H
 
 #include "base/err.h"
+#include "base/json.h"
 #include "mmap/map.h"
 
 #include <stdbool.h>
@@ -28,5 +29,14 @@ bool weir_source_is_whole(const struct weir_map *m);
 /* The folder that M's first file lies in, into BUF ("." when its path has none).  False: too long.
  */
 bool weir_source_folder(const struct weir_map *m, char *buf, size_t n);
+
+/* The object in the file NAME in that folder (weir_json_free).  0; -ENOENT: there is no such file
+ * (*ret is NULL); -EINVAL: it is not JSON. */
+int weir_source_json(const struct weir_map *m, const char *name, weir_json **ret,
+                     struct weir_err *err);
+
+/* The name weir has for MODULE of M, as Hugging Face calls it ("model.layers.0.mlp.up_proj":
+ * "blk.0.ffn_up.weight"), into BUF, also when M is GGUF.  False: no tensor of M is that. */
+bool weir_source_name(const struct weir_map *m, const char *module, char *buf, size_t n);
 
 #endif

@@ -43,7 +43,9 @@ struct weir_scratch {
     float *act_d;    /* [chunk][k_max / 32] */
     float *act_s;    /* [chunk][k_max / 32] */
     int16_t *act_b;  /* [chunk][k_max / 16] */
-    uint8_t *row;    /* an embedding row as it is in the file */
+    float *low;      /* [chunk][rank] of the adapter being applied */
+    uint8_t *row;    /* an embedding row as it is in the file, and its scales */
+    uint8_t *aux;    /* the small arrays of the packed matrices of one call of weir_linear */
 };
 
 /* Bytes weir_scratch_init takes.  N_LOGIT: rows whose logits are wanted in one pass. */
@@ -65,6 +67,7 @@ struct weir_pass {
     const struct weir_model *model;
     struct weir_sched *record; /* set: note the weights, compute nothing */
     uint32_t max_parts;        /* most steps of one call of weir_linear; found when recording */
+    uint64_t max_aux;          /* most bytes of scratch->aux a call needs; found when recording */
 
     /* Set when computing. */
     const struct weir_sched *sched;
@@ -91,9 +94,9 @@ struct weir_pass {
     void *on_layer_arg;
 };
 
-/* Record the schedule of M into *SCHED (initialised by the caller).  *ret_max_parts: for the pass.
- */
-int weir_pass_record(const struct weir_model *m, struct weir_sched *sched, uint32_t *ret_max_parts,
+/* Record the schedule of M into *SCHED (initialised by the caller), and how large the small arrays
+ * of packed matrices get into M.  *ret_max_parts: for the pass. */
+int weir_pass_record(struct weir_model *m, struct weir_sched *sched, uint32_t *ret_max_parts,
                      struct weir_err *err);
 /* Bytes of the parts array. */
 size_t weir_part_bytes(void);

@@ -11,6 +11,7 @@
 
 #include "base/machine.h"
 #include "prefetch/plan.h"
+#include "src/model/lora.h"
 #include "src/model/reach.h"
 #include "src/model/state.h"
 #include "src/run/kv_choice.h"
@@ -34,6 +35,8 @@ struct weir_engine_opts {
     bool force_probe;          /* measure the rates even if they are known */
     const char *machine;       /* a synthetic machine to plan for (weir_machine_parse), or NULL */
     uint32_t trace_events;     /* per lane; 0: no trace */
+    const char *const *loras;  /* [n_lora] adapters: FILE or FILE=SCALE */
+    unsigned n_lora;
     uint64_t extra_bytes; /* what the caller takes beside the engine: it is part of the budget */
     const struct weir_io_ops *io_ops; /* tests: read through these instead of `io` */
 };
@@ -42,6 +45,7 @@ struct weir_engine {
     struct weir_engine_opts opts;
     struct weir_map *map;
     struct weir_model model;
+    struct weir_loras loras;
     struct weir_sched sched;
     struct weir_tok *tok; /* NULL: the model has none, or it was not loaded */
     struct weir_machine machine;

@@ -207,7 +207,7 @@ static void mul_key(char *buf, size_t n, enum weir_dtype d, const struct weir_po
 static void wanted(const struct weir_sched *s, bool want[WEIR_DTYPE_COUNT])
 {
     for (uint32_t i = 0; i < s->n_step; i++)
-        want[s->steps[i].tensor->dtype] = true;
+        want[weir_step_dtype(&s->steps[i])] = true;
 }
 
 void weir_rates_mul_learn(const struct weir_machine *m, const struct weir_sched *s,

@@ -41,6 +41,22 @@ static uint64_t hash_config(uint64_t h, const struct weir_config *c)
     return h;
 }
 
+/* What the user wants instead of the model's own angles. */
+static uint64_t hash_ask(uint64_t h, const struct weir_rope_ask *a)
+{
+    if (!a->given)
+        return h;
+    return add_real(add_num(h, a->scaling), a->factor);
+}
+
+/* Do the angles of keys depend on how long this run's context is? */
+static bool angles_vary(const struct weir_engine *e)
+{
+    const struct weir_rope_ask *a = &e->opts.rope;
+    const enum weir_rope_scaling s = a->given ? a->scaling : e->model.cfg.rope_scaling;
+    return s == WEIR_ROPE_DYNAMIC || s == WEIR_ROPE_LONG || (a->given && a->factor == 0);
+}
+
 /* Models that were trained further have the same shapes and other bytes everywhere.  So a few bytes
  * tell them apart: at places spread over the tensors, and in each at another place, so that no kind
  * of tensor and no beginning of one is always missed. */
@@ -52,8 +68,11 @@ static int hash_samples(const struct weir_map *m, uint64_t *h, struct weir_err *
         const uint32_t which = n <= N_SAMPLE ? i : (uint32_t)(((spread >> 32) * (uint64_t)n) >> 32);
         const struct weir_tensor *t = weir_map_tensor(m, which);
         uint8_t buf[SAMPLE_BYTES];
-        const uint64_t some = weir_min_u64(t->bytes, sizeof(buf));
-        const uint64_t at = some < t->bytes ? (spread & 0xffffffff) % (t->bytes - some) : 0;
+        /* Of a tensor in several pieces, the first. */
+        const uint64_t bytes =
+            t->n_extent ? t->bytes / weir_tensor_rows(t) * t->extent[0].n_row : t->bytes;
+        const uint64_t some = weir_min_u64(bytes, sizeof(buf));
+        const uint64_t at = some < bytes ? (spread & 0xffffffff) % (bytes - some) : 0;
         const int r = weir_map_read(m, t->file, t->offset + at, some, buf, err);
         if (r < 0)
             return r;
@@ -67,7 +86,7 @@ int weir_resume_id(const struct weir_engine *e, enum weir_saved_kind kind,
                    struct weir_saved_id *ret, struct weir_err *err)
 {
     const struct weir_config *c = &e->model.cfg;
-    uint64_t h = hash_config(WEIR_HASH_INIT, c);
+    uint64_t h = hash_ask(hash_config(WEIR_HASH_INIT, c), &e->opts.rope);
     for (uint32_t i = 0; i < weir_map_n_tensor(e->map); i++) {
         const struct weir_tensor *t = weir_map_tensor(e->map, i);
         h = add_num(add_text(h, t->name), t->dtype);
@@ -89,9 +108,12 @@ int weir_resume_id(const struct weir_engine *e, enum weir_saved_kind kind,
     };
     snprintf(id.arch, sizeof(id.arch), "%s", c->arch);
     snprintf(id.name, sizeof(id.name), "%s", c->name);
-    snprintf(id.kv, sizeof(id.kv), "%s", e->opts.kv == WEIR_KV_F32 ? "f32" : "f16");
+    snprintf(id.kv, sizeof(id.kv), "%s", weir_kv_names[e->opts.kv]);
     snprintf(id.act, sizeof(id.act), "%s", e->opts.act_f32 ? "f32" : "q8");
-    snprintf(id.isa, sizeof(id.isa), "%s", weir_kernels()->name);
+    /* Without a name, an instruction set is never that of the file: positions are computed again.
+     */
+    snprintf(id.isa, sizeof(id.isa), "%s",
+             angles_vary(e) || c->both_ways ? "" : weir_kernels()->name);
     *ret = id;
     return 0;
 }
@@ -119,7 +141,7 @@ int weir_resume_fits(const struct weir_saved *f, const struct weir_saved_id *min
     if (strcmp(id->act, mine->act))
         return weir_fail(err, -EINVAL, "%s was made with --act %s, this run has %s: give --act %s",
                          path, id->act, mine->act, id->act);
-    *ret_redo = strcmp(id->isa, mine->isa) != 0;
+    *ret_redo = !mine->isa[0] || strcmp(id->isa, mine->isa) != 0;
     return 0;
 }
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rows of the embedding table, read one by one: the table itself never enters memory. */
+#ifndef WEIR_SRC_MODEL_EMBED_H
+#define WEIR_SRC_MODEL_EMBED_H
+
+#include "src/model/state.h"
+
+/* Bytes of scratch->row. */
+uint64_t weir_embed_bytes(const struct weir_model *m);
+
+/* The rows of TOKENS[n_tok] into scratch->x, decoded.  0; -EINVAL: a token is outside the
+ * vocabulary; -EIO and the like.  Engine thread. */
+int weir_embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, struct weir_err *err);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Models whose matrices are packed in several arrays (tests/files/packed, made by
+ * tests/gen/golden_packed.py): logits against float64 over the weights the numbers stand for, and
+ * the law that budget, chunks, threads and ways of reading do not change a bit of them. */
+#include "config.h"
+
+#include "tests/eval_logits.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#define BOUND_F32    1e-5 /* float activations: 1e-6 measured */
+#define BOUND_ACT_Q8 0.05 /* int8 activations against float ones */
+
+/* Nothing stays: every step passes through a ring of N_SLOT slots.  (Models so small are kept by
+ * every budget there is.) */
+static void stream_all(struct weir_engine *e, uint32_t n_slot)
+{
+    struct weir_plan *p = &e->plan;
+    memset(p->pinned, 0, e->sched.n_step);
+    p->n_pinned = 0;
+    p->fits = false;
+    p->pinned_bytes = 0;
+    p->streamed_bytes_per_pass = e->sched.bytes;
+    p->n_slot = n_slot;
+    p->slot_bytes = weir_ring_slot_bytes(e->sched.step_max, 4096);
+    p->ring_bytes = (uint64_t)p->n_slot * p->slot_bytes;
+    p->depth = n_slot;
+}
+
+/* Logits of all tokens while all weights stream. */
+static float *streamed(const char *path, const struct golden *g, bool act_q8, unsigned threads,
+                       const char *io)
+{
+    struct weir_engine_opts o = { .path = path,
+                                  .ram_bytes = BUDGET,
+                                  .ctx = g->n_tok,
+                                  .chunk = 7,
+                                  .threads = threads,
+                                  .io = io,
+                                  .kv = WEIR_KV_F32,
+                                  .act_f32 = !act_q8,
+                                  .all_logits = true,
+                                  .machine = MACHINE };
+    struct weir_engine *e = NULL;
+    struct weir_session s = { 0 };
+    struct weir_err err = { 0 };
+    struct keep k = { .rows = malloc((size_t)g->n_tok * g->n_vocab * sizeof(float)),
+                      .n_vocab = g->n_vocab };
+    int r = weir_engine_open(&o, &e, &err);
+    if (r == 0)
+        r = weir_engine_plan(e, g->n_tok, false, &err);
+    if (r == 0) {
+        stream_all(e, threads + 1);
+        r = weir_engine_start(e, &err);
+    }
+    if (r == 0)
+        r = weir_session_init(&s, e, &err);
+    if (r == 0)
+        r = weir_session_eval(&s, g->tokens, g->n_tok, WEIR_LOGITS_ALL, keep_rows, &k, NULL, &err);
+    weir_session_done(&s);
+    weir_engine_free(e);
+    if (r == 0)
+        return k.rows;
+    free(k.rows);
+    ok(0, "%s cannot be streamed: %s", path, err.msg);
+    return NULL;
+}
+
+static void check_streamed(const char *what, const char *path, const struct golden *g, bool act_q8,
+                           const float *whole)
+{
+    static const char *const ios[] = { "uring", "pread", "mmap" };
+    char bad[128] = "";
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned t = 1; t <= 3; t += 2) {
+            float *rows = streamed(path, g, act_q8, t, ios[i]);
+            if (!rows || memcmp(rows, whole, (size_t)g->n_tok * g->n_vocab * sizeof(float)))
+                snprintf(bad, sizeof(bad), " (not so: %s, %u threads)", ios[i], t);
+            free(rows);
+        }
+    ok(!bad[0], "%s: bitwise the same when all of it streams, three ways of reading%s", what, bad);
+}
+
+static void check(const char *folder, const char *name)
+{
+    char model[1200], path[1200], what[128];
+    struct golden g;
+    snprintf(model, sizeof(model), "%s/%s", folder, name);
+    snprintf(path, sizeof(path), "%s/%s.golden", folder, name);
+    if (!golden_open(path, &g)) {
+        free(g.mem);
+        return;
+    }
+    for (int q8 = 0; q8 < 2; q8++) {
+        struct way way = { .threads = 1, .kv = WEIR_KV_F32, .act_q8 = q8 };
+        const double bound = q8 ? BOUND_ACT_Q8 : BOUND_F32;
+        float *rows = evaluate(model, &way, (uint32_t *)g.tokens, g.n_tok, g.n_vocab, false);
+        snprintf(what, sizeof(what), "%s, %s activations", name, q8 ? "int8" : "float");
+        if (rows) {
+            const double e = error(rows, &g);
+            ok(e <= bound, "%s: error %.1e (at most %.0e)", what, e, bound);
+            check_ways(what, model, &g, rows, way);
+            check_streamed(what, model, &g, q8, rows);
+        }
+        free(rows);
+    }
+    free(g.mem);
+}
+
+int main(void)
+{
+    static const char *const models[] = {
+        "awq-gemm", "gptq-4",     "gptq-4-actorder", "gptq-4-v2",    "gptq-2",    "gptq-3",
+        "gptq-8",   "gptq-old-2", "gptq-old-4",      "compressed-4", "fp8-block",
+    };
+    const char *top = getenv("srcdir_abs");
+    char folder[1024];
+    snprintf(folder, sizeof(folder), "%s/tests/files/packed", top ? top : ".");
+    for (unsigned i = 0; i < sizeof(models) / sizeof(models[0]); i++)
+        check(folder, models[i]);
+    return done();
+}
