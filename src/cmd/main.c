@@ -87,11 +87,13 @@ static void help(FILE *out)
                  "Run language models that are larger than the memory you give them.\n\n");
     for (size_t i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++)
         fprintf(out, "  weir %-9s %-15s %s\n", cmds[i]->name, cmds[i]->usage, cmds[i]->help);
-    fprintf(out,
-            "\nMODEL is a .gguf file, the first part of a split one, or a folder with one model in "
-            "it,\n"
-            "or the name of one that 'weir pull' fetched: OWNER/REPO or OWNER/REPO:TAG.\n"
-            "'weir COMMAND --help' lists the options of a command; 'man weir' tells the rest.\n");
+    fprintf(
+        out,
+        "\nMODEL is a file or a folder: GGUF, safetensors or PyTorch as Hugging Face has them, "
+        "Meta's,\n"
+        "llama2.c's, MindSpore's or MLC-LLM's; or the name of a model that 'weir pull' fetched:\n"
+        "OWNER/REPO or OWNER/REPO:TAG.\n"
+        "'weir COMMAND --help' lists the options of a command; 'man weir' tells the rest.\n");
 }
 
 static int version(void)
