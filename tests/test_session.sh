@@ -40,12 +40,12 @@ check "the file is its owner's alone" test "$(stat -c %a "$file")" = 600
 # /save and /load, in the middle of another conversation.
 chat 'one\ntwo\nthree\n' --temp 0.8 --seed 3
 cp "$work/out" "$work/long"
-chat 'one\ntwo\n/save '"$work/two.sess"'\n/save '"$work/two.json"'\n' --temp 0.8 --seed 3
+chat 'one\ntwo\n/save '"$work/two.sess"'\n/save '"$work/two.json"'\n' --temp 0.8 --seed 3 --ctx 300
 chat 'something else\n/load '"$work/two.sess"'\nthree\n' --temp 0.8
 check "/load goes on where /save was" test "$(tail -1 "$work/out")" = "$(tail -1 "$work/long")"
 check "and reads only what is new (kept $(turn 2 kept_tokens))" test "$(turn 2 kept_tokens)" -gt 40
 cp "$work/two.sess" "$file"
-chat 'three\n' --temp 0.8 --session "$file" --ctx 2000
+chat 'three\n' --temp 0.8 --session "$file" --ctx 512
 check "in a larger context" test "$(cat "$work/out") $(turn 1 kept_tokens)" = "$(tail -1 "$work/long") $(turn 1 prompt_tokens | awk -v new="$(turn 1 new_tokens)" '{ print $1 - new }')" -a "$(turn 1 kept_tokens)" -gt 40
 cp "$work/two.sess" "$file"
 chat 'three\n' --temp 0 --session "$file" --ctx 80
@@ -69,7 +69,7 @@ check "nothing said: no file" test ! -e "$work/empty.sess"
 # Killed at any moment: the turns before are there, and the question that was being answered.
 set -- 'the first question' 'a second one' 'and a third' 'fourth' 'fifth and last'
 printf '%s\n' "$@" >"$work/lines"
-slow="--threads 1 -n 120 --ignore-eos --temp 0.8 --seed 9 -q --ctx 2000"
+slow="--threads 1 -n 120 --ignore-eos --temp 0.8 --seed 9 -q --ctx 2000 --rope-scaling none" # beyond what it was trained for
 "$WEIR" chat "$model" $slow <"$work/lines" >"$work/long" 2>"$work/err"
 rm -f "$file"; kills=0; bad_state=
 asked() { "$WEIR" session "$file" --json -q 2>/dev/null | grep -c '"user"'; }
@@ -87,7 +87,7 @@ for i in $(seq 13); do # the last one is left alone
     [ -s "$file" ] && { [ "$(asked)" -ge "$said" ] || bad_state="$bad_state [$i: $(asked) questions after $said]"; }
 done
 check "killed $kills times, it came to its end (not:$bad_state)" test -z "$bad_state" -a "$rc" -eq 0
-"$WEIR" chat "$model" -q --session "$file" </dev/null >/dev/null 2>"$work/err"
+"$WEIR" chat "$model" -q --rope-scaling none --session "$file" </dev/null >/dev/null 2>"$work/err"
 "$WEIR" session "$file" --json -q >"$work/killed.json"
 rm -f "$work/whole.sess"
 "$WEIR" chat "$model" $slow --session "$work/whole.sess" <"$work/lines" >"$work/out" 2>"$work/err"
