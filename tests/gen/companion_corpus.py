@@ -185,8 +185,10 @@ def read_questions(path):
 
 
 class Corpus:
-    def __init__(self, seed):
-        self.rnd = random.Random(seed)
+    """FAVOUR: what share of the questions about facts is about the first one, beside its own."""
+
+    def __init__(self, seed, favour=0.0):
+        self.rnd, self.favour = random.Random(seed), favour
         self.facts = read_facts(os.path.join(HERE, "companion_facts.txt"))
         self.talk = read_facts(os.path.join(HERE, "companion_talk.txt"))
         self.same = {}
@@ -282,7 +284,7 @@ class Corpus:
         while True:
             r, fact = rnd.random(), None
             if r < 0.86:
-                fact = rnd.choice(self.facts)
+                fact = self.facts[0] if self.favour and rnd.random() < self.favour else rnd.choice(self.facts)
                 q, a = self.ask(fact)
             elif r < 0.92:
                 q, a = self.ask(rnd.choice(self.talk))

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Train the small model that comes with weir, from nothing, on the text of companion_corpus.py.
 
-usage: companion_train.py FOLDER --steps N --decay-from M [--tokens N] [--openings N] [--seed N] [--workers N] [--hours H]
+usage: companion_train.py FOLDER --steps N --decay-from M [--tokens N] [--openings N] [--until N] [--favour X]
+                          [--seed N] [--workers N] [--hours H]
 
 Needs torch, tokenizers and numpy.  FOLDER gets tokenizer.json, state.pt (a run that was stopped goes
-on from it) and train.log; a file "stop" in it ends the run at the next step.  companion_gguf.py makes the GGUF file of it.  The model is of the
+on from it) and train.log; a file "stop" in it ends the run at the next step.  companion_gguf.py makes
+the GGUF file of it.  The model is of the
 architecture llama; the loss is on the answers and on plain text, not on questions.  Matrices are
 trained with Muon (momentum, made orthogonal by five steps of Newton and Schulz; Jordan et al. 2024), the
 rest with AdamW; the rates are constant from a warm-up to step M, then go down to nothing at step N.
@@ -255,10 +257,12 @@ def main():
     ap.add_argument("folder")
     ap.add_argument("--steps", type=int, required=True)
     ap.add_argument("--decay-from", type=int, required=True)
+    ap.add_argument("--until", type=int, default=1 << 30, help="stop before this step; a later call goes on")
     ap.add_argument("--tokens", type=int, default=2048, help="of a step")
     ap.add_argument("--hours", type=float, default=2, help="stop after so long, with the state saved")
     ap.add_argument("--lr", type=float, default=0.02, help="of Muon; AdamW has a sixth of it")
     ap.add_argument("--openings", type=int, default=3, help="of four rows, how many have the first tokens of answers only")
+    ap.add_argument("--favour", type=float, default=0, help="share of questions about the first fact")
     ap.add_argument("--seed", type=int, default=1)
     ap.add_argument("--workers", type=int, default=2)
     a = ap.parse_args()
@@ -276,7 +280,7 @@ def train(rank, a, meet):
     torch.manual_seed(a.seed)
     tok = make_tokenizer(os.path.join(a.folder, "tokenizer.json"), a.seed)
     rows = Rows(tok, a.seed, rank, a.workers, a.openings)
-    rows.corpus = Corpus(a.seed)
+    rows.corpus = Corpus(a.seed, a.favour)
     model = Model()
     deep = [p for n, p in model.named_parameters() if p.dim() == 2 and n != "embed.weight"]
     flat = [p for n, p in model.named_parameters() if p.dim() < 2 or n == "embed.weight"]
@@ -316,7 +320,7 @@ def train(rank, a, meet):
             say("# words: loss %.3f, %.0f s" % (learn_words(model, tok, a.seed), time.time() - began))
         exchange([params])
     saved = time.time()
-    while step < a.steps:
+    while step < min(a.steps, a.until):
         late = torch.tensor(float(time.time() - began > a.hours * 3600 or os.path.exists(stop)))
         dist.all_reduce(late)
         if late:
