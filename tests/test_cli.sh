@@ -19,7 +19,7 @@ fails 2 "needs a value" "a missing value is status 2" run "$model" --ram
 fails 2 "not a size" "a bad size is status 2" run "$model" --ram 4X -p a
 fails 2 "outside" "a number out of range is status 2" run "$model" -p a --top-p 2
 fails 2 "not a whole number" "a bad number is status 2" run "$model" -p a -n 3.5
-fails 2 "which model" "no model is status 2" run
+fails 2 "which model" "no name is status 2" rm
 fails 2 "what should it continue" "no prompt is status 2" run "$model"
 fails 2 "exclude" "two prompts are status 2" run "$model" -p a -f b
 fails 2 "not one of" "an unknown backend is status 2" run "$model" -p a --io telepathy

@@ -487,7 +487,7 @@ static int run(const struct weir_args *a)
 const struct weir_cmd weir_bench_cmd = {
     .name = "bench",
     .bit = WEIR_CMD_BENCH,
-    .usage = "MODEL",
+    .usage = "[MODEL]",
     .help = "measure speed, beside what disk, memory and kernels allow",
     .run = run,
 };

@@ -227,7 +227,7 @@ static int run(const struct weir_args *a)
 const struct weir_cmd weir_chat_cmd = {
     .name = "chat",
     .bit = WEIR_CMD_CHAT,
-    .usage = "MODEL",
+    .usage = "[MODEL]",
     .help = "talk with a model",
     .run = run,
 };

@@ -231,7 +231,7 @@ static int run(const struct weir_args *a)
 const struct weir_cmd weir_inspect_cmd = {
     .name = "inspect",
     .bit = WEIR_CMD_INSPECT,
-    .usage = "MODEL",
+    .usage = "[MODEL]",
     .help = "say what is in a model file",
     .run = run,
 };

@@ -5,6 +5,7 @@
 #include "kernels/cuda.h"
 #include "kernels/kernels.h"
 #include "src/cmd/cmd.h"
+#include "src/cmd/companion.h"
 #include "src/run/engine.h"
 
 #include <errno.h>
@@ -83,7 +84,7 @@ struct weir_engine_opts weir_cmd_engine_opts(const struct weir_args *a)
 
 static void help(FILE *out)
 {
-    fprintf(out, "Usage: weir COMMAND MODEL [options]\n\n"
+    fprintf(out, "Usage: weir COMMAND [MODEL] [options]\n\n"
                  "Run language models that are larger than the memory you give them.\n\n");
     for (size_t i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++)
         fprintf(out, "  weir %-9s %-15s %s\n", cmds[i]->name, cmds[i]->usage, cmds[i]->help);
@@ -92,7 +93,8 @@ static void help(FILE *out)
         "\nMODEL is a file or a folder: GGUF, safetensors or PyTorch as Hugging Face has them, "
         "Meta's,\n"
         "llama2.c's, MindSpore's or MLC-LLM's; or the name of a model that 'weir pull' fetched:\n"
-        "OWNER/REPO or OWNER/REPO:TAG.\n"
+        "OWNER/REPO or OWNER/REPO:TAG.  Without MODEL it is the small model that comes with weir,\n"
+        "which answers questions about it.\n"
         "'weir COMMAND --help' lists the options of a command; 'man weir' tells the rest.\n");
 }
 
@@ -131,7 +133,10 @@ int main(int argc, char **argv)
         }
         if (r < 0)
             return weir_cmd_usage(name, err.msg);
-        static char found[PATH_MAX];
+        static char found[PATH_MAX], companion[PATH_MAX];
+        if (!(cmds[i]->bit & NO_MODEL) && !a.model && !a.kernels &&
+            weir_companion_find(&a, companion, &err) < 0)
+            return weir_cmd_usage(name, err.msg);
         if (!(cmds[i]->bit & NO_MODEL) && weir_cmd_find_model(&a, found, &err) < 0)
             return weir_cmd_error(&err);
         return cmds[i]->run(&a);

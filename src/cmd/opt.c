@@ -424,12 +424,12 @@ int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, st
     }
     if (cmd == WEIR_CMD_LIST && a->model)
         return weir_fail(err, -EINVAL, "'%s': it takes no name, it lists all models", a->model);
-    if (!a->model && !a->kernels && cmd != WEIR_CMD_LIST)
-        return weir_fail(err, -EINVAL,
-                         cmd == WEIR_CMD_TIMELINE ? "which trace? name a file that --trace wrote"
-                         : cmd == WEIR_CMD_SESSION
-                             ? "which? name a file that chat --session wrote"
-                             : "which model? name a .gguf file or its folder");
+    if (!a->model && cmd == WEIR_CMD_TIMELINE)
+        return weir_fail(err, -EINVAL, "which trace? name a file that --trace wrote");
+    if (!a->model && cmd == WEIR_CMD_SESSION)
+        return weir_fail(err, -EINVAL, "which? name a file that chat --session wrote");
+    if (!a->model && (cmd == WEIR_CMD_PULL || cmd == WEIR_CMD_RM))
+        return weir_fail(err, -EINVAL, "which model? name it as OWNER/REPO or OWNER/REPO:TAG");
     a->sampler.top_k = (uint32_t)a->top_k;
     a->sampler.repeat_last = (int32_t)a->repeat_last;
     a->sampler.dry_allowed = (uint32_t)a->dry_allowed;

@@ -26,7 +26,7 @@ extern const char *const weir_io_choices[]; /* what --io takes; ends with NULL *
 
 /* Everything the options of all commands can say. */
 struct weir_args {
-    const char *model; /* the first word that is not an option; NULL only with --kernels */
+    const char *model; /* the first word that is not an option, or NULL */
     /* what to run */
     const char *prompt, *file, *tokens, *prompt_cache;
     int64_t n_predict;

@@ -39,7 +39,7 @@ static int run(const struct weir_args *a)
 const struct weir_cmd weir_plan_cmd = {
     .name = "plan",
     .bit = WEIR_CMD_PLAN,
-    .usage = "MODEL",
+    .usage = "[MODEL]",
     .help = "say what would be pinned and streamed, and the speed to expect",
     .run = run,
 };

@@ -321,7 +321,7 @@ static int run(const struct weir_args *a)
 const struct weir_cmd weir_run_cmd = {
     .name = "run",
     .bit = WEIR_CMD_RUN,
-    .usage = "MODEL -p TEXT",
+    .usage = "[MODEL] -p TEXT",
     .help = "continue a text",
     .run = run,
 };

@@ -100,7 +100,7 @@ out:
 const struct weir_cmd weir_template_cmd = {
     .name = "template",
     .bit = WEIR_CMD_TEMPLATE,
-    .usage = "MODEL [-p TEXT]",
+    .usage = "[MODEL] [-p TEXT]",
     .help = "show the text that a conversation becomes",
     .run = run,
 };

@@ -178,7 +178,7 @@ out:
 const struct weir_cmd weir_tokenize_cmd = {
     .name = "tokenize",
     .bit = WEIR_CMD_TOKENIZE,
-    .usage = "MODEL [-p TEXT]",
+    .usage = "[MODEL] [-p TEXT]",
     .help = "show how a model reads a text",
     .run = run,
 };
