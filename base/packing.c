@@ -7,6 +7,7 @@
 #include "base/num.h"
 
 #include <errno.h>
+#include <string.h>
 
 static uint64_t size_of(enum weir_dtype t) { return weir_dtype_info(t)->block_bytes; }
 
@@ -131,6 +132,21 @@ int weir_packing_init(struct weir_packing *p, bool index)
     p->aux_bytes[WEIR_AUX_ZERO] = zero;
     p->aux_bytes[WEIR_AUX_INDEX] = index ? k * 4 : 0;
     return index && p->scheme != WEIR_SCHEME_GPTQ ? -EINVAL : 0;
+}
+
+void weir_coded_read(const struct weir_coded *c, const uint8_t *src, uint64_t at, uint64_t n,
+                     uint8_t *dst)
+{
+    float v;
+    for (uint64_t i = 0; c->value && i < n; i++) {
+        v = c->value[src[i]] * c->scale[(at + i) / c->group] + c->offset;
+        memcpy(dst + 4 * i, &v, 4);
+    }
+    for (uint64_t i = 0; !c->value && i + 4 <= n; i += 4) {
+        memcpy(&v, src + i, 4);
+        v *= c->mul;
+        memcpy(dst + i, &v, 4);
+    }
 }
 
 const char *weir_scheme_name(enum weir_scheme s)

@@ -73,6 +73,24 @@ struct weir_packing {
  * 0; -EINVAL: the numbers do not make such a matrix (sizes that do not divide, 0, overflow). */
 int weir_packing_init(struct weir_packing *p, bool index);
 
+/* An array of scales that does not have them as floats: float I is value[byte I] * scale[I / group]
+ * + offset; or, where `value` is NULL, the float F32 there is times `mul`. */
+struct weir_coded {
+    const float *value; /* [256] */
+    const float *scale;
+    uint32_t group;
+    float offset, mul;
+};
+/* How many bytes the floats have that take STORED bytes in the file; C NULL: they lie as they are.
+ */
+static inline uint64_t weir_coded_bytes(const struct weir_coded *c, uint64_t stored)
+{
+    return c && c->value ? stored * sizeof(float) : stored;
+}
+/* The floats from byte AT of the array on, which has N bytes at SRC, to DST, at any alignment. */
+void weir_coded_read(const struct weir_coded *c, const uint8_t *src, uint64_t at, uint64_t n,
+                     uint8_t *dst);
+
 /* Of a matrix stored by rows, the byte of small array AUX where what belongs to line LINE begins;
  * LINE is a multiple of group_n, or n. */
 static inline uint64_t weir_packing_aux_at(const struct weir_packing *p, int aux, uint64_t line)

@@ -46,6 +46,7 @@ struct weir_tensor {
      * most. */
     const struct weir_packing *packing;
     const struct weir_tensor *aux[WEIR_AUX_COUNT];
+    const struct weir_coded *coded; /* of such an array: how its floats lie in the file, or NULL */
 };
 
 static inline uint64_t weir_tensor_cols(const struct weir_tensor *t) { return t->dim[0]; }

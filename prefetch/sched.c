@@ -113,8 +113,10 @@ static int add_band(struct weir_sched *s, const struct weir_tensor *t, uint64_t 
     for (uint8_t i = 0; i < WEIR_AUX_COUNT; i++) {
         if (!p->aux_bytes[i])
             continue;
-        const uint64_t from = p->by_cols ? 0 : weir_packing_aux_at(p, i, first),
-                       to = p->by_cols ? p->aux_bytes[i] : weir_packing_aux_at(p, i, first + n);
+        const uint64_t as = weir_coded_bytes(t->aux[i]->coded, 1);
+        const uint64_t from = p->by_cols ? 0 : weir_packing_aux_at(p, i, first) / as,
+                       to = (p->by_cols ? p->aux_bytes[i] : weir_packing_aux_at(p, i, first + n)) /
+                            as;
         struct run aux = run_of(t->aux[i], from, to - from, 1);
         aux.unit = 4096;
         aux.aux = (uint8_t)(i + 1);

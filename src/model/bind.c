@@ -362,7 +362,8 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
     ret->embd = weir_map_find(m, WEIR_NAME_TOKEN_EMBD);
     shaped(&b, ret->embd, c->n_embd, c->n_vocab);
     if (!b.bad && computed(&b, ret->embd) && ret->embd->packing &&
-        (ret->embd->packing->by_cols || ret->embd->aux[WEIR_AUX_ZERO]))
+        (ret->embd->packing->by_cols || ret->embd->packing->group_n != 1 ||
+         ret->embd->aux[WEIR_AUX_ZERO] || ret->embd->aux[WEIR_AUX_SCALE]->coded))
         b.bad = weir_fail(err, -ENOTSUP, "tensor '%s' is packed as %s, of which no row can be read",
                           ret->embd->name, weir_tensor_type(ret->embd));
     for (uint32_t i = 0; i < c->n_layer && !b.bad; i++) {

@@ -29,9 +29,23 @@ static const struct {
 
 /* The arrays beside the weights, whatever method they are of. */
 static const char *const parts[] = {
-    ".qzeros",        ".scales",           ".g_idx",        ".zeros", ".q_scale",
-    ".weight_scale",  ".weight_scale_inv", ".weight_shape", ".SCB",   ".weight_format",
-    ".weight.absmax", ".weight.quant_map", ".input_scale",
+    ".qzeros",
+    ".scales",
+    ".g_idx",
+    ".zeros",
+    ".q_scale",
+    ".weight_scale",
+    ".weight_scale_inv",
+    ".weight_shape",
+    ".SCB",
+    ".weight_format",
+    ".weight.absmax",
+    ".weight.quant_map",
+    ".input_scale",
+    ".weight.nested_absmax",
+    ".weight.nested_quant_map",
+    ".weight.quant_state.bitsandbytes__nf4",
+    ".weight.quant_state.bitsandbytes__fp4",
 };
 
 const struct weir_tensor *weir_pack_beside(const struct weir_pack *p, const char *suffix)
@@ -75,13 +89,14 @@ int weir_pack_give(struct weir_pack *p, const struct weir_packing *k,
                          weir_scheme_name(own->scheme));
     for (int i = 0; i < WEIR_AUX_COUNT; i++) {
         if ((aux[i] != NULL) != (own->aux_bytes[i] != 0) ||
-            (aux[i] && aux[i]->bytes != own->aux_bytes[i]))
-            return weir_fail(p->err, -EINVAL,
-                             "tensor '%s' (%s, %u x %u): the array beside it has %llu bytes, "
-                             "expected %llu",
-                             p->t->name, weir_scheme_name(own->scheme), own->k, own->n,
-                             (unsigned long long)(aux[i] ? aux[i]->bytes : 0),
-                             (unsigned long long)own->aux_bytes[i]);
+            (aux[i] && weir_coded_bytes(aux[i]->coded, aux[i]->bytes) != own->aux_bytes[i]))
+            return weir_fail(
+                p->err, -EINVAL,
+                "tensor '%s' (%s, %u x %u): the array beside it has %llu bytes, "
+                "expected %llu",
+                p->t->name, weir_scheme_name(own->scheme), own->k, own->n,
+                (unsigned long long)(aux[i] ? weir_coded_bytes(aux[i]->coded, aux[i]->bytes) : 0),
+                (unsigned long long)own->aux_bytes[i]);
         p->t->aux[i] = aux[i];
     }
     if (p->t->bytes != own->n_line * own->line_bytes)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Owns the layouts with a row of weights for each output and scales beside them: MLC, ChatGLM,
- * compressed-tensors, bitsandbytes, fp8. */
+ * compressed-tensors, fp8. */
 #include "config.h"
 
 #include "src/model/pack_private.h"
@@ -34,12 +34,27 @@ static uint32_t mlc_bits(const weir_json *quant)
     return s && !strncmp(s, "q3", 2) ? 3 : 4;
 }
 
-/* {"config_groups": {"group_0": {"weights": {"num_bits": 4}}}} */
-static uint32_t compressed_bits(const weir_json *quant)
+/* {"config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int"}}}} */
+static int compressed_bits(struct weir_pack *p, uint32_t *ret)
 {
-    const weir_json *group = weir_json_first(weir_json_get(quant, "config_groups"));
-    return weir_json_num(weir_json_get(weir_json_get(group, "weights"), "num_bits"), 4) == 8 ? 8
-                                                                                             : 4;
+    static const char *const never[] = { ".weight_zero_point", ".weight_g_idx" };
+    const weir_json *group = weir_json_first(weir_json_get(p->quant, "config_groups")),
+                    *weights = weir_json_get(group, "weights");
+    const double said = weir_json_num(weir_json_get(weights, "num_bits"), 4);
+    const char *type = weir_json_str(weir_json_get(weights, "type"));
+    for (int i = 0; i < 2; i++)
+        if (weir_pack_beside(p, never[i]))
+            return weir_fail(p->err, -ENOTSUP,
+                             "tensor '%s' has zero points or an order of groups beside it ('%s'), "
+                             "which weir does not compute for compressed-tensors",
+                             p->t->name, never[i]);
+    if ((said != 4 && said != 8) || (type && strcmp(type, "int")))
+        return weir_fail(p->err, -ENOTSUP,
+                         "tensor '%s' has weights of %g bits and type '%.20s'; weir computes 4 and "
+                         "8 bits, int",
+                         p->t->name, said, type ? type : "int");
+    *ret = said == 8 ? 8 : 4;
+    return 0;
 }
 
 /* Words of 8 four-bit or 10 three-bit elements, scales for groups of 32 or 40, by rows or by
@@ -77,18 +92,15 @@ int weir_pack_mlc(struct weir_pack *p, struct weir_tensor *t)
 int weir_pack_compressed(struct weir_pack *p, struct weir_tensor *t)
 {
     const struct weir_tensor *scale;
-    const int e = weir_pack_needs(p, ".weight_scale", &scale);
+    uint32_t bits = 4;
+    int e = weir_pack_needs(p, ".weight_scale", &scale);
+    if (e == 0)
+        e = compressed_bits(p, &bits);
     if (e < 0)
         return e;
-    if (weir_pack_beside(p, ".weight_zero_point"))
-        return weir_fail(p->err, -ENOTSUP,
-                         "tensor '%s' has zero points beside it, which weir does not compute for "
-                         "compressed-tensors",
-                         t->name);
     if (t->dtype != WEIR_DTYPE_I32 || !sane(t) || !sane(scale) ||
         weir_tensor_rows(scale) != weir_tensor_rows(t))
         return no_fit(p, scale);
-    const uint32_t bits = compressed_bits(p->quant);
     const uint64_t k = weir_tensor_cols(t) * 32 / bits, groups = weir_tensor_cols(scale);
     if (k % groups || k > 1u << 26)
         return no_fit(p, scale);
@@ -103,7 +115,7 @@ int weir_pack_compressed(struct weir_pack *p, struct weir_tensor *t)
     return weir_pack_give(p, &q, (const struct weir_tensor *[]){ scale, NULL, NULL });
 }
 
-/* Int8 bytes with a scale for each row: ChatGLM's, of 8 or 4 bits, and bitsandbytes'. */
+/* Int8 bytes with a scale for each row: ChatGLM's, of 8 or 4 bits. */
 static int int8(struct weir_pack *p, struct weir_tensor *t, const struct weir_tensor *scale)
 {
     const double said = weir_json_num(weir_json_get(p->quant, "quantization_bit"), 8);
@@ -156,11 +168,9 @@ int weir_pack_bytes(struct weir_pack *p, struct weir_tensor *t)
     const struct weir_tensor *scale = weir_pack_beside(p, ".weight_scale");
     if (!scale)
         scale = weir_pack_beside(p, ".weight_scale_inv");
-    if (weir_pack_beside(p, ".weight.absmax") || weir_pack_beside(p, ".SCB"))
-        return weir_fail(p->err, -ENOTSUP,
-                         "tensor '%s' is quantized by bitsandbytes, a layout weir does not stream "
-                         "yet",
-                         t->name);
+    const int e = weir_pack_bnb(p);
+    if (e < 0 || t->packing)
+        return e;
     if (!scale || t->n_dim != 2 || !sane(t) || !sane(scale))
         return 0;
     if (t->dtype == WEIR_DTYPE_I8 &&

@@ -28,6 +28,7 @@ int weir_pack_give(struct weir_pack *p, const struct weir_packing *k,
 int weir_pack_words(struct weir_pack *p, struct weir_tensor *t);      /* AWQ, GPTQ */
 int weir_pack_mlc(struct weir_pack *p, struct weir_tensor *t);        /* MLC */
 int weir_pack_compressed(struct weir_pack *p, struct weir_tensor *t); /* compressed-tensors */
-int weir_pack_bytes(struct weir_pack *p, struct weir_tensor *t);      /* ChatGLM, int8, fp8, nf4 */
+int weir_pack_bytes(struct weir_pack *p, struct weir_tensor *t);      /* ChatGLM, fp8 */
+int weir_pack_bnb(struct weir_pack *p); /* bitsandbytes; p->t stays unpacked: not its */
 
 #endif

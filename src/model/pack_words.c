@@ -77,8 +77,10 @@ static int gptq(struct weir_pack *p, const struct weir_tensor *scales,
     const struct weir_tensor *t = p->t, *index = weir_pack_beside(p, ".g_idx");
     const uint64_t n = weir_tensor_cols(t), words = weir_tensor_rows(t);
     const uint64_t groups = weir_tensor_rows(scales);
-    if (!is_words(zeros) || weir_tensor_cols(scales) != n || weir_tensor_rows(zeros) != groups)
-        return bad_shape(p, is_words(zeros) ? scales : zeros);
+    if (weir_tensor_cols(scales) != n)
+        return bad_shape(p, scales);
+    if (!is_words(zeros) || weir_tensor_rows(zeros) != groups)
+        return bad_shape(p, zeros);
     /* As many bits as the zero points take. */
     const uint64_t bits = weir_tensor_cols(zeros) * 32 / n;
     if ((bits != 2 && bits != 3 && bits != 4 && bits != 8) ||
@@ -120,10 +122,10 @@ static int gptq_old(struct weir_pack *p, const struct weir_tensor *scales,
 {
     const struct weir_tensor *t = p->t;
     const uint64_t n = weir_tensor_cols(t), words = weir_tensor_rows(t);
-    const uint64_t bits =
-        (uint64_t)weir_json_num(weir_json_get(p->quant, "bits"),
-                                weir_json_num(weir_json_get(p->quant, "wbits"), 0));
-    if (bits != 2 && bits != 3 && bits != 4 && bits != 8)
+    const double said = weir_json_num(weir_json_get(p->quant, "bits"),
+                                      weir_json_num(weir_json_get(p->quant, "wbits"), 0));
+    const uint64_t bits = said >= 2 && said <= 8 ? (uint64_t)said : 0;
+    if ((double)bits != said || (bits != 2 && bits != 3 && bits != 4 && bits != 8))
         return weir_fail(p->err, -EINVAL,
                          "tensor '%s' is of the old GPTQ-for-LLaMa, and nothing says how many bits "
                          "it has: put {\"bits\": N} into quantize_config.json beside it",
@@ -141,12 +143,36 @@ static int gptq_old(struct weir_pack *p, const struct weir_tensor *scales,
     return weir_pack_give(p, &q, (const struct weir_tensor *[]){ scales, zeros, NULL });
 }
 
+/* Does the configuration, if there is one, say what such arrays are? */
+static int awq_said(struct weir_pack *p)
+{
+    const weir_json *bits = weir_json_get(p->quant, "bits");
+    const double said = weir_json_num(bits ? bits : weir_json_get(p->quant, "w_bit"), 4);
+    if (said != 4)
+        return weir_fail(p->err, -EINVAL,
+                         "tensor '%s' has AWQ's words of 4 bits, the configuration says %g bits",
+                         p->t->name, said);
+    if (says(p, "quant_method", "gptq"))
+        return weir_fail(p->err, -EINVAL,
+                         "tensor '%s' has AWQ's shape, the configuration says gptq", p->t->name);
+    if (weir_json_kind(weir_json_get(p->quant, "zero_point")) == WEIR_JSON_FALSE ||
+        says(p, "version", "marlin"))
+        return weir_fail(p->err, -ENOTSUP,
+                         "tensor '%s': AWQ of the version marlin, or without zero points, is not "
+                         "one weir computes",
+                         p->t->name);
+    return 0;
+}
+
 static int awq(struct weir_pack *p, const struct weir_tensor *scales,
                const struct weir_tensor *zeros)
 {
     const struct weir_tensor *t = p->t;
     if (!is_words(zeros))
         return bad_shape(p, zeros);
+    const int e = awq_said(p);
+    if (e < 0)
+        return e;
     struct weir_packing q = { .bits = 4, .scale_type = scales->dtype };
     const uint64_t rows = weir_tensor_rows(t), cols = weir_tensor_cols(t);
     uint64_t groups;

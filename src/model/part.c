@@ -24,7 +24,7 @@ uint64_t weir_part_segment(const struct weir_sched *s, uint32_t first, uint32_t 
         uint64_t band = 0;
         uint32_t j = i;
         for (; j < end && s->steps[j].aux; j++)
-            band += s->steps[j].bytes;
+            band += weir_coded_bytes(s->steps[j].tensor->coded, s->steps[j].bytes);
         if (i > first && band && sum + band > AUX_LIMIT)
             break;
         sum += band;
@@ -61,9 +61,10 @@ static void init_aux(struct weir_part *p, const struct weir_pass *pass, const st
     p->band = prev && prev->aux && prev->l == p->l ? prev->band : p;
     if (p->band == p)
         p->m = (struct weir_packed){ .p = p->l->w->packing };
-    p->whole = first && !more;
+    p->whole = first && !more && !st->tensor->coded;
+    p->coded = st->tensor->coded;
     p->aside = pass->scratch->aux + *aux_at;
-    *aux_at += st->bytes;
+    *aux_at += weir_coded_bytes(p->coded, st->bytes);
     if (first)
         p->band->m.aux[p->aux - 1] = p->aside;
 }
@@ -124,6 +125,8 @@ void weir_part_arrived(struct weir_part *p, bool pinned)
         return;
     if (p->whole && pinned)
         p->band->m.aux[p->aux - 1] = p->view;
+    else if (p->coded)
+        weir_coded_read(p->coded, p->view, p->row, p->n_row, p->aside);
     else
         memcpy(p->aside, p->view, p->n_row);
 }

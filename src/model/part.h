@@ -29,9 +29,10 @@ struct weir_part {
     struct weir_part *prev; /* by columns: the part of the lines before; NULL: first lines */
     _Atomic uint64_t done;  /* by columns: a bit for each unit */
     uint8_t *aside;         /* a small array: where its bytes go */
-    bool whole;             /* a small array in one step: may be used where it is pinned */
-    uint8_t aux;            /* as in the step */
-    bool cols;              /* units are columns */
+    const struct weir_coded *coded; /* how its floats lie there */
+    bool whole;                     /* a small array in one step: may be used where it is pinned */
+    uint8_t aux;                    /* as in the step */
+    bool cols;                      /* units are columns */
 };
 
 /* Bytes of scratch->aux that the steps [first, end) of one call of weir_linear need when they are
