@@ -346,7 +346,7 @@ static const struct wrong {
       { { ".weight", "F32", HID *HID / 8, 1 } } },
     { "nf4",
       "values of its own",
-      "value 0 is 0.0625",
+      "multiplies with -1",
       NULL,
       { { ".weight.quant_map", "F32", 16, -1 } } },
     { "nf4", "17 values", "quant_map", NULL, { { ".weight.quant_map", "F32", 17, -1 } } },

@@ -102,7 +102,7 @@ static void write_text(const char *path, const char *text)
         abort();
 }
 
-/* Floats are 2^-4, integers random. */
+/* Floats are around 1/32, or -1/32; integers random. */
 static void fill_array(const struct array *a, uint8_t *p, uint64_t n)
 {
     static uint32_t rnd = 1;
@@ -116,15 +116,14 @@ static void fill_array(const struct array *a, uint8_t *p, uint64_t n)
             p[i] &= 0x8f; /* small, and never NaN */
     for (uint64_t i = 0; i + size <= n; i += size) {
         const int64_t v = a->first;
-        const float one = 0.0625f;
         const double two = 0.0625;
-        if (!strcmp(a->dtype, "F16"))
-            memcpy(p + i, "\x00\x2c", 2);
-        else if (!strcmp(a->dtype, "BF16"))
-            memcpy(p + i, "\x80\x3d", 2);
-        else if (!strcmp(a->dtype, "F32"))
-            memcpy(p + i, &one, 4);
-        else if (!strcmp(a->dtype, "F64"))
+        uint8_t *top = p + i + size - 1; /* sign and exponent */
+        if (!strcmp(a->dtype, "F16")) {
+            *top = (uint8_t)((*top & 0x83) | 0x28);
+        } else if (!strcmp(a->dtype, "BF16") || !strcmp(a->dtype, "F32")) {
+            *top = (uint8_t)((*top & 0x80) | 0x3d);
+            top[-1] &= 0x7f;
+        } else if (!strcmp(a->dtype, "F64"))
             memcpy(p + i, &two, 8);
         else if (a->whole || (a->first && !i))
             memcpy(p + i, &v, size);

@@ -146,6 +146,8 @@ static int target(const struct loader *l, const char *stem, const struct weir_te
         return weir_fail(l->err, -ENOTSUP,
                          "the adapter adapts '%s'; weir does not apply adapters to embeddings",
                          stem);
+    if (weir_tensor_rows(t) == 1)
+        return weir_fail(l->err, -EINVAL, "the adapter adapts '%s', which is not a matrix", stem);
     *ret = t;
     return 0;
 }
@@ -290,7 +292,9 @@ static int load_all(const struct loader *l)
 /* Is what the configuration asks for computed? */
 static int check_config(const struct loader *l)
 {
-    static const char *const never[] = { "use_dora", "fan_in_fan_out", "lora_bias" };
+    static const char *const never[] = { "use_dora", "fan_in_fan_out", "lora_bias", "use_qalora" };
+    static const char *const lists[] = { "modules_to_save", "alora_invocation_tokens" };
+    static const char *const starts[] = { "pissa", "olora", "corda", "loftq" };
     const char *type = weir_json_str(weir_json_get(l->config, "peft_type"));
     if (type && strcmp(type, "LORA"))
         return weir_fail(l->err, -ENOTSUP, "the adapter is of type '%.40s'; weir applies LORA",
@@ -299,6 +303,18 @@ static int check_config(const struct loader *l)
         if (weir_json_kind(weir_json_get(l->config, never[i])) == WEIR_JSON_TRUE)
             return weir_fail(l->err, -ENOTSUP, "the adapter has %s, which weir does not apply",
                              never[i]);
+    for (unsigned i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        if (weir_json_first(weir_json_get(l->config, lists[i])))
+            return weir_fail(l->err, -ENOTSUP, "the adapter has %s, which weir does not apply",
+                             lists[i]);
+    /* Such a beginning took something out of the weights of the model. */
+    const char *start = weir_json_str(weir_json_get(l->config, "init_lora_weights"));
+    for (unsigned i = 0; start && i < sizeof(starts) / sizeof(starts[0]); i++)
+        if (!strncasecmp(start, starts[i], strlen(starts[i])))
+            return weir_fail(l->err, -ENOTSUP,
+                             "the adapter belongs to weights that init_lora_weights '%.20s' has "
+                             "changed: save it as a plain one",
+                             start);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * libFuzzer entry for safetensors files, indexes of shards and the adapting of what they hold.  The
+ * libFuzzer entry for safetensors files, indexes of shards and the adapting of what they hold, packed
+ * matrices among it.  The
  * input is three texts with a zero byte between them: a configuration, an index (may be empty), and
  * the rest is the first shard.  `make fuzz_safetensors` builds it; corpus to begin with:
  * tests/fuzz/safetensors_seeds.sh makes one of tests/files. */
@@ -39,6 +40,12 @@ static void use(struct weir_map *m)
         if (weir_map_read(m, t->file, t->offset, 1, &byte, NULL) ||
             weir_map_read(m, t->file, t->offset + t->bytes - 1, 1, &byte, NULL))
             abort();
+        if (t->packing && t->packing->n_line * t->packing->line_bytes != t->bytes)
+            abort();
+        for (int k = 0; k < WEIR_AUX_COUNT && t->packing; k++)
+            if ((t->aux[k] ? weir_coded_bytes(t->aux[k]->coded, t->aux[k]->bytes) : 0) !=
+                t->packing->aux_bytes[k])
+                abort();
         if (weir_map_find(m, t->name) != t || (t->role && weir_map_find(m, t->role) != t))
             abort();
     }

@@ -9,8 +9,10 @@ seed() { # seed CONFIG INDEX WEIGHTS
     { cat "$1"; printf '\0'; cat "$2"; printf '\0'; cat "$3"; } >"$corpus/seed$n"
 }
 for f in "$files"/*.safetensors; do seed /dev/null /dev/null "$f"; done
-for d in "$files"/folders/*/; do
-    for f in "$d"*.safetensors; do seed "$d/config.json" /dev/null "$f"; done
+for d in "$files"/folders/*/ "$files"/packed/*/; do
+    for f in "$d"*.safetensors; do
+        [ ! -e "$f" ] || seed "$d/config.json" /dev/null "$f"
+    done
 done
 for d in "$files"/shards-*/; do
     [ ! -e "$d/model.safetensors.index.json" ] ||
