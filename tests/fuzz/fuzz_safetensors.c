@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * libFuzzer entry for safetensors files, indexes of shards and the adapting of what they hold, packed
- * matrices among it.  The
- * input is three texts with a zero byte between them: a configuration, an index (may be empty), and
- * the rest is the first shard.  `make fuzz_safetensors` builds it; corpus to begin with:
- * tests/fuzz/safetensors_seeds.sh makes one of tests/files. */
+ * libFuzzer entry for safetensors files, indexes of shards and the adapting of what they hold,
+ * packed matrices among it.  The input is three texts with a zero byte between them: a
+ * configuration, an index (may be empty), and the rest is the first shard.  `make fuzz_safetensors`
+ * builds it; corpus to begin with: tests/fuzz/safetensors_seeds.sh makes one of tests/files. */
 #include "config.h"
 
 #include "base/mem.h"
