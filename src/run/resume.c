@@ -57,6 +57,19 @@ static bool angles_vary(const struct weir_engine *e)
     return s == WEIR_ROPE_DYNAMIC || s == WEIR_ROPE_LONG || (a->given && a->factor == 0);
 }
 
+/* Adapters are part of the model. */
+static uint64_t hash_loras(uint64_t h, const struct weir_loras *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        const struct weir_lora *l = &s->v[i];
+        const size_t size = weir_dtype_info(l->type)->block_bytes;
+        h = add_real(add_num(add_text(h, weir_tensor_role(l->w)), l->r), l->scale);
+        h = weir_hash(h, l->a, weir_min_u64((uint64_t)l->r * l->k * size, SAMPLE_BYTES));
+        h = weir_hash(h, l->b, weir_min_u64((uint64_t)l->n * l->r * size, SAMPLE_BYTES));
+    }
+    return h;
+}
+
 /* Models that were trained further have the same shapes and other bytes everywhere.  So a few bytes
  * tell them apart: at places spread over the tensors, and in each at another place, so that no kind
  * of tensor and no beginning of one is always missed. */
@@ -93,6 +106,7 @@ int weir_resume_id(const struct weir_engine *e, enum weir_saved_kind kind,
         for (int d = 0; d < WEIR_MAX_DIMS; d++)
             h = add_num(h, t->dim[d]);
     }
+    h = hash_loras(h, &e->loras);
     const int r = hash_samples(e->map, &h, err);
     if (r < 0)
         return r;
