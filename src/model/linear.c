@@ -61,12 +61,30 @@ static bool claim(struct job *j, uint32_t *at, struct claim *ret)
         if (unit >= weir_word_get(&j->ready))
             n = (uint32_t)weir_min_u64(n, (part->unit_end - part->unit_start) / (j->share / 2));
         n = (uint32_t)weir_min_u64(weir_max_u64(n, 1), part->unit_end - unit);
-        if (part->cols) /* columns: the thread that has the same ones of the part before goes on */
-            n = 1;
     } while (!atomic_compare_exchange_weak_explicit(&j->next, &unit, unit + n, memory_order_relaxed,
                                                     memory_order_relaxed));
     *ret = (struct claim){ &j->parts[*at], unit, n };
     return true;
+}
+
+/* The same of a matrix stored by columns: this thread's columns of the next part. */
+static bool claim_cols(const struct job *j, unsigned thread, uint32_t *at, struct claim *ret)
+{
+    for (; *at < j->n_part; ++*at) {
+        struct weir_part *part = &j->parts[*at];
+        if (part->unit_start + thread < part->unit_end) {
+            *ret = (struct claim){ part, part->unit_start + thread, 1 };
+            ++*at;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool next_claim(struct job *j, unsigned thread, uint32_t *at, struct claim *ret)
+{
+    const bool cols = j->n_part && j->parts[j->n_part - 1].cols;
+    return cols ? claim_cols(j, thread, at, ret) : claim(j, at, ret);
 }
 
 static void run_claim(const struct job *j, const struct claim *c)
@@ -128,7 +146,7 @@ static void engine_thread(struct job *j)
         advance(j, false);
         if (j->bad)
             return;
-        if (!claim(j, &at, &c))
+        if (!next_claim(j, 0, &at, &c))
             break;
         while (c.first >= weir_word_get(&j->ready) && !j->bad)
             engine_wait(j);
@@ -143,11 +161,11 @@ static void engine_thread(struct job *j)
         engine_wait(j);
 }
 
-static void worker_thread(struct job *j)
+static void worker_thread(struct job *j, unsigned thread)
 {
     uint32_t at = 0;
     struct claim c;
-    while (claim(j, &at, &c)) {
+    while (next_claim(j, thread, &at, &c)) {
         for (uint32_t ready; c.first >= (ready = weir_word_get(&j->ready));)
             weir_word_wait(&j->ready, ready);
         if (weir_word_get(&j->ready) == UINT32_MAX)
@@ -160,7 +178,7 @@ static void thread_main(void *arg, unsigned thread)
 {
     struct job *j = arg;
     if (thread != 0) {
-        worker_thread(j);
+        worker_thread(j, thread);
         return;
     }
     engine_thread(j);

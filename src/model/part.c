@@ -6,7 +6,6 @@
 
 #include "base/num.h"
 
-#include <sched.h>
 #include <string.h>
 
 #define UNIT_BYTES (64u << 10) /* weights of the shortest claim: some microseconds for one row */
@@ -15,22 +14,39 @@
 
 size_t weir_part_bytes(void) { return sizeof(struct weir_part); }
 
+/* The end of the band of steps that begins with step I: what the small arrays have for some rows,
+ * and those rows; or, by columns, a whole matrix (*ret_cols). */
+static uint32_t band_end(const struct weir_sched *s, uint32_t i, uint32_t end, uint64_t *ret_aux,
+                         bool *ret_cols)
+{
+    *ret_aux = 0;
+    *ret_cols = false;
+    for (; i < end && s->steps[i].aux; i++)
+        *ret_aux += weir_coded_bytes(s->steps[i].tensor->coded, s->steps[i].bytes);
+    if (i == end)
+        return i;
+    const struct weir_tensor *t = s->steps[i].tensor;
+    *ret_cols = t->packing && t->packing->by_cols;
+    while (i < end && !s->steps[i].aux && s->steps[i].tensor == t)
+        i++;
+    return i;
+}
+
 uint64_t weir_part_segment(const struct weir_sched *s, uint32_t first, uint32_t end,
                            uint32_t *ret_end)
 {
     uint64_t sum = 0;
     uint32_t i = first;
     while (i < end) {
-        uint64_t band = 0;
-        uint32_t j = i;
-        for (; j < end && s->steps[j].aux; j++)
-            band += weir_coded_bytes(s->steps[j].tensor->coded, s->steps[j].bytes);
-        if (i > first && band && sum + band > AUX_LIMIT)
+        uint64_t band;
+        bool cols;
+        const uint32_t next = band_end(s, i, end, &band, &cols);
+        if (i > first && (cols || (band && sum + band > AUX_LIMIT)))
             break;
         sum += band;
-        for (; j < end && !s->steps[j].aux; j++)
-            ;
-        i = j;
+        i = next;
+        if (cols)
+            break;
     }
     *ret_end = i;
     return sum;
@@ -83,11 +99,8 @@ static void init_lines(struct weir_part *p, const struct weir_pass *pass, struct
         return;
     const uint32_t threads = weir_pool_size(pass->pool);
     uint32_t cols = (uint32_t)weir_max_u64((k->n + threads - 1) / threads, UNIT_COLS);
-    cols = (uint32_t)weir_max_u64(cols, (k->n + 63) / 64); /* a bit for each */
     p->unit_rows = (uint32_t)weir_align_up(cols, WEIR_PACKED_COLS);
     p->unit_end = p->unit_start + (k->n + p->unit_rows - 1) / p->unit_rows;
-    p->prev = p->row ? prev : NULL;
-    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
 }
 
 void weir_part_init(struct weir_part *p, const struct weir_pass *pass, uint32_t step,
@@ -103,7 +116,6 @@ void weir_part_init(struct weir_part *p, const struct weir_pass *pass, uint32_t 
     p->n_row = st->n_row;
     p->aux = st->aux;
     p->unit_start = p->unit_end = unit;
-    p->prev = NULL;
     p->cols = !st->aux && l->w->packing && l->w->packing->by_cols;
     if (st->aux) {
         init_aux(p, pass, st, prev, aux_at);
@@ -175,16 +187,13 @@ static void run_cols(struct weir_part *p, const struct weir_pass *pass, const st
     /* Padding behind the end of k is stored, not multiplied. */
     const uint32_t n_k =
         (uint32_t)weir_min_u64((uint64_t)p->n_row * k->k_line, k->k > k0 ? k->k - k0 : 0);
-    while (p->prev && !(atomic_load_explicit(&p->prev->done, memory_order_acquire) >> unit & 1))
-        sched_yield(); /* claimed before this one, so somebody is at it */
-    for (uint32_t i = 0; !p->prev && i < x->n_tok; i++)
+    for (uint32_t i = 0; !p->row && i < x->n_tok; i++)
         memset(p->y + (uint64_t)i * k->n + col, 0, n_col * sizeof(float));
     weir_packed_cols_fn *mul = weir_part_wants_q8(pass, w) ? t->mul_cols : t->mul_cols_f32;
     if (n_k)
         mul(&p->band->m, p->view, k0, n_k, col, n_col, x, p->y + col, k->n);
     if (last)
         add_bias(p, pass, x->n_tok, k->n, col, n_col);
-    atomic_fetch_or_explicit(&p->done, UINT64_C(1) << unit, memory_order_release);
 }
 
 void weir_part_run(struct weir_part *p, const struct weir_pass *pass, const struct weir_act *x,

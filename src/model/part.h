@@ -4,7 +4,8 @@
  * src/model/linear.c.
  *
  * Units of rows are independent.  Units of columns (of a matrix stored by columns) add to what the
- * same columns of the step before have left: a unit waits for that one.  A small array of a packed
+ * same columns of the step before have left: there are as many as threads, each thread does its own
+ * of step after step, and such a matrix is a segment by itself.  A small array of a packed
  * matrix is a part without units: it is put aside when it arrives. */
 #ifndef WEIR_SRC_MODEL_PART_H
 #define WEIR_SRC_MODEL_PART_H
@@ -26,8 +27,6 @@ struct weir_part {
     struct weir_packed m;   /* in the first part of a band; engine writes before publishing */
     struct weir_part *band; /* that part */
     uint32_t band_row;      /* the first row of the band: m's arrays begin there */
-    struct weir_part *prev; /* by columns: the part of the lines before; NULL: first lines */
-    _Atomic uint64_t done;  /* by columns: a bit for each unit */
     uint8_t *aside;         /* a small array: where its bytes go */
     const struct weir_coded *coded; /* how its floats lie there */
     bool whole;                     /* a small array in one step: may be used where it is pinned */
@@ -36,7 +35,7 @@ struct weir_part {
 };
 
 /* Bytes of scratch->aux that the steps [first, end) of one call of weir_linear need when they are
- * done in segments; *ret_parts: most steps of a segment.  END of the first segment: *ret_end. */
+ * done in segments; the first ends before step *ret_end. */
 uint64_t weir_part_segment(const struct weir_sched *s, uint32_t first, uint32_t end,
                            uint32_t *ret_end);
 
