@@ -19,7 +19,7 @@ sys.exit(0 if all(len(l) == len(lines[0]) for l in lines) and ($2) else 1)" "$1"
 }
 
 # Usage.
-fails 2 "which model" "no model is status 2" bench
+fails 1 "No such file" "a model that is not there" bench "$work/none.gguf"
 fails 2 "exclude" "--json and --csv" bench "$model" --json --csv
 fails 2 "no baseline" "--kernels and --baseline" bench --kernels --baseline true
 fails 2 "nothing to measure" "no test at all" bench "$model" --prefill 0 --decode 0
