@@ -6,6 +6,7 @@
 #define WEIR_TESTS_EVAL_LOGITS_H
 
 #include "src/run/session.h"
+#include "tests/samples.h"
 #include "tests/tap.h"
 
 #include <math.h>
@@ -30,21 +31,6 @@ struct way {        /* to evaluate the same tokens */
     bool act_q8;
     const char *io; /* NULL: the engine chooses */
 };
-
-static void *slurp(const char *path, size_t *ret_n)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return NULL;
-    fseek(f, 0, SEEK_END);
-    const long n = ftell(f);
-    rewind(f);
-    char *p = malloc((size_t)n + 1);
-    *ret_n = fread(p, 1, (size_t)n, f);
-    p[*ret_n] = 0;
-    fclose(f);
-    return p;
-}
 
 static bool golden_open(const char *path, struct golden *g)
 {
@@ -150,8 +136,8 @@ static double error(const float *ours, const struct golden *g)
 }
 
 /* Chunks, threads and ways of reading do not change a bit. */
-static void check_ways(const char *what, const char *path, const struct golden *g,
-                       const float *whole, struct way way)
+static inline void check_ways(const char *what, const char *path, const struct golden *g,
+                              const float *whole, struct way way)
 {
     static const uint32_t chunks[] = { 1, 3, 7, 0 };
     static const char *const ios[] = { NULL, "pread" };

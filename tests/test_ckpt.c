@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "mmap/map.h"
 #include "mmap/map_private.h"
+#include "tests/samples.h"
 #include "tests/tap.h"
 
 #include <dirent.h>
@@ -33,32 +34,12 @@ static uint32_t rnd(uint32_t n)
     return (uint32_t)((seed >> 16) % n);
 }
 
-static const char *in(const char *folder, const char *name)
-{
-    static char buf[8][1024];
-    static unsigned turn;
-    char *p = buf[turn++ % 8];
-    snprintf(p, sizeof(buf[0]), "%s/%s", folder, name);
-    return p;
-}
-
 /* tests/files/NAMEtail */
 static const char *sample(const char *name, const char *tail)
 {
     static char buf[1024];
     snprintf(buf, sizeof(buf), "%s/%s%s", files, name, tail);
     return buf;
-}
-
-static struct weir_map *must_open(const char *path)
-{
-    struct weir_map *m = NULL;
-    struct weir_err err = { 0 };
-    const int rc = weir_map_open(path, &m, &err);
-    if (!ok(!rc && m, "%s opens%s%s", path + (strlen(path) > 32 ? strlen(path) - 32 : 0),
-            rc ? ": " : "", err.msg))
-        exit(done());
-    return m;
 }
 
 /* All bytes of T, read in one go and row by row: to be freed; NULL when the two differ or either
@@ -106,26 +87,6 @@ static bool usable(const struct weir_map *m)
             return false;
     }
     return true;
-}
-
-static void refused(const char *path, int code, const char *words)
-{
-    struct weir_map *m = NULL;
-    struct weir_err err = { 0 };
-    char list[256], *save = NULL, missing[256] = "";
-    const char *name = strrchr(path, '/') + 1;
-    const uint64_t before = weir_mem_used(WEIR_MEM_MISC);
-    const int rc = weir_map_open(path, &m, &err);
-    snprintf(list, sizeof(list), "%s", words);
-    for (char *w = strtok_r(list, "|", &save); w; w = strtok_r(NULL, "|", &save))
-        if (!strstr(err.msg, w))
-            snprintf(missing, sizeof(missing), "; no \"%s\"", w);
-    if (strncmp(err.msg, path, (size_t)(name - path)))
-        snprintf(missing, sizeof(missing), "; no file name");
-    ok(rc == code && err.code == code && !m && !*missing && !strchr(err.msg, '\n') &&
-           weir_mem_used(WEIR_MEM_MISC) == before,
-       "%s is refused (%d%s): %s", name, rc, missing, err.msg);
-    weir_map_close(m);
 }
 
 /* NAME is of this type and shape, and its bytes are the pattern with SEED. */
@@ -239,29 +200,6 @@ static void test_mindspore_bad(void)
         snprintf(name, sizeof(name), "ckpt/%s", bad[i].name);
         refused(sample(name, ".ckpt"), bad[i].code, bad[i].words);
     }
-}
-
-static void spit(const char *path, const void *p, size_t n)
-{
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(p, 1, n, f) != n || fclose(f)) {
-        perror(path);
-        exit(99);
-    }
-}
-
-static uint8_t *slurp(const char *path, size_t *ret_n)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return NULL;
-    fseek(f, 0, SEEK_END);
-    const long n = ftell(f);
-    rewind(f);
-    uint8_t *p = malloc((size_t)n + 1);
-    *ret_n = fread(p, 1, (size_t)n, f);
-    fclose(f);
-    return p;
 }
 
 /* Folders: one file of a distributed checkpoint, and a whole one. */

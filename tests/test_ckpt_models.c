@@ -20,17 +20,6 @@
 
 static char files[512], tmp[256];
 
-static void spit(const char *name, const void *p, size_t n)
-{
-    char path[1024];
-    snprintf(path, sizeof(path), "%s/%s", tmp, name);
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(p, 1, n, f) != n || fclose(f)) {
-        perror(path);
-        exit(99);
-    }
-}
-
 static void clear(void)
 {
     static const char *const names[] = { "m.ckpt", "config.json", "mlc-chat-config.json",
@@ -247,7 +236,7 @@ static void write_mlc(const struct weir_map *m, bool widened, const char *qkv)
                            "], \"dataPath\": \"a.bin?partitions=2\", \"nbytes\": %zu, \"format\": "
                            "\"raw-shard\"}]}",
                            s.at);
-    spit("tensor-cache.json", s.index, s.n);
+    spit(in(tmp, "tensor-cache.json"), s.index, s.n);
     free(s.index);
 }
 
@@ -258,7 +247,7 @@ static void write_mlc_config(const char *config, const char *type)
                           "{\"model_type\": \"%s\", \"quantization\": \"q0f32\", "
                           "\"context_window_size\": 512, \"model_config\": %s}",
                           type, config);
-    spit("mlc-chat-config.json", text, (size_t)n);
+    spit(in(tmp, "mlc-chat-config.json"), text, (size_t)n);
     free(text);
 }
 
@@ -295,7 +284,7 @@ static void check_folder(const char *name)
     ok(error(rows, &g) <= BOUND, "%s: the logits of transformers, error %.1e", name,
        error(rows, &g));
 
-    spit("config.json", config, n);
+    spit(in(tmp, "config.json"), config, n);
     for (int i = 0; i < 3; i++) {
         write_ckpt(m, slices[i], i == 1 && strncmp(name, "qwen", 4));
         snprintf(what, sizeof(what), "%s, a MindSpore checkpoint in pieces of %lld bytes", name,
@@ -345,11 +334,11 @@ static void check_refusals(void)
     ok(weir_source_open(tmp, &m, &err) == -ENOENT && strstr(err.msg, "config.json"),
        "a checkpoint alone: %s", err.msg);
     snprintf(changed, sizeof(changed), "{\"extend_method\": \"NTK\", %s", strchr(config, '{') + 1);
-    spit("config.json", changed, strlen(changed));
+    spit(in(tmp, "config.json"), changed, strlen(changed));
     ok(weir_source_open(tmp, &m, &err) == -ENOTSUP && strstr(err.msg, "'NTK'"), "%s", err.msg);
     err = (struct weir_err){ 0 };
     const char own[] = "{\"model_type\": \"llama\", \"hidden_size\": 1, \"num_layers\": 3}";
-    spit("config.json", own, strlen(own));
+    spit(in(tmp, "config.json"), own, strlen(own));
     ok(weir_source_open(tmp, &m, &err) == 0 && m, "the keys of mindformers %s", err.msg);
     const struct weir_tensor *t = m ? weir_map_find(m, "blk.2.ffn_gate.weight") : NULL;
     ok(t && !strcmp(t->name, "model.layers.2.feed_forward.w1.weight"), "lead to its layers");
@@ -363,7 +352,7 @@ static void check_refusals(void)
     snprintf(path, sizeof(path), "%s/mlc-chat-config.json", tmp);
     char *text = slurp(path, &n), *at = strstr(text, "intermediate_size");
     memcpy(at, "intermediate_sizf", 17);
-    spit("mlc-chat-config.json", text, n);
+    spit(in(tmp, "mlc-chat-config.json"), text, n);
     int r = weir_source_open(tmp, &m, &err);
     if (r == 0)
         r = weir_model_bind(m, &model, &err);
@@ -375,7 +364,7 @@ static void check_refusals(void)
     text = slurp(path, &n);
     at = strstr(text, "num_attention_heads\": ") + 22;
     *at = *at == '9' ? '8' : (char)(*at + 1);
-    spit("mlc-chat-config.json", text, n);
+    spit(in(tmp, "mlc-chat-config.json"), text, n);
     r = weir_source_open(tmp, &m, &err);
     if (r == 0)
         r = weir_model_bind(m, &model, &err);
@@ -389,12 +378,12 @@ static void check_refusals(void)
 
 /* ---- real files ---- */
 
-static bool copy(const char *from, const char *name)
+static bool copied(const char *from, const char *name)
 {
     size_t n = 0;
     char *p = slurp(from, &n);
     if (p)
-        spit(name, p, n);
+        spit(in(tmp, name), p, n);
     free(p);
     return p != NULL;
 }
@@ -413,10 +402,10 @@ static void check_real(const char *data)
     float *want = evaluate(hf, &way, tokens, N_STORIES, 512, true);
     for (int i = 0; i < 3 && want; i++) {
         snprintf(path, sizeof(path), "%s/config.json", hf);
-        copy(path, "config.json");
+        copied(path, "config.json");
         snprintf(path, sizeof(path), "%s/stories260K/derived/mindspore/stories260K-%s.ckpt", data,
                  names[i]);
-        copy(path, "m.ckpt");
+        copied(path, "m.ckpt");
         ours[0] = 1;
         float *rows = evaluate(tmp, &way, ours, N_STORIES, 512, true);
         ok(rows && !memcmp(tokens, ours, sizeof(ours)) &&

@@ -94,7 +94,8 @@ static struct weir_map *open_tmp(const char *what)
     return m;
 }
 
-static void refused(const char *name, const char *from, const char *to, int code, const char *words)
+static void changed_is_refused(const char *name, const char *from, const char *to, int code,
+                               const char *words)
 {
     struct weir_map *m = NULL;
     struct weir_err err = { 0 };
@@ -113,39 +114,42 @@ static void refused(const char *name, const char *from, const char *to, int code
 static void check_refusals(void)
 {
     static const char llama[] = "llama-tied-f32", qwen[] = "qwen2-yarn";
-    refused(llama, "\"llama\"", "\"mixtral\"", -ENOTSUP,
-            "config.json|'mixtral'|llama, mistral, qwen2");
-    refused(llama, "\"silu\"", "\"gelu\"", -ENOTSUP, "hidden_act|'gelu'|silu");
-    refused(llama, "\"rope_scaling\": null",
-            "\"rope_scaling\": {\"type\": \"spiral\", \"factor\": 2.0}", -ENOTSUP,
-            "rope_scaling|'spiral'|linear, yarn, llama3, longrope and dynamic");
-    refused(llama, "\"rope_scaling\": null", "\"rope_scaling\": {\"rope_type\": \"linear\"}",
-            -EINVAL, "rope_scaling 'linear'|factor");
-    refused(llama, "\"rope_scaling\": null",
-            "\"rope_scaling\": {\"rope_type\": \"default\", \"mrope_section\": [1, 1, 1]}",
-            -ENOTSUP, "'mrope'");
-    refused(llama, "", "\"quantization_config\": {\"quant_method\": \"mystery\"},", -ENOTSUP,
-            "config.json|quantized|'mystery'");
-    refused(llama, "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2", -EINVAL,
-            "model.layers.2.|layer 2|there are 2");
-    refused(llama, "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 1.5", -EINVAL,
-            "num_hidden_layers|1.5|whole number");
-    refused(llama, "\"num_hidden_layers\": 3", "\"num_hidden_layers\": \"3\"", -EINVAL,
-            "num_hidden_layers|not a number");
-    refused(llama, "\"num_hidden_layers\": 3", "\"layers\": 3", -EINVAL,
-            "number of layers|missing");
-    refused(llama, "\"vocab_size\": 23", "\"vocab_size\": 24", -EINVAL,
-            "vocab_size is 24|model.embed_tokens.weight|23 rows");
-    refused(llama, "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", -EINVAL,
-            "tie_word_embeddings|no tensor for the output");
-    refused(qwen, "\"layer_types\"",
-            "\"use_sliding_window\": true, \"sliding_window\": 8, \"max_window_layers\": 1, \"x\"",
-            -ENOTSUP, "1 of 2 layers|8 positions");
-    refused(qwen, "\"layer_types\": [\n    \"full_attention\"",
-            "\"use_sliding_window\": true, \"sliding_window\": 9, \"layer_types\": "
-            "[\"sliding_attention\"",
-            -ENOTSUP, "1 of 2 layers|9 positions");
-    refused(llama, "", "{", -EINVAL, "config.json|JSON");
+    changed_is_refused(llama, "\"llama\"", "\"mixtral\"", -ENOTSUP,
+                       "config.json|'mixtral'|llama, mistral, qwen2");
+    changed_is_refused(llama, "\"silu\"", "\"gelu\"", -ENOTSUP, "hidden_act|'gelu'|silu");
+    changed_is_refused(llama, "\"rope_scaling\": null",
+                       "\"rope_scaling\": {\"type\": \"spiral\", \"factor\": 2.0}", -ENOTSUP,
+                       "rope_scaling|'spiral'|linear, yarn, llama3, longrope and dynamic");
+    changed_is_refused(llama, "\"rope_scaling\": null",
+                       "\"rope_scaling\": {\"rope_type\": \"linear\"}", -EINVAL,
+                       "rope_scaling 'linear'|factor");
+    changed_is_refused(
+        llama, "\"rope_scaling\": null",
+        "\"rope_scaling\": {\"rope_type\": \"default\", \"mrope_section\": [1, 1, 1]}", -ENOTSUP,
+        "'mrope'");
+    changed_is_refused(llama, "", "\"quantization_config\": {\"quant_method\": \"mystery\"},",
+                       -ENOTSUP, "config.json|quantized|'mystery'");
+    changed_is_refused(llama, "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2", -EINVAL,
+                       "model.layers.2.|layer 2|there are 2");
+    changed_is_refused(llama, "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 1.5", -EINVAL,
+                       "num_hidden_layers|1.5|whole number");
+    changed_is_refused(llama, "\"num_hidden_layers\": 3", "\"num_hidden_layers\": \"3\"", -EINVAL,
+                       "num_hidden_layers|not a number");
+    changed_is_refused(llama, "\"num_hidden_layers\": 3", "\"layers\": 3", -EINVAL,
+                       "number of layers|missing");
+    changed_is_refused(llama, "\"vocab_size\": 23", "\"vocab_size\": 24", -EINVAL,
+                       "vocab_size is 24|model.embed_tokens.weight|23 rows");
+    changed_is_refused(llama, "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false",
+                       -EINVAL, "tie_word_embeddings|no tensor for the output");
+    changed_is_refused(
+        qwen, "\"layer_types\"",
+        "\"use_sliding_window\": true, \"sliding_window\": 8, \"max_window_layers\": 1, \"x\"",
+        -ENOTSUP, "1 of 2 layers|8 positions");
+    changed_is_refused(qwen, "\"layer_types\": [\n    \"full_attention\"",
+                       "\"use_sliding_window\": true, \"sliding_window\": 9, \"layer_types\": "
+                       "[\"sliding_attention\"",
+                       -ENOTSUP, "1 of 2 layers|9 positions");
+    changed_is_refused(llama, "", "{", -EINVAL, "config.json|JSON");
 }
 
 static bool has(struct weir_map *m, const char *key, double value)

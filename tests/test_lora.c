@@ -13,18 +13,11 @@
 
 static char folder[1024];
 
-static const char *in(const char *name, char buf[1200])
-{
-    snprintf(buf, 1200, "%s/%s", folder, name);
-    return buf;
-}
-
 /* Logits of all tokens of G by MODEL with LORAS[n]. */
 static float *run(const char *model, const char *const *loras, unsigned n, const struct golden *g,
                   uint32_t chunk, unsigned threads, struct weir_err *err)
 {
-    char path[1200];
-    struct weir_engine_opts o = { .path = in(model, path),
+    struct weir_engine_opts o = { .path = in(folder, model),
                                   .ram_bytes = BUDGET,
                                   .ctx = g->n_tok,
                                   .chunk = chunk,
@@ -59,11 +52,10 @@ static float *run(const char *model, const char *const *loras, unsigned n, const
 static void check(const char *model, const char *const *words, unsigned n, const struct golden *g,
                   const char *what)
 {
-    char path[4][1200];
     const char *loras[4];
     struct weir_err err = { 0 };
     for (unsigned i = 0; i < n; i++)
-        loras[i] = in(words[i], path[i]);
+        loras[i] = in(folder, words[i]);
     float *whole = run(model, loras, n, g, g->n_tok, 1, &err);
     if (!ok(whole != NULL, "%s with %s runs: %s", model, what, err.msg))
         return;
@@ -83,8 +75,7 @@ static void check(const char *model, const char *const *words, unsigned n, const
 static void check_refused(const char *model, const char *word, const struct golden *g,
                           const char *part)
 {
-    char path[1200];
-    const char *lora = in(word, path);
+    const char *lora = in(folder, word);
     struct weir_err err = { 0 };
     float *rows = run(model, &lora, 1, g, 1, 1, &err);
     ok(!rows && strstr(err.msg, part), "%s as an adapter of %s: %s", word, model,
@@ -100,10 +91,10 @@ int main(void)
                              *const file[] = { "all/adapter_model.safetensors" };
     static const char *const models[] = { "base", "base.gguf" };
     const char *top = getenv("srcdir_abs");
-    char path[1200];
     struct golden one, two;
     snprintf(folder, sizeof(folder), "%s/tests/files/lora", top ? top : ".");
-    if (!golden_open(in("all.golden", path), &one) || !golden_open(in("both.golden", path), &two))
+    if (!golden_open(in(folder, "all.golden"), &one) ||
+        !golden_open(in(folder, "both.golden"), &two))
         return done();
     for (unsigned i = 0; i < 2; i++) {
         check(models[i], all, 1, &one, "a PEFT adapter");

@@ -10,6 +10,7 @@
 #include "mmap/guard.h"
 #include "mmap/map.h"
 #include "mmap/meta.h"
+#include "tests/samples.h"
 #include "tests/tap.h"
 
 #include <errno.h>
@@ -27,81 +28,6 @@
 
 static char tmp[256];   /* our folder; removed at the end */
 static char files[512]; /* tests/files */
-
-/* FOLDER/NAME in one of a few buffers that take turns. */
-static const char *in(const char *folder, const char *name)
-{
-    static char buf[16][1024];
-    static unsigned turn;
-    char *p = buf[turn++ % 16];
-    snprintf(p, sizeof(buf[0]), "%s/%s", folder, name);
-    return p;
-}
-
-static uint8_t *slurp(const char *path, size_t *ret_n)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return NULL;
-    fseek(f, 0, SEEK_END);
-    long n = ftell(f);
-    rewind(f);
-    uint8_t *p = malloc((size_t)n + 1);
-    *ret_n = fread(p, 1, (size_t)n, f);
-    fclose(f);
-    return p;
-}
-
-static void spit(const char *path, const void *p, size_t n)
-{
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(p, 1, n, f) != n || fclose(f)) {
-        perror(path);
-        exit(99);
-    }
-}
-
-static void copy(const char *from, const char *to)
-{
-    size_t n = 0;
-    uint8_t *p = slurp(from, &n);
-    if (!p) {
-        perror(from);
-        exit(99);
-    }
-    spit(to, p, n);
-    free(p);
-}
-
-static struct weir_map *must_open(const char *path)
-{
-    struct weir_map *m = NULL;
-    struct weir_err err = { 0 };
-    int rc = weir_map_open(path, &m, &err);
-    if (!ok(!rc && m, "%s opens%s%s", path + (strlen(path) > 24 ? strlen(path) - 24 : 0),
-            rc ? ": " : "", err.msg))
-        exit(done());
-    return m;
-}
-
-/* Refused with CODE and a sentence that names a file of PATH's folder and has WORDS ("a|b|c"). */
-static void refused(const char *path, int code, const char *words)
-{
-    struct weir_map *m = NULL;
-    struct weir_err err = { 0 };
-    char list[256], *save = NULL, missing[256] = "";
-    const char *name = strrchr(path, '/') + 1;
-    int rc = weir_map_open(path, &m, &err);
-    snprintf(list, sizeof(list), "%s", words);
-    for (char *w = strtok_r(list, "|", &save); w; w = strtok_r(NULL, "|", &save))
-        if (!strstr(err.msg, w))
-            snprintf(missing, sizeof(missing), "; no \"%s\"", w);
-    if (strncmp(err.msg, path, (size_t)(name - path)))
-        snprintf(missing, sizeof(missing), "; no file name");
-    ok(rc == code && err.code == code && !m && !*missing && !strchr(err.msg, '\n'),
-       "%s is refused (%d%s): %s", name, rc, missing, err.msg);
-    weir_map_close(m);
-}
 
 /* Every tensor lies in its file and can be read at both ends; every value can be walked. */
 static bool usable(struct weir_map *m)

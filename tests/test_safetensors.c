@@ -9,6 +9,7 @@
 #include "mmap/map.h"
 #include "mmap/map_edit.h"
 #include "mmap/meta.h"
+#include "tests/samples.h"
 #include "tests/tap.h"
 
 #include <errno.h>
@@ -19,71 +20,6 @@
 #define POKE_ROUNDS 4000
 
 static char tmp[256], files[512];
-
-static const char *in(const char *folder, const char *name)
-{
-    static char buf[16][1024];
-    static unsigned turn;
-    char *p = buf[turn++ % 16];
-    snprintf(p, sizeof(buf[0]), "%s/%s", folder, name);
-    return p;
-}
-
-static uint8_t *slurp(const char *path, size_t *ret_n)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        perror(path);
-        exit(99);
-    }
-    uint8_t *p = malloc(4096);
-    *ret_n = fread(p, 1, 4096, f);
-    fclose(f);
-    return p;
-}
-
-static void spit(const char *path, const void *p, size_t n)
-{
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(p, 1, n, f) != n || fclose(f)) {
-        perror(path);
-        exit(99);
-    }
-}
-
-static void copy(const char *from, const char *to)
-{
-    size_t n;
-    uint8_t *p = slurp(from, &n);
-    spit(to, p, n);
-    free(p);
-}
-
-static struct weir_map *must_open(const char *path)
-{
-    struct weir_map *m = NULL;
-    struct weir_err err = { 0 };
-    const int rc = weir_map_open(path, &m, &err);
-    if (!ok(!rc && m, "%s opens%s%s", strrchr(path, '/') + 1, rc ? ": " : "", err.msg))
-        exit(done());
-    return m;
-}
-
-/* Refused with CODE and one sentence that has WORDS ("a|b|c"). */
-static void refused(const char *path, int code, const char *words)
-{
-    struct weir_map *m = NULL;
-    struct weir_err err = { 0 };
-    char list[256], *save = NULL, missing[256] = "";
-    const int rc = weir_map_open(path, &m, &err);
-    snprintf(list, sizeof(list), "%s", words);
-    for (char *w = strtok_r(list, "|", &save); w; w = strtok_r(NULL, "|", &save))
-        if (!strstr(err.msg, w))
-            snprintf(missing, sizeof(missing), "; no \"%s\"", w);
-    ok(rc == code && err.code == code && !m && !*missing && !strchr(err.msg, '\n'),
-       "%s is refused (%d%s): %s", strrchr(path, '/') + 1, rc, missing, err.msg);
-    weir_map_close(m);
-}
 
 /* Every tensor lies in its file, can be read at both ends, and is found by its name. */
 static bool usable(struct weir_map *m)

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "kernels/kernels.h"
 #include "mmap/map.h"
+#include "tests/samples.h"
 #include "tests/tap.h"
 
 #include <dirent.h>
@@ -19,15 +20,6 @@
 #define POKE_ROUNDS 400
 
 static char files[512]; /* tests/files/torch */
-
-static const char *in(const char *folder, const char *name)
-{
-    static char buf[8][1024];
-    static unsigned turn;
-    char *p = buf[turn++ % 8];
-    snprintf(p, sizeof(buf[0]), "%s/%s", folder, name);
-    return p;
-}
 
 /* Element at byte OFFSET as a number. */
 static bool element(const struct weir_map *m, const struct weir_tensor *t, uint64_t offset,
