@@ -30,9 +30,12 @@ struct way {        /* to evaluate the same tokens */
     enum weir_kv_type kv;
     bool act_q8;
     const char *io; /* NULL: the engine chooses */
+    const char *const *loras;
+    unsigned n_lora;
+    void (*planned)(struct weir_engine *e); /* may change the plan before it starts; or NULL */
 };
 
-static bool golden_open(const char *path, struct golden *g)
+static inline bool golden_open(const char *path, struct golden *g)
 {
     size_t n = 0;
     uint32_t *w = slurp(path, &n);
@@ -71,6 +74,8 @@ static int start(const char *path, const struct way *w, uint32_t n, struct weir_
         .kv = w->kv,
         .act_f32 = !w->act_q8,
         .all_logits = true,
+        .loras = w->loras,
+        .n_lora = w->n_lora,
         .machine = MACHINE,
     };
     int r = weir_engine_open(&opts, ret, err);
@@ -78,29 +83,30 @@ static int start(const char *path, const struct way *w, uint32_t n, struct weir_
         r = weir_engine_plan(*ret, n, false, err);
     if (r == 0 && (*ret)->plan.chunk != opts.chunk)
         r = weir_fail(err, -1, "asked for a chunk of %u, got %u", opts.chunk, (*ret)->plan.chunk);
+    if (r == 0 && w->planned)
+        w->planned(*ret);
     if (r == 0)
         r = weir_engine_start(*ret, err);
     return r;
 }
 
-/* All logits [n][n_vocab] of TOKENS, from malloc; NULL with a failed test.  With GREEDY,
- * tokens[1..n) are not read but written: each is the best one after those before it. */
-static float *evaluate(const char *path, const struct way *w, uint32_t *tokens, uint32_t n,
-                       uint32_t n_vocab, bool greedy)
+/* All logits [n][n_vocab] of TOKENS, from malloc; NULL with *ERR.  With GREEDY, tokens[1..n) are
+ * not read but written: each is the best one after those before it. */
+static float *try_evaluate(const char *path, const struct way *w, uint32_t *tokens, uint32_t n,
+                           uint32_t n_vocab, bool greedy, struct weir_err *err)
 {
     struct weir_engine *e = NULL;
     struct weir_session s = { 0 };
-    struct weir_err err = { 0 };
     struct keep k = { .rows = malloc((size_t)n * n_vocab * sizeof(float)), .n_vocab = n_vocab };
-    int r = start(path, w, n, &e, &err);
+    int r = start(path, w, n, &e, err);
     if (r == 0 && e->model.cfg.n_vocab != n_vocab)
-        r = weir_fail(&err, -1, "a vocabulary of %u, expected %u", e->model.cfg.n_vocab, n_vocab);
+        r = weir_fail(err, -1, "a vocabulary of %u, expected %u", e->model.cfg.n_vocab, n_vocab);
     if (r == 0)
-        r = weir_session_init(&s, e, &err);
+        r = weir_session_init(&s, e, err);
     if (r == 0 && !greedy)
-        r = weir_session_eval(&s, tokens, n, WEIR_LOGITS_ALL, keep_rows, &k, NULL, &err);
+        r = weir_session_eval(&s, tokens, n, WEIR_LOGITS_ALL, keep_rows, &k, NULL, err);
     for (uint32_t i = 0; r == 0 && greedy && i < n; i++) {
-        r = weir_session_eval(&s, tokens + i, 1, WEIR_LOGITS_ALL, keep_rows, &k, NULL, &err);
+        r = weir_session_eval(&s, tokens + i, 1, WEIR_LOGITS_ALL, keep_rows, &k, NULL, err);
         const float *row = k.rows + (size_t)i * n_vocab;
         uint32_t best = 0;
         for (uint32_t v = 1; v < n_vocab; v++)
@@ -110,18 +116,28 @@ static float *evaluate(const char *path, const struct way *w, uint32_t *tokens, 
             tokens[i + 1] = best;
     }
     if (r == 0 && k.n != n)
-        r = weir_fail(&err, -1, "%u rows of logits for %u tokens", k.n, n);
+        r = weir_fail(err, -1, "%u rows of logits for %u tokens", k.n, n);
     weir_session_done(&s);
     weir_engine_free(e);
     if (r == 0)
         return k.rows;
     free(k.rows);
-    ok(0, "%s cannot be evaluated: %s", path, err.msg);
     return NULL;
 }
 
+/* The same; NULL with a failed test. */
+static inline float *evaluate(const char *path, const struct way *w, uint32_t *tokens, uint32_t n,
+                              uint32_t n_vocab, bool greedy)
+{
+    struct weir_err err = { 0 };
+    float *rows = try_evaluate(path, w, tokens, n, n_vocab, greedy, &err);
+    if (!rows)
+        ok(0, "%s cannot be evaluated: %s", path, err.msg);
+    return rows;
+}
+
 /* Rows of OURS [n_tok][n_vocab] against G. */
-static double error(const float *ours, const struct golden *g)
+static inline double error(const float *ours, const struct golden *g)
 {
     double diff = 0, scale = 0;
     for (uint32_t i = 0; i < g->n_row; i++)

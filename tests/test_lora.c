@@ -17,36 +17,11 @@ static char folder[1024];
 static float *run(const char *model, const char *const *loras, unsigned n, const struct golden *g,
                   uint32_t chunk, unsigned threads, struct weir_err *err)
 {
-    struct weir_engine_opts o = { .path = in(folder, model),
-                                  .ram_bytes = BUDGET,
-                                  .ctx = g->n_tok,
-                                  .chunk = chunk,
-                                  .threads = threads,
-                                  .kv = WEIR_KV_F32,
-                                  .act_f32 = true,
-                                  .all_logits = true,
-                                  .loras = loras,
-                                  .n_lora = n,
-                                  .machine = MACHINE };
-    struct weir_engine *e = NULL;
-    struct weir_session s = { 0 };
-    struct keep k = { .rows = malloc((size_t)g->n_tok * g->n_vocab * sizeof(float)),
-                      .n_vocab = g->n_vocab };
-    int r = weir_engine_open(&o, &e, err);
-    if (r == 0)
-        r = weir_engine_plan(e, g->n_tok, false, err);
-    if (r == 0)
-        r = weir_engine_start(e, err);
-    if (r == 0)
-        r = weir_session_init(&s, e, err);
-    if (r == 0)
-        r = weir_session_eval(&s, g->tokens, g->n_tok, WEIR_LOGITS_ALL, keep_rows, &k, NULL, err);
-    weir_session_done(&s);
-    weir_engine_free(e);
-    if (r == 0)
-        return k.rows;
-    free(k.rows);
-    return NULL;
+    const struct way way = {
+        .chunk = chunk, .threads = threads, .kv = WEIR_KV_F32, .loras = loras, .n_lora = n
+    };
+    return try_evaluate(in(folder, model), &way, (uint32_t *)g->tokens, g->n_tok, g->n_vocab, false,
+                        err);
 }
 
 static void check(const char *model, const char *const *words, unsigned n, const struct golden *g,

@@ -5,7 +5,7 @@
  * names what is wrong; what is taken must be computed. */
 #include "config.h"
 
-#include "src/run/session.h"
+#include "tests/eval_logits.h"
 #include "tests/pack_cases.h"
 #include "tests/st_folder.h"
 #include "tests/tap.h"
@@ -67,36 +67,14 @@ static void make(const struct wrong *c, struct folder *f, char config[1000])
         *p = *p == '\'' ? '"' : *p;
 }
 
-static int no_rows(void *arg, uint32_t n_done, const float *rows, uint32_t n_row)
-{
-    (void)arg, (void)n_done, (void)rows, (void)n_row;
-    return 0;
-}
-
 /* Open and compute the model in tmp. */
 static int run(struct weir_err *err)
 {
-    static const uint32_t tokens[] = { 1, 2, 3 };
-    struct weir_engine_opts o = { .path = tmp,
-                                  .ram_bytes = UINT64_C(512) << 20,
-                                  .ctx = 3,
-                                  .chunk = 3,
-                                  .threads = 1,
-                                  .machine = "cpu=2,mem=1G,disk=1G,mul=1G" };
-    struct weir_engine *e = NULL;
-    struct weir_session s = { 0 };
-    int r = weir_engine_open(&o, &e, err);
-    if (r == 0)
-        r = weir_engine_plan(e, 3, false, err);
-    if (r == 0)
-        r = weir_engine_start(e, err);
-    if (r == 0)
-        r = weir_session_init(&s, e, err);
-    if (r == 0)
-        r = weir_session_eval(&s, tokens, 3, WEIR_LOGITS_LAST, no_rows, NULL, NULL, err);
-    weir_session_done(&s);
-    weir_engine_free(e);
-    return r;
+    static uint32_t tokens[] = { 1, 2, 3 };
+    const struct way way = { .threads = 1, .act_q8 = true };
+    float *rows = try_evaluate(tmp, &way, tokens, 3, VOCAB, false, err);
+    free(rows);
+    return rows ? 0 : err->code;
 }
 
 static void check(const struct wrong *c)
