@@ -40,8 +40,7 @@ static int is_zero(struct weir_adapt *a, const struct weir_tensor *t, bool *ret,
     uint8_t *p = weir_alloc(WEIR_MEM_MISC, t->bytes, 1);
     if (!p)
         return weir_fail(err, -ENOMEM, "no memory for tensor '%s'", t->name);
-    const int rc = weir_map_read(a->map, t->file, t->offset, t->bytes, p, err);
-    weir_map_drop(a->map, t->file, t->offset, t->bytes);
+    const int rc = weir_map_read_tensor(a->map, t, p, err);
     uint8_t any = 0;
     for (uint64_t i = 0; i < t->bytes && !rc; i++)
         any |= p[i];
@@ -50,13 +49,16 @@ static int is_zero(struct weir_adapt *a, const struct weir_tensor *t, bool *ret,
     return rc;
 }
 
-/* The bias of a packed matrix, or NULL. */
-static const struct weir_tensor *bias_of(const struct weir_adapt *a, const char *weight)
+/* The bias of the packed matrix W, whose plain name is WEIGHT: a number for each output; or NULL.
+ */
+static const struct weir_tensor *bias_of(const struct weir_adapt *a, const struct weir_tensor *w,
+                                         const char *weight)
 {
     char name[NAME_BYTES];
     const size_t n = strlen(weight) - strlen(".weight");
     snprintf(name, sizeof(name), "%.*s.bias", (int)n, weight);
-    return weir_map_find(a->map, name);
+    const struct weir_tensor *t = weir_map_find(a->map, name);
+    return t && t->bytes <= 8 * weir_tensor_rows(w) ? t : NULL;
 }
 
 /* How many inputs the matrix ROLE has by the numbers of the model; 0: they do not say. */
@@ -101,7 +103,7 @@ static int take(struct weir_adapt *a, uint32_t i, bool *taken, struct weir_err *
     uint64_t k = 0;
     if (!rc && (rc = inputs_of(a, role, &k, err)) >= 0)
         rc = k && k <= UINT32_MAX ? weir_pack_fit(a->map, i, (uint32_t)k, err) : 0;
-    const struct weir_tensor *bias = rc ? NULL : bias_of(a, plain);
+    const struct weir_tensor *bias = rc ? NULL : bias_of(a, t, plain);
     bool zero = false;
     if (bias)
         rc = is_zero(a, bias, &zero, err);

@@ -303,10 +303,10 @@ static void bind_positions(struct binder *b)
             b->bad = weir_fail(b->err, -ENOMEM, "no memory for %u angles", c->rot_dim);
     }
     if (!b->bad)
-        b->bad = weir_model_set_need(m, 0, b->err);
+        weir_model_set_need(m, 0);
 }
 
-int weir_model_set_need(struct weir_model *m, uint32_t n_pos, struct weir_err *err)
+void weir_model_set_need(struct weir_model *m, uint32_t n_pos)
 {
     struct weir_config *c = &m->cfg;
     if (c->rope_scaling == WEIR_ROPE_LONG) {
@@ -314,13 +314,6 @@ int weir_model_set_need(struct weir_model *m, uint32_t n_pos, struct weir_err *e
         c->ctx_limit = m->rope_far ? 0 : c->rope_ctx_orig;
     }
     weir_model_rope(m);
-    if (c->ctx_limit && n_pos > c->ctx_limit)
-        return weir_fail(
-            err, -EINVAL,
-            "a context of %u was asked for; beyond %u positions this model changes its "
-            "angles with the length of the text, which weir does not compute",
-            n_pos, c->ctx_limit);
-    return 0;
 }
 
 int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct weir_err *err)

@@ -117,7 +117,7 @@ void weir_model_done(struct weir_model *m);
 
 /* Say how many positions a run is known to need (0: unknown), before its first pass.  Models with
  * two sets of rope factors choose theirs by it, and by nothing else, so that a budget does not
- * change what they say.  0; -EINVAL: the model is not computed so far (cfg.ctx_limit). */
-int weir_model_set_need(struct weir_model *m, uint32_t n_pos, struct weir_err *err);
+ * change what they say; cfg.ctx_limit is how far the chosen one goes. */
+void weir_model_set_need(struct weir_model *m, uint32_t n_pos);
 
 #endif

@@ -161,8 +161,7 @@ static int load_half(const struct loader *l, const struct weir_tensor *t, uint8_
     uint8_t *p = weir_alloc(WEIR_MEM_MISC, t->bytes, 1);
     if (!p)
         return weir_fail(l->err, -ENOMEM, "no memory for tensor '%s' of the adapter", t->name);
-    const int e = weir_map_read(l->map, t->file, t->offset, t->bytes, p, l->err);
-    weir_map_drop(l->map, t->file, t->offset, t->bytes);
+    const int e = weir_map_read_tensor(l->map, t, p, l->err);
     if (e < 0)
         weir_free(p);
     else

@@ -24,19 +24,12 @@ static int no_fit(struct weir_pack *p, const struct weir_tensor *a, uint64_t exp
                      (unsigned long long)expected);
 }
 
-static int read_all(struct weir_pack *p, const struct weir_tensor *t, void *dst)
-{
-    const int e = weir_map_read(p->m, t->file, t->offset, t->bytes, dst, p->err);
-    weir_map_drop(p->m, t->file, t->offset, t->bytes);
-    return e;
-}
-
 /* N floats of T to DST. */
 static int read_floats(struct weir_pack *p, const struct weir_tensor *t, uint64_t n, float *dst)
 {
     if (t->dtype != WEIR_DTYPE_F32 || t->bytes != n * 4)
         return no_fit(p, t, n * 4);
-    return read_all(p, t, dst);
+    return weir_map_read_tensor(p->m, t, dst, p->err);
 }
 
 /* A whole number from 1 to 2^26 that the text in quant_state has. */
@@ -58,7 +51,7 @@ static int state_of(struct weir_pack *p, const struct weir_tensor *t, weir_json 
         return weir_fail(p->err, -EINVAL,
                          "tensor '%s' has %llu bytes of %s, expected a text of at most %d", t->name,
                          (unsigned long long)t->bytes, weir_dtype_info(t->dtype)->name, STATE_MAX);
-    const int e = read_all(p, t, text);
+    const int e = weir_map_read_tensor(p->m, t, text, p->err);
     return e < 0 ? e : weir_json_parse(text, t->bytes, ret, p->err);
 }
 

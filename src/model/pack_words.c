@@ -56,8 +56,7 @@ static int index_plain(struct weir_pack *p, const struct weir_tensor *g, uint32_
     int32_t *v = weir_alloc(WEIR_MEM_MISC, k, sizeof(*v));
     if (!v)
         return weir_fail(p->err, -ENOMEM, "no memory for tensor '%s'", g->name);
-    int r = weir_map_read(p->m, g->file, g->offset, g->bytes, v, p->err);
-    weir_map_drop(p->m, g->file, g->offset, g->bytes);
+    int r = weir_map_read_tensor(p->m, g, v, p->err);
     if (r == 0)
         r = 1;
     for (uint32_t i = 0; i < k && r >= 0; i++) {

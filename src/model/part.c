@@ -52,12 +52,6 @@ uint64_t weir_part_segment(const struct weir_sched *s, uint32_t first, uint32_t 
     return sum;
 }
 
-static const struct weir_packed_type *packed_type(const struct weir_pass *pass,
-                                                  const struct weir_packing *p)
-{
-    return weir_packed_type(pass->kern, p);
-}
-
 bool weir_part_wants_q8(const struct weir_pass *pass, const struct weir_tensor *w)
 {
     if (pass->act_f32)
@@ -160,7 +154,7 @@ static void run_rows(struct weir_part *p, const struct weir_pass *pass, const st
     const uint32_t n_row = (uint32_t)weir_min_u64(p->n_row - at, (uint64_t)n * p->unit_rows);
     float *y = p->y + p->row + at;
     if (w->packing) {
-        const struct weir_packed_type *t = packed_type(pass, w->packing);
+        const struct weir_packed_type *t = weir_packed_type(pass->kern, w->packing);
         weir_packed_rows_fn *mul = weir_part_wants_q8(pass, w) ? t->mul_rows : t->mul_rows_f32;
         mul(&p->band->m, p->view + at * w->packing->line_bytes, p->row + at - p->band_row, n_row, x,
             y, n_out);
@@ -179,7 +173,7 @@ static void run_cols(struct weir_part *p, const struct weir_pass *pass, const st
 {
     const struct weir_tensor *w = p->l->w;
     const struct weir_packing *k = w->packing;
-    const struct weir_packed_type *t = packed_type(pass, k);
+    const struct weir_packed_type *t = weir_packed_type(pass->kern, k);
     const uint32_t col = unit * p->unit_rows;
     const uint32_t n_col = (uint32_t)weir_min_u64(k->n - col, p->unit_rows);
     const uint32_t k0 = p->row * k->k_line;

@@ -167,11 +167,11 @@ static int choose_reach(struct weir_engine *e, uint32_t ctx_min, bool open, stru
     int r = 0;
     if (ask->given)
         r = weir_rope_ask_apply(ask, known, c, err);
-    if (r == 0)
-        r = weir_reach_check(c, e->opts.ctx, err);
-    if (r == 0 && ask->given)
-        weir_model_rope(&e->model);
-    return r;
+    if (r < 0)
+        return r;
+    const uint32_t need = e->opts.ctx ? e->opts.ctx : ctx_min;
+    weir_model_set_need(&e->model, need);
+    return weir_reach_check(c, c->ctx_limit ? need : e->opts.ctx, err);
 }
 
 /* The file to measure the disk with: the first may be a small index. */
@@ -232,9 +232,6 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
         weir_rates_mul(&e->machine, &e->sched, e->pool, budget / 4, e->opts.force_probe);
     e->ctx_known = ctx_min && !open && !e->opts.ctx;
     const struct weir_config *c = &e->model.cfg;
-    r = weir_model_set_need(&e->model, e->opts.ctx ? e->opts.ctx : ctx_min, err);
-    if (r < 0)
-        return r;
     const uint32_t usual = weir_reach_of(c).usual;
     const uint32_t ctx_train = c->ctx_limit && c->ctx_limit < usual ? c->ctx_limit : usual;
     /* A context that is seen both ways has to fit one pass. */
