@@ -39,14 +39,24 @@ fi
 # Streaming.
 weir plan --ram 1M
 least=$(sed -n 's/.*(--ram \([0-9]*\)).*/\1/p' "$work/err")
-few=$((least + 1572864))
-weir plan --ram "$few"
+# What a process takes is measured as it starts, so the same --ram does not always leave the same for weights.
+for more in 1536 1024 512 2048 0 3072; do
+    few=$((least + more * 1024))
+    weir plan --ram "$few"
+    grep -qE '^streamed +[0-9.]+ [KM]iB a pass' "$work/out" && break
+done
 check "in $((few / 1048576)) MiB some of it streams" grep -qE '^streamed +[0-9.]+ [KM]iB a pass' "$work/out"
 weir run -p "Once upon a time" -n 60 --temp 0 --stats "$work/s.json"; cp "$work/out" "$work/resident"; hash=$(number logits_hash "$work/s.json")
+# squeezed IO: some of it streamed.
+squeezed() {
+    for more in 1536 1024 512 2048 0 3072; do
+        weir run -p "Once upon a time" -n 60 --temp 0 --ram $((least + more * 1024)) --io "$1" --stats "$work/s.json"
+        [ "$rc" -eq 0 ] && [ "$(number streamed_bytes_per_pass "$work/s.json")" -gt 0 ] && return
+    done
+    return 1
+}
 for io in auto uring pread mmap; do
-    weir run -p "Once upon a time" -n 60 --temp 0 --ram "$few" --io $io --stats "$work/s.json"
-    [ "$rc" -eq 0 ] && cmp -s "$work/out" "$work/resident" && [ "$(number logits_hash "$work/s.json")" = "$hash" ] &&
-        [ "$(number streamed_bytes_per_pass "$work/s.json")" -gt 0 ] || unlike="$unlike $io"
+    squeezed $io && cmp -s "$work/out" "$work/resident" && [ "$(number logits_hash "$work/s.json")" = "$hash" ] || unlike="$unlike $io"
 done
 check "what streams gives the same text and logits as what stays (not:$unlike)" test -z "$unlike"
 check "a text goes on as a story (\"$(head -c 60 "$work/resident")...\")" grep -q 'there was an\{0,1\} ' "$work/resident"

@@ -24,7 +24,7 @@ build() { # build FLAGS SOURCE...
 }
 link() { "$cc" -static "$work"/*.o -o "$work/checkkern" -lpthread -lm 2>>"$work/err"; }
 compile() {
-    build "" kernels/cpu.c kernels/iq_grids.c kernels/scalar/*.c base/dtype.c tests/checkkern.c \
+    build "" kernels/cpu.c kernels/packed.c kernels/iq_grids.c kernels/scalar/*.c base/dtype.c tests/checkkern.c \
         kernels/neon/init_neon.c kernels/neon/mul_base_neon.c kernels/neon/mul_float_neon.c kernels/neon/vec_neon.c &&
     build -march=armv8.2-a+dotprod kernels/neon/mul_dot_neon.c &&
     build -march=armv8.2-a+dotprod+i8mm kernels/neon/mul_i8mm_neon.c && link
