@@ -5,7 +5,7 @@
 
 #include <cuda_runtime.h>
 
-extern "C" int weir_cuda_device_count(void)
+static int count(void)
 {
     int n = 0;
 
@@ -13,4 +13,12 @@ extern "C" int weir_cuda_device_count(void)
     if (cudaGetDeviceCount(&n) != cudaSuccess)
         return 0;
     return n;
+}
+
+extern "C" const struct weir_cuda_ops *weir_cuda_ops(void)
+{
+    static struct weir_cuda_ops ops;
+    ops.name = "cuda";
+    ops.count = count;
+    return &ops;
 }

@@ -102,7 +102,7 @@ static int version(void)
 {
     printf("%s (kernels: %s", PACKAGE_STRING, weir_kernels()->name);
     printf("; io_uring: %s; byte-level BPE: %s; CUDA devices: %d)\n", HAVE_LIBURING ? "yes" : "no",
-           HAVE_PCRE2 ? "yes" : "no", weir_cuda_device_count());
+           HAVE_PCRE2 ? "yes" : "no", weir_cuda_ops()->count());
     return weir_cmd_flush();
 }
 
