@@ -4,8 +4,9 @@
 
 usage: companion_corpus.py [N [SEED]]     print N conversations, to look at
 
-Everything is drawn from companion_facts.txt, companion_talk.txt and the grammar of companion_story.py
-with a seeded random.Random, so the same seed gives the same text.  Questions are lower case, as the
+Everything is drawn from companion_facts.txt, companion_talk.txt, the questions people might ask about
+each of their facts in companion_asked.txt, and the grammar of companion_story.py, with a seeded
+random.Random, so the same seed gives the same text.  Questions are lower case, as the
 chat template of the model makes them.  A question that is in companion_questions.tsv or
 companion_dev.tsv is never given out; Corpus.n_refused counts how often one was drawn.
 """
@@ -147,6 +148,7 @@ def flag_names(name):
 class Fact:
     def __init__(self, name):
         self.name, self.forms, self.answers, self.default, self.example = name, {}, [], None, None
+        self.asked = [] # whole questions in all the ways people put them
 
     def add(self, kind, text):
         if kind == "a":
@@ -177,6 +179,18 @@ def read_facts(path):
     return list(by_name.values())
 
 
+def read_asked(path, facts):
+    """Whole questions, a line each under the name of their fact; {a|b|} as everywhere."""
+    by_name, fact = {f.name: f for f in facts}, None
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            line = line.strip()
+            if line.startswith("## "):
+                fact = by_name[line[3:]]
+            elif line and not line.startswith("#"):
+                fact.asked.append(line)
+
+
 def read_questions(path):
     if not os.path.exists(path):
         return []
@@ -191,6 +205,7 @@ class Corpus:
         self.rnd, self.favour = random.Random(seed), favour
         self.facts = read_facts(os.path.join(HERE, "companion_facts.txt"))
         self.talk = read_facts(os.path.join(HERE, "companion_talk.txt"))
+        read_asked(os.path.join(HERE, "companion_asked.txt"), self.facts + self.talk)
         self.same = {}
         for entry in SAME:
             word, others = entry.split("=")
@@ -210,6 +225,10 @@ class Corpus:
                 ready = [flag_names(r[0]) if r[0].startswith("-") and " " not in r[0] else r for r in ready]
             self.ready[fact.name, kind] = ready
         return self.rnd.choice(self.rnd.choices(ready, [min(len(r), 40) ** 0.5 for r in ready])[0])
+
+    def reading(self, text):
+        """One of the readings of the alternatives in TEXT."""
+        return re.sub(r"\s+", " ", re.sub(r"\{([^{}]*)\}", lambda m: self.rnd.choice(m.group(1).split("|")), text)).strip()
 
     def typo(self, text):
         r, i = self.rnd.random(), self.rnd.randrange(len(text))
@@ -270,6 +289,8 @@ class Corpus:
             return rnd.choice(DEFAULT).replace("X", self.phrase(fact, "n")), fact.default
         if fact.example and r > 0.9 and "n" in fact.forms:
             return rnd.choice(EXAMPLE).replace("X", self.phrase(fact, "n")), fact.example
+        if fact.asked and rnd.random() < 0.62:
+            return self.reading(rnd.choice(fact.asked)), rnd.choice(fact.answers)
         kind = rnd.choices(kinds, weights)[0]
         text = self.phrase(fact, kind)
         frames = {"n": NOUN, "do": DO, "can": CAN, "err": ERR}.get(kind)

@@ -33,7 +33,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from companion_corpus import Corpus
 
-VOCAB, DIM, LAYERS, HEADS, KV_HEADS, FFN, CONTEXT = 2048, 192, 3, 6, 3, 512, 512
+VOCAB, DIM, LAYERS, HEADS, KV_HEADS, FFN, CONTEXT = 3072, 256, 3, 8, 4, 640, 512
 THETA, EPS = 10000.0, 1e-5
 BEGIN, END, USER, ASSISTANT, SYSTEM = range(5)
 SPECIAL = ["<|begin|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]
