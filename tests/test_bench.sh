@@ -56,6 +56,15 @@ weir bench "$model" $fast --ram 1M
 check "when nothing could be measured the status is 1 (got $rc)" test "$rc" -eq 1
 check "and the rows say what would work" grep -qE '^tg2 .*too small: .* would work' "$work/out"
 
+# A model whose context ends with [gMASK] <sop>, and whose tokens before it see each other both ways.
+glm=$srcdir_abs/tests/files/archs/chatglm1.gguf
+weir bench "$glm" --prefill 16,2 --decode 2 --depth 0,1,8 -r 2 --threads 1 --json
+check "a model that sees its context both ways: every row is measured" json "$work/out" \
+    "[r['test'] for r in j['rows']] == ['pp16', 'pp2', 'tg2', 'tg2@d1', 'tg2@d8'] and all(r['status'] == 'ok' and r['tok_per_s'] > 0 for r in j['rows'])"
+weir bench "$glm" --prefill 1 --decode 2 -r 1 --threads 1 --csv
+check "its context has two tokens at least, and a row of one says so" csv "$work/out" \
+    "rows[0]['status'] == 'failed' and '<sop>' in rows[0]['error'] and rows[1]['status'] == 'ok'"
+
 # The least budget at which this streams: what a run needs, and one slot more.
 least=$(sed -n 's/^tg2 .*too small: \([0-9]*\)\.[0-9]* MiB would work.*/\1/p' "$work/out")
 weir bench "$model" $fast --ram "$((least + 1))M" --json

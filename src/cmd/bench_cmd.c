@@ -15,6 +15,7 @@
 #include "src/cmd/bench_kernels.h"
 #include "src/cmd/bench_rate.h"
 #include "src/cmd/bench_report.h"
+#include "src/cmd/bench_text.h"
 #include "src/cmd/cmd.h"
 #include "src/cmd/interrupt.h"
 #include "src/cmd/progress.h"
@@ -37,7 +38,7 @@ struct bench {
     struct weir_progress progress;
     uint64_t n_test, n_done; /* tests of all repetitions; of them, those that are over */
     char label[96];
-    uint32_t *tokens;                /* [longest prompt] */
+    struct weir_bench_text text;     /* as long as the longest prompt */
     struct weir_bench_piece *pinned; /* [n_pinned] the weights of the engine at work, if all stay */
     uint32_t n_pinned;
     uint64_t at;    /* the piece that memory is asked with next */
@@ -72,7 +73,7 @@ static int learn_model(struct bench *b, struct weir_err *err)
         m->out_dtype = weir_step_dtype(&s->steps[s->n_step - 1]);
     m->matmul_bytes = s->bytes;
     m->kv_bytes_per_tok = weir_kv_bytes_per_tok(&e->model.cfg, o.kv);
-    m->n_vocab = e->model.cfg.n_vocab;
+    weir_bench_text_learn(&b->text, &e->model.cfg);
     b->usual = weir_reach_of(&e->model.cfg).usual;
     snprintf(m->arch, sizeof(m->arch), "%s", e->model.cfg.arch);
     snprintf(m->name, sizeof(m->name), "%s", e->model.cfg.name);
@@ -99,16 +100,13 @@ static int on_chunk(void *arg, uint32_t n_done, const float *rows, uint32_t n_ro
     return atomic_load(&weir_interrupted) ? -EINTR : 0;
 }
 
-/* N tokens from position POS on: one pass for each when EACH, else in chunks. */
-static int eval(struct bench *b, struct weir_session *s, uint32_t pos, uint32_t n, bool each,
-                struct weir_err *err)
+/* N tokens from position POS on, one pass for each. */
+static int eval_each(struct bench *b, struct weir_session *s, uint32_t pos, uint32_t n,
+                     struct weir_err *err)
 {
     int r = 0;
-    s->pos = pos;
-    if (!each)
-        return weir_session_eval(s, b->tokens, n, WEIR_LOGITS_LAST, on_chunk, b, NULL, err);
     for (uint32_t i = 0; r == 0 && i < n; i++)
-        r = weir_session_eval(s, b->tokens, 1, WEIR_LOGITS_LAST, on_chunk, b, NULL, err);
+        r = weir_bench_text_one(&b->text, s, pos + i, err);
     return r;
 }
 
@@ -123,7 +121,7 @@ static int eval_beside_memory(struct bench *b, struct weir_session *s, uint32_t 
     double inverse[2] = { 0, 0 }; /* as times add up, not rates */
     for (uint32_t i = 0; i < n; i++) {
         const uint64_t t0 = weir_now_ns();
-        const int r = eval(b, s, pos + i, 1, true, err);
+        const int r = weir_bench_text_one(&b->text, s, pos + i, err);
         if (r < 0)
             return r;
         ns += weir_now_ns() - t0;
@@ -142,20 +140,22 @@ static int measure_row(struct bench *b, struct weir_session *s, struct weir_benc
 {
     struct weir_meter before, after;
     const uint32_t n = row->prefill ? row->prefill : row->decode;
+    const uint32_t start = weir_bench_text_start(&b->text, row->depth);
     char name[48], size[WEIR_SIZE_STR];
     weir_bench_test_name(row, name, sizeof(name));
     snprintf(b->label, sizeof(b->label), "%s in %s, %u thread%s, %s:", name,
              weir_size_format(c->budget_bytes, size, sizeof(size)), c->threads,
              c->threads == 1 ? "" : "s", row->io);
     /* A pass that is not counted: what the row before left in ring and caches is gone after it. */
-    int r = eval(b, s, row->depth ? row->depth - 1 : 0, 1, true, err);
+    int r = weir_bench_text_warm(&b->text, s, row->depth, err);
     double memory = 0; /* not measured */
     uint64_t ns = 0;
     weir_engine_meter(s->engine, &before);
     if (r == 0 && b->n_pinned && !row->prefill)
-        r = eval_beside_memory(b, s, row->depth, n, &ns, &memory, err);
+        r = eval_beside_memory(b, s, start, n, &ns, &memory, err);
     else if (r == 0)
-        r = eval(b, s, row->depth, n, !row->prefill, err);
+        r = row->prefill ? weir_bench_text_prompt(&b->text, s, n, err)
+                         : eval_each(b, s, start, n, err);
     weir_engine_meter(s->engine, &after);
     if (r < 0)
         return r;
@@ -172,11 +172,18 @@ static int measure_row(struct bench *b, struct weir_session *s, struct weir_benc
     return 0;
 }
 
+/* Positions that ROW needs, and the pass before it. */
+static uint32_t row_need(const struct bench *b, const struct weir_bench_row *r)
+{
+    return r->prefill ? weir_bench_text_start(&b->text, r->prefill)
+                      : weir_bench_text_start(&b->text, r->depth) + r->decode;
+}
+
 /* Positions an engine for ROW is made with: what it needs, since every further one would cost
  * pinned weights; but short tests share one. */
 static uint32_t row_ctx(const struct bench *b, const struct weir_bench_row *r)
 {
-    const uint64_t need = r->prefill ? r->prefill : (uint64_t)r->depth + r->decode;
+    const uint64_t need = row_need(b, r);
     const uint64_t asked = (uint64_t)b->b.args->ctx;
     const uint64_t shared = weir_max_u64(CTX_LEAST, weir_align_up(need, 64));
     return (uint32_t)(asked ? asked : weir_min_u64(shared, weir_max_u64(need, b->usual)));
@@ -242,7 +249,7 @@ static int open_session(struct bench *b, struct weir_bench_combo *c, struct weir
     /* How long attention takes does not depend on what the cache holds, only on how much. */
     memset(s->kv.mem.base, KV_BYTE, s->kv.mem.bytes);
     r = find_pinned(b, e, err);
-    return r < 0 ? r : eval(b, s, 0, 1, true, err);
+    return r < 0 ? r : weir_bench_text_warm(&b->text, s, 0, err);
 }
 
 static void note_plan(struct weir_bench_row *row, const struct weir_engine *e)
@@ -367,7 +374,7 @@ static void fill_rows(struct bench *b, struct weir_bench_row *rows)
                 rows[n++].depth = (uint32_t)a->depth.v[d];
             }
     for (unsigned i = 0; i < n; i++) {
-        const uint32_t need = rows[i].prefill ? rows[i].prefill : rows[i].depth + rows[i].decode;
+        const uint32_t need = row_need(b, &rows[i]);
         b->ctx = need > b->ctx ? need : b->ctx;
     }
 }
@@ -405,15 +412,9 @@ static int make_combos(struct bench *b, struct weir_err *err)
     uint32_t longest = 1;
     for (unsigned i = 0; i < a->prefill.n; i++)
         longest = a->prefill.v[i] > longest ? (uint32_t)a->prefill.v[i] : longest;
-    b->tokens = weir_alloc(WEIR_MEM_MISC, longest, sizeof(*b->tokens));
-    if (!b->tokens)
-        return weir_fail(err, -ENOMEM, "no memory for %u tokens", longest);
-    uint32_t x = 1;
-    for (uint32_t i = 0; i < longest; i++) {
-        x = x * 1664525u + 1013904223u;
-        b->tokens[i] = (x >> 8) % b->b.model.n_vocab;
-    }
-    return 0;
+    b->text.fn = on_chunk;
+    b->text.arg = b;
+    return weir_bench_text_make(&b->text, longest, err);
 }
 
 /* 0 when something was measured, and nothing that must work did not. */
@@ -434,7 +435,7 @@ static void done(struct bench *b)
         weir_free(b->b.combos[i].rows);
     weir_free(b->b.combos);
     weir_free(b->b.model.path);
-    weir_free(b->tokens);
+    weir_bench_text_done(&b->text);
     weir_free(b);
 }
 

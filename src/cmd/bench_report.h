@@ -47,7 +47,6 @@ struct weir_bench_model {
     enum weir_dtype out_dtype; /* the last product of a pass, which makes logits, is done for the */
     uint64_t out_bytes;        /* last token only */
     uint64_t kv_bytes_per_tok;
-    uint32_t n_vocab;
 };
 
 struct weir_bench_threads { /* what N threads reach */
