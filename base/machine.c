@@ -109,17 +109,17 @@ int weir_machine_parse(const char *text, struct weir_machine *m, struct weir_err
         const int r = weir_size_parse(value, &v, err);
         if (r < 0)
             return r;
-        const int dtype = !strncmp(item, "mul.", 4) ? weir_dtype_from_name(item + 4) : -1;
+        const int rate = !strncmp(item, "mul.", 4) ? weir_rate_from_name(item + 4) : -1;
         if (!strcmp(item, "cpu") && v >= 1 && v <= 256)
             m->n_cpu = m->n_allowed = (unsigned)v;
         else if (!strcmp(item, "mem"))
             m->mem_total = m->mem_free = v;
         else if (!strcmp(item, "disk"))
             m->disk_rate = (double)v;
-        else if (dtype >= 0)
-            m->mul_rate[dtype] = (double)v;
+        else if (rate >= 0)
+            m->mul_rate[rate] = (double)v;
         else if (!strcmp(item, "mul"))
-            for (int i = 0; i < WEIR_DTYPE_COUNT; i++)
+            for (uint32_t i = 0; i < WEIR_RATE_COUNT; i++)
                 m->mul_rate[i] = (double)v;
         else
             return weir_fail(

@@ -5,8 +5,8 @@
 #ifndef WEIR_BASE_MACHINE_H
 #define WEIR_BASE_MACHINE_H
 
-#include "base/dtype.h"
 #include "base/err.h"
+#include "base/rate.h"
 
 #include <sched.h>
 #include <stdint.h>
@@ -20,9 +20,9 @@ struct weir_machine {
                             what the memory cgroup leaves */
     double disk_rate;    /* bytes/s of direct reads from the model's file; 0: not measured */
     unsigned disk_depth; /* reads in flight it is fastest with; 0: not measured */
-    double mul_rate[WEIR_DTYPE_COUNT]; /* bytes/s of weights multiplied by one token with all
-                                          threads; 0: not measured */
-    double pass_overhead_s;            /* of a pass, per layer, besides matrix products */
+    double mul_rate[WEIR_RATE_COUNT]; /* bytes/s of weights multiplied by one token with all
+                                         threads, by base/rate.h; 0: not measured */
+    double pass_overhead_s;           /* of a pass, per layer, besides matrix products */
 };
 
 /* CPUs and memory of this machine; the rates are 0.  Never fails: what cannot be read is guessed
@@ -30,7 +30,8 @@ struct weir_machine {
 void weir_machine_probe(struct weir_machine *m);
 
 /* "cpu=4,mem=8G,disk=3.5G,mul=20G": what is not named keeps the value *m has; disk and mul are
- * bytes a second, mul for all dtypes or "mul.q4_0=..." for one.  0 or -EINVAL. */
+ * bytes a second, mul for all weights or "mul.q4_0=...", "mul.gptq-4=..." (base/rate.h) for one.  0
+ * or -EINVAL. */
 int weir_machine_parse(const char *text, struct weir_machine *m, struct weir_err *err);
 
 /* Bytes this process has resident now, and the most it ever had (VmRSS, VmHWM). */

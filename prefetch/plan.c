@@ -113,7 +113,7 @@ static void forecast(const struct weir_plan_in *in, struct weir_plan *p)
     double compute = m->pass_overhead_s * in->n_layer;
     bool known = true;
     for (uint32_t i = 0; i < in->sched->n_step; i++) {
-        const double rate = m->mul_rate[weir_step_dtype(&in->sched->steps[i])];
+        const double rate = m->mul_rate[weir_step_rate(&in->sched->steps[i])];
         if (rate > 0)
             compute += in->sched->steps[i].bytes / rate;
         else

@@ -22,20 +22,12 @@ void weir_sched_done(struct weir_sched *s)
     *s = (struct weir_sched){ 0 };
 }
 
-enum weir_dtype weir_step_dtype(const struct weir_step *s)
+uint32_t weir_step_rate(const struct weir_step *s)
 {
-    const struct weir_packing *p = s->tensor->packing;
-    if (s->aux) /* copied, or not even that */
+    if (s->aux)
         return WEIR_DTYPE_F16;
-    if (!p)
-        return s->tensor->dtype;
-    switch (p->scheme == WEIR_SCHEME_DENSE_COLS ? 0 : p->bits) {
-    case 2: return WEIR_DTYPE_Q2_K;
-    case 3: return WEIR_DTYPE_Q3_K;
-    case 4: return WEIR_DTYPE_Q4_0;
-    case 8: return WEIR_DTYPE_Q8_0;
-    default: return p->elem;
-    }
+    return s->tensor->packing ? weir_rate_of_packing(s->tensor->packing)
+                              : (uint32_t)s->tensor->dtype;
 }
 
 /* Lines of one array to append: rows of a matrix, lines of a packed one, bytes of a small array. */

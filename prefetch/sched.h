@@ -7,6 +7,7 @@
 #define WEIR_PREFETCH_SCHED_H
 
 #include "base/err.h"
+#include "base/rate.h"
 #include "mmap/map.h"
 
 #include <stdint.h>
@@ -39,9 +40,10 @@ struct weir_sched {
 void weir_sched_init(struct weir_sched *s, uint32_t step_target);
 void weir_sched_done(struct weir_sched *s);
 
-/* The type whose products take about as long for each byte of S: its own, or of packed matrices the
- * one of GGUF's with as many bits.  Forecasts are made with its rate. */
-enum weir_dtype weir_step_dtype(const struct weir_step *s);
+/* The number of the rate (base/rate.h) that forecasts of S are made with: its dtype, or how it is
+ * packed.  A small array beside a packed matrix counts as halves: it is copied, or not even that.
+ */
+uint32_t weir_step_rate(const struct weir_step *s);
 
 /* Append all rows of T; a step never crosses two of its extents.  Of a packed matrix: what its
  * small arrays have for a band of rows, then those rows, band after band, a band's arrays being

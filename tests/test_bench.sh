@@ -65,6 +65,11 @@ weir bench "$glm" --prefill 1 --decode 2 -r 1 --threads 1 --csv
 check "its context has two tokens at least, and a row of one says so" csv "$work/out" \
     "rows[0]['status'] == 'failed' and '<sop>' in rows[0]['error'] and rows[1]['status'] == 'ok'"
 
+# A model of packed matrices has a bound of its own kernels.
+packed=$srcdir_abs/tests/files/packed/chatglm2-int4
+weir bench "$packed" $fast
+check "packed matrices: a bound for each row" sh -c "grep -q '^model .*chatglm-4' '$work/out' && test \$(grep -cE '^(pp8|tg2) .* (memory|compute) ' '$work/out') -eq 2"
+
 # The least budget at which this streams: what a run needs, and one slot more.
 least=$(sed -n 's/^tg2 .*too small: \([0-9]*\)\.[0-9]* MiB would work.*/\1/p' "$work/out")
 weir bench "$model" $fast --ram "$((least + 1))M" --json
@@ -90,6 +95,9 @@ check "--kernels --csv: every type, scalar too, all figures positive" csv "$work
     "any(r['kernels'] == 'scalar' for r in rows) and len(rows) % 50 == 0 and all(float(r['bytes_per_s']) > 0 and float(r['fraction']) > 0 and r['tokens'] in ('1', '64') for r in rows)"
 weir bench --kernels "$model" -r 2 --threads 1,2 --json
 check "--kernels MODEL: only its types" json "$work/out" "{r['type'] for r in j['rows']} == {'q4_0', 'q6_k'} and {r['threads'] for r in j['rows']} == {1, 2}"
+weir bench --kernels "$srcdir_abs/tests/files/packed/chatglm2-int4" -r 1 --threads 1 --csv
+check "--kernels MODEL: packed matrices by their own kernels" csv "$work/out" \
+    "'chatglm-4' in {r['type'] for r in rows} and all(float(r['bytes_per_s']) > 0 for r in rows)"
 weir bench --kernels "$model" -r 1
 check "--kernels as a table" grep -qE '^scalar +q4_0 +1 +[0-9.]+ GB/s +[0-9.]+\.\.[0-9.]+ +[0-9]+ %' "$work/out"
 

@@ -1,21 +1,55 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the bounds: what is measured for them, and how they become tokens a second.  Engine thread.
+ * Owns the bounds: what a model has to do with them, what is measured for them, and how they become
+ * tokens a second.  Engine thread.
  */
 #include "config.h"
 
 #include "src/cmd/bench_bound.h"
 
+#include "base/mem.h"
 #include "prefetch/probe.h"
 #include "src/cmd/bench_rate.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define BOUND_NS    UINT64_C(20000000) /* of one measurement of memory or of a kernel */
 #define BOUND_TRIES 3                  /* the best counts: others only ever make it slower */
 #define PROBE_BYTES (UINT64_C(512) << 20)
+
+int weir_bench_model_learn(struct weir_bench_model *m, const struct weir_engine *e,
+                           struct weir_err *err)
+{
+    const struct weir_sched *s = &e->sched;
+    const struct weir_tensor *last = s->n_step ? s->steps[s->n_step - 1].tensor : NULL;
+    for (uint32_t i = 0; i < s->n_step; i++) {
+        const struct weir_step *st = &s->steps[i];
+        const uint32_t rate = weir_step_rate(st);
+        if (st->aux) /* not multiplied */
+            continue;
+        m->bytes[rate] += st->bytes;
+        if (rate >= (uint32_t)WEIR_DTYPE_COUNT)
+            m->packing[rate - (uint32_t)WEIR_DTYPE_COUNT] = *st->tensor->packing;
+        if (st->tensor == last)
+            m->out_bytes += st->bytes;
+    }
+    if (last)
+        m->out_rate = weir_step_rate(&s->steps[s->n_step - 1]);
+    m->matmul_bytes = s->bytes;
+    m->kv_bytes_per_tok = weir_kv_bytes_per_tok(&e->model.cfg, e->opts.kv);
+    snprintf(m->arch, sizeof(m->arch), "%s", e->model.cfg.arch);
+    snprintf(m->name, sizeof(m->name), "%s", e->model.cfg.name);
+    const struct weir_map_file *f = weir_map_file(e->map, 0);
+    for (uint32_t i = 1; i < weir_map_n_file(e->map); i++)
+        if (weir_map_file(e->map, i)->bytes > f->bytes)
+            f = weir_map_file(e->map, i);
+    m->path = weir_strndup(WEIR_MEM_MISC, f->path, strlen(f->path));
+    return m->path ? 0 : weir_fail(err, -ENOMEM, "no memory");
+}
 
 /* The rate of the disk itself: direct reads of the model's file, whatever way the settings read it.
  * What cannot be measured (a small file) leaves no bound. */
@@ -52,6 +86,28 @@ static double best_mul(const struct weir_bench *b, struct weir_bench_mem *m, str
     return best;
 }
 
+/* Rate number I (base/rate.h) with one token and with many. */
+static void measure_mul(const struct weir_bench *b, uint32_t i, struct weir_bench_mem *mem,
+                        struct weir_pool *pool, double ret[2])
+{
+    const bool packed = i >= (uint32_t)WEIR_DTYPE_COUNT;
+    struct weir_packed_sample sample = { 0 };
+    struct weir_bench_mul what = { .kern = weir_kernels(),
+                                   .dtype = packed ? WEIR_DTYPE_F16 : (enum weir_dtype)i,
+                                   .packed = packed ? &sample : NULL,
+                                   .exact = !strcmp(b->args->act, "f32"),
+                                   .cached = true };
+    int r = 0;
+    if (packed)
+        r = weir_bench_sample_init(&sample, &b->model.packing[i - (uint32_t)WEIR_DTYPE_COUNT],
+                                   weir_kernels());
+    for (int many = 0; many < 2; many++) {
+        what.n_tok = many ? WEIR_BENCH_TOK : 1;
+        ret[many] = r < 0 ? 0 : best_mul(b, mem, pool, &what);
+    }
+    weir_packed_sample_done(&sample);
+}
+
 static void measure_threads(struct weir_bench *b, struct weir_bench_threads *t,
                             struct weir_bench_mem *mem, struct weir_pool *pool)
 {
@@ -62,15 +118,9 @@ static void measure_threads(struct weir_bench *b, struct weir_bench_threads *t,
     }
     if (best > 0)
         weir_series_add(&t->memory, best);
-    for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
-        for (int many = 0; b->model.bytes[d] && many < 2; many++)
-            t->mul[d][many] =
-                best_mul(b, mem, pool,
-                         &(struct weir_bench_mul){ .kern = weir_kernels(),
-                                                   .dtype = (enum weir_dtype)d,
-                                                   .exact = !strcmp(b->args->act, "f32"),
-                                                   .cached = true,
-                                                   .n_tok = many ? WEIR_BENCH_TOK : 1 });
+    for (uint32_t i = 0; i < WEIR_RATE_COUNT; i++)
+        if (b->model.bytes[i])
+            measure_mul(b, i, mem, pool, t->mul[i]);
 }
 
 int weir_bench_bounds(struct weir_bench *b, struct weir_err *err)
@@ -100,13 +150,13 @@ static double compute_seconds(const struct weir_bench_model *m, const struct wei
 {
     const int many = n > n_pass;
     double s = 0;
-    for (int d = 0; d < WEIR_DTYPE_COUNT; d++) {
+    for (uint32_t d = 0; d < WEIR_RATE_COUNT; d++) {
         double bytes = (double)m->bytes[d];
         if (!bytes)
             continue;
         if (!(t->mul[d][0] > 0 && t->mul[d][1] > 0))
             return 0;
-        if (many && (enum weir_dtype)d == m->out_dtype) {
+        if (many && d == m->out_rate) {
             bytes -= (double)m->out_bytes;
             s += (double)m->out_bytes / t->mul[d][0];
         }

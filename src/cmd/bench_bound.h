@@ -6,6 +6,11 @@
 #define WEIR_SRC_CMD_BENCH_BOUND_H
 
 #include "src/cmd/bench_report.h"
+#include "src/run/engine.h"
+
+/* Fill M, all 0 before, from the model of E.  0 or -ENOMEM; m->path is the caller's to free. */
+int weir_bench_model_learn(struct weir_bench_model *m, const struct weir_engine *e,
+                           struct weir_err *err);
 
 /* Measure them all, once more; no engine may be at work.  What cannot be measured is left out.
  * 0; -ENOMEM; -EAGAIN when there are no more threads. */

@@ -56,34 +56,16 @@ static void show_progress(void *arg)
  * budget. */
 static int learn_model(struct bench *b, struct weir_err *err)
 {
-    struct weir_bench_model *m = &b->b.model;
-    struct weir_engine_opts o = weir_cmd_engine_opts(b->b.args);
+    const struct weir_engine_opts o = weir_cmd_engine_opts(b->b.args);
     struct weir_engine *e;
-    const int r = weir_engine_open(&o, &e, err);
+    int r = weir_engine_open(&o, &e, err);
     if (r < 0)
         return r;
-    const struct weir_sched *s = &e->sched;
-    const struct weir_tensor *last = s->n_step ? s->steps[s->n_step - 1].tensor : NULL;
-    for (uint32_t i = 0; i < s->n_step; i++) {
-        m->bytes[weir_step_dtype(&s->steps[i])] += s->steps[i].bytes;
-        if (s->steps[i].tensor == last)
-            m->out_bytes += s->steps[i].bytes;
-    }
-    if (last)
-        m->out_dtype = weir_step_dtype(&s->steps[s->n_step - 1]);
-    m->matmul_bytes = s->bytes;
-    m->kv_bytes_per_tok = weir_kv_bytes_per_tok(&e->model.cfg, o.kv);
+    r = weir_bench_model_learn(&b->b.model, e, err);
     weir_bench_text_learn(&b->text, &e->model.cfg);
     b->usual = weir_reach_of(&e->model.cfg).usual;
-    snprintf(m->arch, sizeof(m->arch), "%s", e->model.cfg.arch);
-    snprintf(m->name, sizeof(m->name), "%s", e->model.cfg.name);
-    const struct weir_map_file *f = weir_map_file(e->map, 0);
-    for (uint32_t i = 1; i < weir_map_n_file(e->map); i++)
-        if (weir_map_file(e->map, i)->bytes > f->bytes)
-            f = weir_map_file(e->map, i);
-    m->path = weir_strndup(WEIR_MEM_MISC, f->path, strlen(f->path));
     weir_engine_free(e);
-    return m->path ? 0 : weir_fail(err, -ENOMEM, "no memory");
+    return r;
 }
 
 static int measure_bounds(struct bench *b, struct weir_err *err)

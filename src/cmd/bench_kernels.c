@@ -23,9 +23,9 @@ static const uint32_t tok_counts[N_TOKS] = { 1, WEIR_BENCH_TOK };
 
 struct line {
     const struct weir_kernels *kern;
-    enum weir_dtype dtype;
+    uint32_t rate;   /* number of what is multiplied: base/rate.h */
     unsigned thread; /* index of the pool */
-    struct weir_series rate[N_TOKS], of_read[N_TOKS];
+    struct weir_series figures[N_TOKS], of_read[N_TOKS];
 };
 
 struct bench {
@@ -34,26 +34,36 @@ struct bench {
     struct weir_pool *pools[WEIR_LIST_MAX];
     struct weir_series read[WEIR_LIST_MAX];
     unsigned n_pool;
-    struct line lines[WEIR_ISA_COUNT * WEIR_DTYPE_COUNT * WEIR_LIST_MAX];
+    struct line *lines; /* [n_line] */
     unsigned n_line;
+    bool want[WEIR_RATE_COUNT];
+    struct weir_packing packing[WEIR_RATE_PACKED]; /* one of each that is wanted */
     struct weir_bench_mem mem;
     struct weir_progress progress;
 };
 
 /* Which types: those of the model when one is named. */
-static int want_types(const struct weir_args *a, bool want[WEIR_DTYPE_COUNT], struct weir_err *err)
+static int want_types(struct bench *b, struct weir_err *err)
 {
+    const struct weir_args *a = b->args;
     const struct weir_engine_opts o = weir_cmd_engine_opts(a);
     struct weir_engine *e;
     for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
-        want[d] = !a->model && weir_kernels_supports((enum weir_dtype)d);
+        b->want[d] = !a->model && weir_kernels_supports((enum weir_dtype)d);
     if (!a->model)
         return 0;
     const int r = weir_engine_open(&o, &e, err);
     if (r < 0)
         return r;
-    for (uint32_t i = 0; i < e->sched.n_step; i++)
-        want[weir_step_dtype(&e->sched.steps[i])] = true;
+    for (uint32_t i = 0; i < e->sched.n_step; i++) {
+        const struct weir_step *st = &e->sched.steps[i];
+        const uint32_t rate = weir_step_rate(st);
+        if (st->aux) /* not multiplied */
+            continue;
+        b->want[rate] = true;
+        if (rate >= (uint32_t)WEIR_DTYPE_COUNT)
+            b->packing[rate - (uint32_t)WEIR_DTYPE_COUNT] = *st->tensor->packing;
+    }
     weir_engine_free(e);
     return 0;
 }
@@ -63,26 +73,58 @@ static int prepare(struct bench *b, struct weir_err *err)
     const struct weir_args *a = b->args;
     struct weir_machine machine = { 0 };
     struct weir_list threads = a->thread_list;
-    bool want[WEIR_DTYPE_COUNT];
+    unsigned n_want = 0;
     weir_machine_probe(&machine);
     if (!threads.n) {
         threads.v[threads.n++] = 1;
         if (machine.n_cpu > 1)
             threads.v[threads.n++] = machine.n_cpu;
     }
-    int r = want_types(a, want, err);
+    int r = want_types(b, err);
     for (; r == 0 && b->n_pool < threads.n; b->n_pool += r == 0)
         r = weir_pool_new((unsigned)threads.v[b->n_pool], &b->pools[b->n_pool], err);
     if (r < 0)
         return r;
+    for (uint32_t i = 0; i < WEIR_RATE_COUNT; i++)
+        n_want += b->want[i];
+    b->lines =
+        weir_alloc(WEIR_MEM_MISC, (size_t)n_want * WEIR_ISA_COUNT * threads.n, sizeof(*b->lines));
+    if (!b->lines)
+        return weir_fail(err, -ENOMEM, "no memory for the figures");
     for (int isa = WEIR_ISA_COUNT - 1; isa >= 0; isa--) {
         const struct weir_kernels *kern = weir_kernels_get((enum weir_isa)isa);
-        for (int d = 0; kern && d < WEIR_DTYPE_COUNT; d++)
-            for (unsigned t = 0; want[d] && t < threads.n; t++)
-                b->lines[b->n_line++] =
-                    (struct line){ .kern = kern, .dtype = (enum weir_dtype)d, .thread = t };
+        for (uint32_t i = 0; kern && i < WEIR_RATE_COUNT; i++)
+            for (unsigned t = 0; b->want[i] && t < threads.n; t++)
+                b->lines[b->n_line++] = (struct line){ .kern = kern, .rate = i, .thread = t };
     }
     return weir_bench_mem_init(&b->mem, b->pools[b->n_pool - 1], err);
+}
+
+/* One figure for each count of tokens; false when interrupted. */
+static bool measure_line(struct bench *b, struct line *l)
+{
+    struct weir_packed_sample sample = { 0 };
+    struct weir_bench_mul what = { .kern = l->kern, .dtype = WEIR_DTYPE_F16 };
+    if (l->rate < (uint32_t)WEIR_DTYPE_COUNT) {
+        what.dtype = (enum weir_dtype)l->rate;
+    } else {
+        what.packed = &sample;
+        if (weir_bench_sample_init(&sample, &b->packing[l->rate - (uint32_t)WEIR_DTYPE_COUNT],
+                                   l->kern) < 0) {
+            weir_packed_sample_done(&sample);
+            return true;
+        }
+    }
+    for (unsigned t = 0; t < N_TOKS && !atomic_load(b->interrupted); t++) {
+        const double read = weir_bench_read(&b->mem, b->pools[l->thread], READ_NS);
+        what.n_tok = tok_counts[t];
+        const double rate = weir_bench_mul(&b->mem, b->pools[l->thread], &what, MUL_NS);
+        weir_series_add(&b->read[l->thread], read);
+        weir_series_add(&l->figures[t], rate);
+        weir_series_add(&l->of_read[t], rate / read);
+    }
+    weir_packed_sample_done(&sample);
+    return !atomic_load(b->interrupted);
 }
 
 static void measure(struct bench *b)
@@ -92,19 +134,8 @@ static void measure(struct bench *b)
     for (int64_t rep = 0; rep < b->args->reps; rep++)
         for (unsigned i = 0; i < b->n_line; i++) {
             struct line *l = &b->lines[i];
-            for (unsigned t = 0; t < N_TOKS; t++) {
-                if (atomic_load(b->interrupted))
-                    return;
-                const double read = weir_bench_read(&b->mem, b->pools[l->thread], READ_NS);
-                const double rate =
-                    weir_bench_mul(&b->mem, b->pools[l->thread],
-                                   &(struct weir_bench_mul){
-                                       .kern = l->kern, .dtype = l->dtype, .n_tok = tok_counts[t] },
-                                   MUL_NS);
-                weir_series_add(&b->read[l->thread], read);
-                weir_series_add(&l->rate[t], rate);
-                weir_series_add(&l->of_read[t], rate / read);
-            }
+            if (!measure_line(b, l))
+                return;
             weir_progress_show(&b->progress, "measuring kernels", ++done, total, "figures");
         }
 }
@@ -115,14 +146,15 @@ static weir_json *rows_json(const struct bench *b)
     for (unsigned i = 0; i < b->n_line; i++)
         for (unsigned t = 0; t < N_TOKS; t++) {
             const struct line *l = &b->lines[i];
-            if (!l->rate[t].n)
+            char name[WEIR_RATE_NAME];
+            if (!l->figures[t].n)
                 continue;
             weir_json *o = weir_json_object();
             weir_json_add_str(o, "kernels", l->kern->name);
-            weir_json_add_str(o, "type", weir_dtype_info(l->dtype)->name);
+            weir_json_add_str(o, "type", weir_rate_name(l->rate, name));
             weir_json_add_num(o, "threads", weir_pool_size(b->pools[l->thread]));
             weir_json_add_num(o, "tokens", tok_counts[t]);
-            weir_series_json(&l->rate[t], o, "bytes_per_s");
+            weir_series_json(&l->figures[t], o, "bytes_per_s");
             weir_json_add_num(o, "memory_bytes_per_s", weir_series_median(&b->read[l->thread]));
             weir_json_add_num(o, "fraction", weir_series_median(&l->of_read[t]));
             weir_json_push(rows, o);
@@ -152,16 +184,17 @@ static void print_table(const struct bench *b)
     }
     for (unsigned i = 0; i < b->n_line; i++) {
         const struct line *l = &b->lines[i];
-        if (!l->rate[0].n)
+        char name[WEIR_RATE_NAME];
+        if (!l->figures[0].n)
             continue;
         weir_table_row(&t, NULL);
         weir_table_cell(&t, "%s", l->kern->name);
-        weir_table_cell(&t, "%s", weir_dtype_info(l->dtype)->name);
+        weir_table_cell(&t, "%s", weir_rate_name(l->rate, name));
         weir_table_cell(&t, "%u", weir_pool_size(b->pools[l->thread]));
-        for (unsigned k = 0; k < N_TOKS && l->rate[k].n; k++) {
-            weir_table_cell(&t, "%.2f GB/s", weir_series_median(&l->rate[k]) / 1e9);
-            weir_table_cell(&t, "%.2f..%.2f", weir_series_min(&l->rate[k]) / 1e9,
-                            weir_series_max(&l->rate[k]) / 1e9);
+        for (unsigned k = 0; k < N_TOKS && l->figures[k].n; k++) {
+            weir_table_cell(&t, "%.2f GB/s", weir_series_median(&l->figures[k]) / 1e9);
+            weir_table_cell(&t, "%.2f..%.2f", weir_series_min(&l->figures[k]) / 1e9,
+                            weir_series_max(&l->figures[k]) / 1e9);
             weir_table_cell(&t, "%.0f %%", 100 * weir_series_median(&l->of_read[k]));
         }
     }
@@ -216,6 +249,7 @@ int weir_bench_kernels(const struct weir_args *a, const atomic_int *interrupted)
         status = print(b);
     }
     weir_bench_mem_done(&b->mem);
+    weir_free(b->lines);
     for (unsigned i = 0; i < b->n_pool; i++)
         weir_pool_free(b->pools[i]);
     weir_free(b);

@@ -19,10 +19,12 @@
     (512u << 10)               /* of a unit from memory: long, like a claim of src/model/linear.c */
 #define STAY_BYTES (64u << 10) /* of a unit that stays in the cache of a core */
 #define MANY_ROWS                                                                                  \
-    (2 * WEIR_MUL_ROWS) /* of a unit for many tokens: not longer than a measurement                \
-                         */
-#define Y_MAX      (WEIR_BENCH_TOK * MANY_ROWS) /* results of a unit */
-#define TILE_BYTES (1u << 20)
+    (2 * WEIR_MUL_ROWS)   /* of a unit for many tokens: not longer than a measurement              \
+                           */
+#define PACKED_ROWS 1024u /* of a packed matrix */
+#define PACKED_COLS 256u  /* of one stored by columns: those of a thread, next to each other */
+#define Y_MAX       (WEIR_BENCH_TOK * PACKED_COLS) /* results of a unit */
+#define TILE_BYTES  (1u << 20)
 
 struct sweep {
     const struct weir_bench_mem *m;
@@ -125,7 +127,8 @@ static uint64_t read_bytes(const uint8_t *p, size_t n, bool ahead)
 static void sweep_thread(void *arg, unsigned thread)
 {
     struct sweep *s = arg;
-    float y[Y_MAX];
+    const struct weir_packed_sample *packed = s->what ? s->what->packed : NULL;
+    float y[Y_MAX] = { 0 }; /* columns are added to */
     uint64_t n = 0, sum = 0;
     do {
         const bool stay = s->what && s->what->cached;
@@ -135,6 +138,9 @@ static void sweep_thread(void *arg, unsigned thread)
         const uint8_t *p = s->m->weights.base + unit * s->unit_bytes;
         if (!s->what)
             sum += read_bytes(p, UNIT_BYTES, s->ahead);
+        else if (packed)
+            weir_packed_sample_mul(packed, s->what->exact, p, 0, s->unit_rows, 0, PACKED_COLS,
+                                   &s->act, y, PACKED_COLS);
         else
             (s->what->exact ? s->type->mul_f32 : s->type->mul)(p, s->row_bytes, s->unit_rows,
                                                                &s->act, y, s->unit_rows);
@@ -202,12 +208,30 @@ double weir_bench_read_pieces(const struct weir_bench_piece *v, uint32_t n, bool
     return (double)atomic_load(&s.n_byte) * 1e9 / (double)weir_max_u64(weir_now_ns() - t0, 1);
 }
 
+int weir_bench_sample_init(struct weir_packed_sample *s, const struct weir_packing *like,
+                           const struct weir_kernels *kern)
+{
+    return weir_packed_sample_init(s, like, kern, like->by_cols ? PACKED_COLS : PACKED_ROWS, COLS);
+}
+
+/* Lines of a unit: always the first of a matrix. */
+static uint32_t packed_lines(const struct weir_bench_mul *what)
+{
+    const struct weir_packed_sample *s = what->packed;
+    const bool few = what->cached || what->n_tok > 1;
+    if (!s->p.by_cols && what->n_tok > 1)
+        return MANY_ROWS;
+    const uint64_t lines = (few ? STAY_BYTES : UNIT_BYTES) / s->p.line_bytes;
+    const uint64_t most = weir_min_u64(lines - lines % weir_max_u64(s->block, 4), s->p.n_line);
+    return (uint32_t)weir_max_u64(most, s->block);
+}
+
 double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool,
                       const struct weir_bench_mul *what, uint64_t ns)
 {
     struct sweep s = {
         .what = what,
-        .type = &what->kern->type[what->dtype],
+        .type = what->packed ? NULL : &what->kern->type[what->dtype],
         .act = { .n_tok = what->n_tok,
                  .k = COLS,
                  .f32 = m->x,
@@ -216,11 +240,14 @@ double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool,
                  .d = m->d,
                  .s = m->s,
                  .b = m->b },
-        .row_bytes = weir_dtype_row_bytes(weir_dtype_info(what->dtype), COLS),
+        .row_bytes = what->packed ? what->packed->p.line_bytes
+                                  : weir_dtype_row_bytes(weir_dtype_info(what->dtype), COLS),
     };
     const uint64_t rows = (what->cached ? STAY_BYTES : UNIT_BYTES) / s.row_bytes;
     s.unit_rows =
         what->n_tok > 1 ? MANY_ROWS : (uint32_t)weir_align_down(weir_min_u64(rows, Y_MAX), 4);
+    if (what->packed)
+        s.unit_rows = packed_lines(what);
     s.unit_bytes = s.unit_rows * s.row_bytes;
     return sweep(&s, m, pool, ns) * what->n_tok;
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/thread.h"
 #include "kernels/kernels.h"
+#include "src/run/packed_sample.h"
 
 #include <stdbool.h>
 
@@ -47,10 +48,15 @@ double weir_bench_read_pieces(const struct weir_bench_piece *v, uint32_t n, bool
 struct weir_bench_mul {
     const struct weir_kernels *kern;
     enum weir_dtype dtype;
-    bool exact;     /* mul_f32 instead of mul */
+    const struct weir_packed_sample *packed; /* not NULL: instead of dtype and kern */
+    bool exact;                              /* mul_f32 instead of mul */
     bool cached;    /* each thread takes the same 64 KiB again and again: arithmetic alone */
     uint32_t n_tok; /* 1 .. WEIR_BENCH_TOK */
 };
+/* A matrix packed like LIKE, of the size these products have: as weir_packed_sample_init. */
+int weir_bench_sample_init(struct weir_packed_sample *s, const struct weir_packing *like,
+                           const struct weir_kernels *kern);
+
 /* Bytes of weights times tokens a second, over all threads of POOL, for about NS nanoseconds. */
 double weir_bench_mul(struct weir_bench_mem *m, struct weir_pool *pool,
                       const struct weir_bench_mul *what, uint64_t ns);

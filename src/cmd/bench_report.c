@@ -178,13 +178,13 @@ static int print_csv(const struct weir_bench *b)
 
 static void head(const struct weir_bench *b)
 {
-    char size[WEIR_SIZE_STR];
+    char size[WEIR_SIZE_STR], name[WEIR_RATE_NAME];
     bool first = true;
     printf("model    %s%s%s, %s a pass (", b->model.arch, b->model.name[0] ? " " : "",
            b->model.name, weir_size_format(b->model.matmul_bytes, size, sizeof(size)));
-    for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
-        if (b->model.bytes[d]) {
-            printf("%s%s", first ? "" : ", ", weir_dtype_info((enum weir_dtype)d)->name);
+    for (uint32_t i = 0; i < WEIR_RATE_COUNT; i++)
+        if (b->model.bytes[i]) {
+            printf("%s%s", first ? "" : ", ", weir_rate_name(i, name));
             first = false;
         }
     printf(")\nmachine  %u CPU%s, %s kernels", b->n_cpu, b->n_cpu == 1 ? "" : "s",

@@ -4,7 +4,7 @@
 #ifndef WEIR_SRC_CMD_BENCH_REPORT_H
 #define WEIR_SRC_CMD_BENCH_REPORT_H
 
-#include "base/dtype.h"
+#include "base/rate.h"
 #include "src/cmd/bench_table.h"
 #include "src/cmd/opt.h"
 
@@ -42,17 +42,18 @@ struct weir_bench_combo {
 struct weir_bench_model {
     char *path; /* of its largest file; owned */
     char arch[32], name[96];
-    uint64_t bytes[WEIR_DTYPE_COUNT]; /* of all products of a pass, by type */
+    uint64_t bytes[WEIR_RATE_COUNT];               /* of all products of a pass, by base/rate.h */
+    struct weir_packing packing[WEIR_RATE_PACKED]; /* one of each, where there are bytes */
     uint64_t matmul_bytes;
-    enum weir_dtype out_dtype; /* the last product of a pass, which makes logits, is done for the */
-    uint64_t out_bytes;        /* last token only */
+    uint32_t out_rate;  /* the last product of a pass, which makes logits, is done for the */
+    uint64_t out_bytes; /* last token only */
     uint64_t kv_bytes_per_tok;
 };
 
 struct weir_bench_threads { /* what N threads reach */
     unsigned n;
     struct weir_series memory; /* bytes/s */
-    double mul[WEIR_DTYPE_COUNT]
+    double mul[WEIR_RATE_COUNT]
               [2]; /* of this repetition, in cache: bytes x tokens/s with 1 token, with many */
 };
 

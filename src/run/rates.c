@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the cache of measured rates.  The file is only a cache: whatever is wrong with it, we
- * measure again and write a new one.  One thread. */
+ * Owns the cache of measured rates, and the disk's.  The file is only a cache: whatever is wrong
+ * with it, we measure again and write a new one.  One thread. */
 #include "config.h"
 
 #include "src/run/rates.h"
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "base/num.h"
 #include "base/outfile.h"
-#include "kernels/kernels.h"
 #include "prefetch/probe.h"
+#include "src/run/rates_private.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,10 +20,6 @@
 
 #define PROBE_BYTES (UINT64_C(512) << 20)
 #define DEEPER      1.15 /* more reads in flight are worth it from here on: disks are noisy */
-#define MUL_BYTES   (UINT64_C(96) << 20) /* beyond the last-level cache of most */
-#define MUL_COLS    4096u
-#define MUL_UNIT    (UINT64_C(512) << 10) /* claims of src/model/linear.c are long */
-#define MUL_ROWS    512u
 
 /* $XDG_CACHE_HOME/weir/rates.json; false when there is no home. */
 static bool cache_path(char *buf, size_t n, bool make)
@@ -61,7 +55,7 @@ static weir_json *load(void)
     return j;
 }
 
-static double recall(const char *key)
+double weir_rates_recall(const char *key)
 {
     weir_json *j = load();
     const double v = weir_json_num(weir_json_get(j, key), 0);
@@ -69,7 +63,7 @@ static double recall(const char *key)
     return v > 0 && v < 1e15 ? v : 0;
 }
 
-static void remember(const char *key, double value)
+void weir_rates_remember(const char *key, double value)
 {
     char path[4096];
     weir_json *old = load(), *new = weir_json_object();
@@ -115,8 +109,8 @@ void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io,
     if (!disk_key(key, sizeof(key), io, f))
         return;
     snprintf(depth_key, sizeof(depth_key), "%s depth", key);
-    m->disk_depth = (unsigned)recall(depth_key);
-    if (!force && (rate = recall(key)) > 0) {
+    m->disk_depth = (unsigned)weir_rates_recall(depth_key);
+    if (!force && (rate = weir_rates_recall(key)) > 0) {
         *ret_cached = true;
         m->disk_rate = rate;
         return;
@@ -131,14 +125,14 @@ void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io,
         rate = deep;
     }
     m->disk_rate = rate;
-    remember(key, rate);
-    remember(depth_key, m->disk_depth);
+    weir_rates_remember(key, rate);
+    weir_rates_remember(depth_key, m->disk_depth);
 }
 
 bool weir_rates_disk_known(const struct weir_io_ops *io, const struct weir_io_file *f)
 {
     char key[128];
-    return disk_key(key, sizeof(key), io, f) && recall(key) > 0;
+    return disk_key(key, sizeof(key), io, f) && weir_rates_recall(key) > 0;
 }
 
 void weir_rates_disk_learn(const struct weir_io_ops *io, const struct weir_io_file *f,
@@ -146,115 +140,5 @@ void weir_rates_disk_learn(const struct weir_io_ops *io, const struct weir_io_fi
 {
     char key[128];
     if (disk_key(key, sizeof(key), io, f))
-        remember(key, bytes_per_s);
-}
-
-struct bench {
-    const struct weir_kern_type *type;
-    const uint8_t *w;
-    size_t row_bytes;
-    uint32_t n_unit, unit_rows;
-    struct weir_act act;
-    _Atomic uint32_t next;
-};
-
-static void bench_thread(void *arg, unsigned thread)
-{
-    struct bench *b = arg;
-    float y[MUL_ROWS];
-    (void)thread;
-    for (uint32_t u; (u = atomic_fetch_add(&b->next, 1)) < b->n_unit;)
-        b->type->mul(b->w + (uint64_t)u * b->unit_rows * b->row_bytes, b->row_bytes, b->unit_rows,
-                     &b->act, y, MUL_ROWS);
-}
-
-/* The best of a few passes over one buffer: other programs only ever make it slower. */
-static double measure_mul(enum weir_dtype d, struct weir_pool *pool, const struct weir_region *mem,
-                          const float *x, const int8_t *q, const float *scale, const int16_t *sum)
-{
-    struct bench b = {
-        .type = &weir_kernels()->type[d],
-        .w = mem->base,
-        .row_bytes = weir_dtype_row_bytes(weir_dtype_info(d), MUL_COLS),
-        .act = { .n_tok = 1, .k = MUL_COLS, .f32 = x, .q = q, .d = scale, .s = scale, .b = sum },
-    };
-    b.unit_rows = (uint32_t)weir_min_u64(MUL_UNIT / b.row_bytes, MUL_ROWS);
-    b.n_unit = (uint32_t)(mem->bytes / b.row_bytes / b.unit_rows);
-    uint64_t best = UINT64_MAX;
-    for (int i = 0; i < 3; i++) {
-        atomic_store(&b.next, 0);
-        const uint64_t t0 = weir_now_ns();
-        weir_pool_run(pool, bench_thread, &b);
-        best = weir_min_u64(best, weir_now_ns() - t0);
-    }
-    return (double)b.n_unit * b.unit_rows * (double)b.row_bytes * 1e9 /
-           (double)weir_max_u64(best, 1);
-}
-
-static void fill_part(void *arg, uint32_t i, unsigned thread)
-{
-    /* A byte whose halves and floats are small ordinary numbers: no denormals, no NaN. */
-    (void)thread;
-    memset((uint8_t *)arg + ((uint64_t)i << 20), 0x21, 1 << 20);
-}
-
-static void mul_key(char *buf, size_t n, enum weir_dtype d, const struct weir_pool *pool)
-{
-    snprintf(buf, n, "mul %s %s %u threads", weir_dtype_info(d)->name, weir_kernels()->name,
-             weir_pool_size(pool));
-}
-
-static void wanted(const struct weir_sched *s, bool want[WEIR_DTYPE_COUNT])
-{
-    for (uint32_t i = 0; i < s->n_step; i++)
-        want[weir_step_dtype(&s->steps[i])] = true;
-}
-
-void weir_rates_mul_learn(const struct weir_machine *m, const struct weir_sched *s,
-                          const struct weir_pool *pool, double factor)
-{
-    bool want[WEIR_DTYPE_COUNT] = { false };
-    char key[128];
-    if (!(factor > 0.2 && factor < 5)) /* something else was going on */
-        return;
-    wanted(s, want);
-    for (int d = 0; d < WEIR_DTYPE_COUNT; d++)
-        if (want[d] && m->mul_rate[d] > 0) {
-            mul_key(key, sizeof(key), (enum weir_dtype)d, pool);
-            remember(key, m->mul_rate[d] * 2 / (1 + factor));
-        }
-}
-
-void weir_rates_mul(struct weir_machine *m, const struct weir_sched *s, struct weir_pool *pool,
-                    uint64_t mem_bytes, bool force)
-{
-    static float x[MUL_COLS], scale[MUL_COLS / WEIR_ACT_BLOCK];
-    static int8_t q[MUL_COLS];
-    static int16_t sum[MUL_COLS / WEIR_ACT_SUM];
-    struct weir_region mem = { 0 };
-    bool want[WEIR_DTYPE_COUNT] = { false };
-    wanted(s, want);
-    for (int d = 0; d < WEIR_DTYPE_COUNT; d++) {
-        char key[128];
-        if (!want[d] || m->mul_rate[d] > 0)
-            continue;
-        mul_key(key, sizeof(key), (enum weir_dtype)d, pool);
-        if (!force && (m->mul_rate[d] = recall(key)) > 0)
-            continue;
-        if (!mem.base) {
-            const uint64_t bytes = weir_align_down(weir_min_u64(mem_bytes, MUL_BYTES), 1 << 20);
-            if (bytes < 1 << 20 || weir_region_init(&mem, WEIR_MEM_MISC, bytes, NULL) < 0)
-                return;
-            weir_pool_for(pool, (uint32_t)(bytes >> 20), fill_part, mem.base);
-            for (uint32_t i = 0; i < MUL_COLS; i++) {
-                x[i] = 0.5f;
-                q[i] = 1;
-                scale[i / WEIR_ACT_BLOCK] = 0.5f;
-                sum[i / WEIR_ACT_SUM] = WEIR_ACT_SUM;
-            }
-        }
-        m->mul_rate[d] = measure_mul((enum weir_dtype)d, pool, &mem, x, q, scale, sum);
-        remember(key, m->mul_rate[d]);
-    }
-    weir_region_done(&mem);
+        weir_rates_remember(key, bytes_per_s);
 }
