@@ -5,6 +5,7 @@
  * once, and held: at most one for each cut.  One thread while a map is opened; read-only after. */
 #include "config.h"
 
+#include "base/mem.h"
 #include "base/num.h"
 #include "mmap/map_edit.h"
 #include "mmap/map_private.h"
@@ -142,10 +143,36 @@ static int read_drop(const struct weir_map *m, uint32_t file, uint64_t offset, u
     return rc;
 }
 
+/* The slices of T, each through a buffer of its own. */
+static int read_slices(const struct weir_map *m, const struct weir_tensor *t, uint8_t *dst,
+                       struct weir_err *err)
+{
+    const uint64_t rows = weir_tensor_rows(t), row_bytes = t->bytes / rows;
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < t->n_slice; i++) {
+        const struct weir_tensor *s = &t->slice[i];
+        const uint64_t part = s->bytes / rows;
+        uint8_t *buf = weir_alloc(WEIR_MEM_MISC, s->bytes, 1);
+        if (!buf)
+            return weir_fail(err, -ENOMEM, "%s: no memory for a part of tensor '%s'",
+                             m->file[s->file].path, t->name);
+        const int rc = read_drop(m, s->file, s->offset, s->bytes, buf, err);
+        for (uint64_t r = 0; r < rows && !rc; r++)
+            memcpy(dst + r * row_bytes + at, buf + r * part, part);
+        weir_free(buf);
+        if (rc)
+            return rc;
+        at += part;
+    }
+    return 0;
+}
+
 int weir_map_read_tensor(const struct weir_map *m, const struct weir_tensor *t, void *dst,
                          struct weir_err *err)
 {
     const uint64_t row_bytes = t->bytes / weir_tensor_rows(t);
+    if (t->n_slice)
+        return read_slices(m, t, dst, err);
     if (!t->n_extent)
         return read_drop(m, t->file, t->offset, t->bytes, dst, err);
     for (uint32_t i = 0; i < t->n_extent; i++) {
@@ -168,6 +195,11 @@ int weir_map_view_rows(struct weir_map *m, const struct weir_tensor *t, uint64_t
     const uint64_t rows = weir_tensor_rows(t), row_bytes = t->bytes / rows;
     struct weir_tensor v = *t;
     const uint8_t *held;
+    if (t->n_slice)
+        return weir_fail(err, -ENOTSUP,
+                         "%s: tensor '%s' lies in %u parts of its columns, and some of its rows "
+                         "are needed as a matrix: this is not supported",
+                         m->file[t->file].path, t->name, t->n_slice);
     if (!n_row || row > rows || n_row > rows - row || t->dim[2] * t->dim[3] != 1)
         return weir_fail(err, -EINVAL,
                          "%s: tensor '%s' has %llu rows, but rows %llu to %llu of it "

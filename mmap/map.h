@@ -15,7 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WEIR_MAX_DIMS 4
+#define WEIR_MAX_DIMS  4
+#define WEIR_SLICE_MAX 16
 
 /* A run of whole rows that lie together in one file. */
 struct weir_extent {
@@ -40,6 +41,14 @@ struct weir_tensor {
      * all bytes follow each other from `offset` on.  Owned by the map. */
     uint32_t n_extent;
     const struct weir_extent *extent;
+
+    /* A matrix whose rows are cut: n_slice matrices that have all of its rows, next to each other
+     * from the first column to the last.  Then file and offset are the first one's, and bytes are
+     * of all.  Otherwise n_slice is 0.  Owned by the map. */
+    uint32_t n_slice;
+    const struct weir_tensor *slice;
+    bool is_slice; /* it is such a one itself, which no name finds, */
+    uint64_t col;  /* and begins with this column of the matrix */
 
     /* A matrix whose weights are packed otherwise than as rows of DTYPE: what lies at OFFSET are
      * the lines of PACKING, and the small arrays beside them are tensors of their own.  NULL for
@@ -67,8 +76,8 @@ static inline const char *weir_tensor_role(const struct weir_tensor *t)
     return t->role ? t->role : t->name;
 }
 
-/* Where row ROW of T (below its rows) begins.  *ret_held: the bytes themselves, when the map has
- * them; NULL otherwise. */
+/* Where row ROW of T (below its rows; T has no slices) begins.  *ret_held: the bytes themselves,
+ * when the map has them; NULL otherwise. */
 void weir_tensor_row(const struct weir_tensor *t, uint64_t row, uint32_t *ret_file,
                      uint64_t *ret_offset, const uint8_t **ret_held);
 

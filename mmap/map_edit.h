@@ -38,7 +38,7 @@ struct weir_tensor *weir_map_edit_tensor(struct weir_map *m, uint32_t i);
 int weir_map_add_view(struct weir_map *m, const struct weir_tensor *t, struct weir_err *err);
 
 /* Rows [row, row + n_row) of T, a matrix, as one of their own: into *RET, with T's name, for
- * weir_map_add_view.  0; -EINVAL: T is no matrix of so many rows; -ENOMEM. */
+ * weir_map_add_view.  0; -EINVAL: T is no matrix of so many rows; -ENOTSUP: it has slices; -ENOMEM. */
 int weir_map_view_rows(struct weir_map *m, const struct weir_tensor *t, uint64_t row,
                        uint64_t n_row, struct weir_tensor *ret, struct weir_err *err);
 

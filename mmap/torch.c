@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Owns PyTorch files as models: one file, or the parts of one.  torch_archive.c and torch_legacy.c
- * read the two forms a file may have. */
+ * read the two forms a file may have, torch_meta.c joins what was cut for several machines. */
 #include "config.h"
 
 #include "mmap/torch.h"
@@ -14,9 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define META_NAME "consolidated."
-#define META_TAIL ".pth"
 
 static bool is_zip(const uint8_t *p, uint64_t n) { return n >= 4 && !memcmp(p, "PK\3\4", 4); }
 
@@ -61,49 +58,23 @@ static int read_file(struct weir_map *m, uint32_t file, const struct weir_shards
     return rc;
 }
 
-/* Is NAME one of Meta's, "consolidated.03.pth"? */
-static bool is_meta(const char *name)
-{
-    const size_t n = strlen(META_NAME);
-    return strlen(name) == n + 2 + strlen(META_TAIL) && !strncmp(name, META_NAME, n) &&
-           name[n] >= '0' && name[n] <= '9' && name[n + 1] >= '0' && name[n + 1] <= '9' &&
-           !strcmp(name + n + 2, META_TAIL);
-}
-
-/* Meta cuts matrices for several machines, some across rows, some along them: such a part is no
- * model, and neither are the parts one after the other. */
-static int check_meta(const struct weir_map *m, struct weir_err *err)
-{
-    const char *path = m->file[0].path, *slash = strrchr(path, '/');
-    if (!is_meta(slash ? slash + 1 : path))
-        return 0;
-    char *second = weir_path_beside(path, META_NAME "01" META_TAIL);
-    if (!second)
-        return weir_fail(err, -ENOMEM, "%s: no memory for a file name", path);
-    int rc = access(second, F_OK) ? 0
-                                  : weir_fail(err, -ENOTSUP,
-                                              "%s is one of several parts, whose matrices are cut "
-                                              "for as many machines: take the model in Hugging "
-                                              "Face's form",
-                                              path);
-    weir_free(second);
-    return rc;
-}
-
 static int open_torch(struct weir_map *m, struct weir_err *err)
 {
     uint8_t head[4] = "";
     const bool zip = pread(m->file[0].fd, head, 4, 0) == 4 && is_zip(head, 4);
     snprintf(m->format, sizeof(m->format), zip ? "pytorch" : "pytorch legacy");
-    int rc = check_meta(m, err);
-    return rc ? rc : weir_parts_open(m, ".bin", "pytorch_model.bin.index.json", read_file, err);
+    uint32_t n;
+    const int rc = weir_torch_meta_count(m, &n, err);
+    if (rc || n > 1)
+        return rc ? rc : weir_torch_meta_open(m, n, read_file, err);
+    return weir_parts_open(m, ".bin", "pytorch_model.bin.index.json", read_file, err);
 }
 
 static void first(const char *name, char *buf)
 {
     weir_part_first(name, ".bin", buf);
-    if (is_meta(name))
-        memcpy(buf + strlen(META_NAME), "00", 2);
+    if (weir_torch_meta_part(name) >= 0)
+        weir_torch_meta_name(buf, 0);
 }
 
 /* Folders of models hold many other files with these endings. */
@@ -117,7 +88,7 @@ static int rank(const char *name)
             return 0;
     if (!strcmp(name, "pytorch_model.bin"))
         return 4;
-    if (is_meta(name) ||
+    if (weir_torch_meta_part(name) >= 0 ||
         (!strncmp(name, "pytorch_model-", 14) && weir_part_of(name, ".bin", &part, &count)))
         return 3;
     return 2;

@@ -36,6 +36,17 @@ struct weir_torch_places {
 int weir_torch_add_tensors(struct weir_torch_in *in, const struct weir_pickle *p,
                            const struct weir_torch_places *places, struct weir_err *err);
 
+/* Meta's checkpoints, "consolidated.03.pth".  part: the number in NAME, or -1 when it is not such a
+ * one.  name: NAME, which is such a one, becomes that of another part.  count: how many parts the
+ * model has whose file 0 is one of them: 1 also when it is none.  open: read all N of them, N > 1,
+ * and join their tensors; -ENOENT: one is missing; -EINVAL: they are not of one model; -ENOTSUP: a
+ * tensor whose cut nobody knows. */
+int weir_torch_meta_part(const char *name);
+void weir_torch_meta_name(char *name, unsigned part);
+int weir_torch_meta_count(const struct weir_map *m, uint32_t *ret, struct weir_err *err);
+int weir_torch_meta_open(struct weir_map *m, uint32_t n, weir_part_reader *read,
+                         struct weir_err *err);
+
 /* Does a file that begins with these N bytes have the form from before torch 1.6? */
 bool weir_torch_is_legacy(const uint8_t *p, uint64_t n);
 int weir_torch_read_legacy(struct weir_torch_in *in, struct weir_err *err);

@@ -147,7 +147,12 @@ int weir_sched_add(struct weir_sched *s, const struct weir_tensor *t, struct wei
     if (t->packing)
         return add_packed(s, t, err);
     struct run r = run_of(t, 0, rows, t->bytes / rows);
-    int rc = t->n_extent ? 0 : add_run(s, &r, err);
+    int rc = 0;
+    for (uint32_t i = 0; i < t->n_slice && !rc; i++)
+        rc = weir_sched_add(s, &t->slice[i], err);
+    if (t->n_slice)
+        return rc;
+    rc = t->n_extent ? 0 : add_run(s, &r, err);
     for (uint32_t i = 0; i < t->n_extent && !rc; i++) {
         r.at = t->extent[i];
         rc = add_run(s, &r, err);

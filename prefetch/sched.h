@@ -15,10 +15,10 @@
 /* A step: some rows of one tensor, contiguous in its file; of a packed one (mmap/map.h) some lines.
  */
 struct weir_step {
-    const struct weir_tensor *tensor;
-    uint32_t row, n_row; /* rows or lines [row, row + n_row) */
-    uint32_t file;       /* index for weir_map_file */
-    uint64_t offset;     /* of the first byte, from the start of the file */
+    const struct weir_tensor *tensor; /* or the slice of one, or a small array of one */
+    uint32_t row, n_row;              /* rows or lines [row, row + n_row) */
+    uint32_t file;                    /* index for weir_map_file */
+    uint64_t offset;                  /* of the first byte, from the start of the file */
     uint32_t bytes;
     uint8_t aux; /* not 0: bytes [row, row + n_row) of a small array of a packed matrix, number
                     aux - 1; `tensor` is that array.  Then come lines of the matrix itself */
@@ -45,10 +45,11 @@ void weir_sched_done(struct weir_sched *s);
  */
 uint32_t weir_step_rate(const struct weir_step *s);
 
-/* Append all rows of T; a step never crosses two of its extents.  Of a packed matrix: what its
- * small arrays have for a band of rows, then those rows, band after band, a band's arrays being
- * about a step; by columns all is one band, cut only where products may be cut (base/packing.h). 0;
- * -ENOMEM; -EINVAL when a single row is above 1 GiB, or the steps above 2^30. */
+/* Append all rows of T; a step never crosses two of its extents.  Of slices all rows of each, one
+ * slice after the other.  Of a packed matrix: what its small arrays have for a band of rows, then
+ * those rows, band after band, a band's arrays being about a step; by columns all is one band, cut
+ * only where products may be cut (base/packing.h).  0; -ENOMEM; -EINVAL when a single row is above
+ * 1 GiB, or the steps above 2^30. */
 int weir_sched_add(struct weir_sched *s, const struct weir_tensor *t, struct weir_err *err);
 
 #endif

@@ -5,7 +5,7 @@
  * the law that budget, chunks, threads and ways of reading do not change a bit of them. */
 #include "config.h"
 
-#include "tests/eval_logits.h"
+#include "tests/eval_streamed.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -14,49 +14,6 @@
 #define BOUND_ACT_Q8 0.05 /* int8 activations against float ones */
 /* ChatGLM-6B's weights are wide here: float64 with activations rounded to int8 is off by 0.17. */
 #define BOUND_ACT_Q8_GLM 0.3
-
-/* Nothing stays: every step passes through a ring of one slot more than threads.  (Models so small
- * are kept by every budget there is.) */
-static void stream_all(struct weir_engine *e)
-{
-    struct weir_plan *p = &e->plan;
-    const uint32_t n_slot = weir_pool_size(e->pool) + 1;
-    memset(p->pinned, 0, e->sched.n_step);
-    p->n_pinned = 0;
-    p->fits = false;
-    p->pinned_bytes = 0;
-    p->streamed_bytes_per_pass = e->sched.bytes;
-    p->n_slot = n_slot;
-    p->slot_bytes = weir_ring_slot_bytes(e->sched.step_max, 4096);
-    p->ring_bytes = (uint64_t)p->n_slot * p->slot_bytes;
-    p->depth = n_slot;
-}
-
-static void check_streamed(const char *what, const char *path, const struct golden *g,
-                           uint32_t chunk, bool act_q8, const float *whole)
-{
-    static const char *const ios[] = { "uring", "pread", "mmap" };
-    char bad[256] = "";
-    for (unsigned i = 0; i < 3; i++)
-        for (unsigned t = 1; t <= 3; t += 2) {
-            const struct way way = { .chunk = chunk,
-                                     .threads = t,
-                                     .kv = WEIR_KV_F32,
-                                     .act_q8 = act_q8,
-                                     .io = ios[i],
-                                     .planned = stream_all };
-            struct weir_err err = { 0 };
-            float *rows =
-                try_evaluate(path, &way, (uint32_t *)g->tokens, g->n_tok, g->n_vocab, false, &err);
-            /* io_uring may be forbidden, or not built. */
-            const bool absent = !rows && !i && (err.code == -ENOSYS || err.code == -EPERM);
-            if (!absent &&
-                (!rows || memcmp(rows, whole, (size_t)g->n_tok * g->n_vocab * sizeof(float))))
-                snprintf(bad, sizeof(bad), " (not so: %s, %u threads %.120s)", ios[i], t, err.msg);
-            free(rows);
-        }
-    ok(!bad[0], "%s: bitwise the same when all of it streams, three ways of reading%s", what, bad);
-}
 
 /* WHOLE: the tokens see each other and have to come in one pass. */
 static void check(const char *folder, const char *name, bool whole)

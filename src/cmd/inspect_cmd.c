@@ -77,6 +77,8 @@ static weir_json *tensor_json(const struct weir_map *map, const struct weir_tens
     weir_json_add_num(o, "bytes", (double)t->bytes);
     if (t->n_extent) /* not one run of bytes from `offset` on */
         weir_json_add_num(o, "extents", t->n_extent);
+    if (t->n_slice) /* nor that: columns in as many files */
+        weir_json_add_num(o, "slices", t->n_slice);
     return o;
 }
 
@@ -140,6 +142,8 @@ static void print_people(const struct weir_map *map, bool tensors, const struct 
         printf(", %s at %" PRIu64, weir_size_format(t->bytes, a, sizeof(a)), t->offset);
         if (t->n_extent)
             printf(" in %" PRIu32 " runs", t->n_extent);
+        if (t->n_slice)
+            printf(" in %" PRIu32 " slices", t->n_slice);
         if (t->role) /* the name weir computes with */
             printf(" = %s", t->role);
         putchar('\n');

@@ -95,6 +95,12 @@ static bool computed(struct binder *b, const struct weir_tensor *t)
     return false;
 }
 
+static void note_slices(struct weir_model *m, const struct weir_tensor *t)
+{
+    for (uint32_t i = 0; i < t->n_slice; i++)
+        m->slice_cols = (uint32_t)weir_max_u64(m->slice_cols, weir_tensor_cols(&t->slice[i]));
+}
+
 static struct weir_linear matrix(struct binder *b, const char *pattern, uint32_t layer,
                                  uint32_t n_in, uint32_t n_out, bool bias)
 {
@@ -105,6 +111,7 @@ static struct weir_linear matrix(struct binder *b, const char *pattern, uint32_t
     if (!computed(b, t))
         return l;
     l.w = t;
+    note_slices(b->model, t);
     if (bias)
         l.bias = vector(b, pattern, layer, ".bias", n_out, false);
     return l;
@@ -367,10 +374,12 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
         refuse_unknown(&b);
     ret->out_norm = norm(&b, "output_norm", 0, c->n_embd);
     ret->tied = !weir_map_find(m, WEIR_NAME_OUTPUT);
-    if (ret->tied)
-        ret->out.w = ret->embd;
-    else
+    if (!ret->tied) {
         ret->out = matrix(&b, "output", 0, c->n_embd, c->n_vocab, false);
+    } else if (!b.bad) {
+        ret->out.w = ret->embd;
+        note_slices(ret, ret->embd);
+    }
     if (!b.bad)
         bind_positions(&b);
     if (!b.bad && c->out_row_norm)

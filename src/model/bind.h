@@ -104,7 +104,8 @@ struct weir_model {
     float *vectors;               /* all norms and biases */
     uint64_t vector_bytes;
     const struct weir_loras *loras; /* adapters applied beside the matrices, or NULL */
-    uint64_t aux_bytes; /* most small arrays of packed matrices at a time; set by recording */
+    uint32_t slice_cols; /* columns of the widest slice of a matrix; 0: no matrix lies in slices */
+    uint64_t aux_bytes;  /* most small arrays of packed matrices at a time; set by recording */
 };
 
 /* 0 with *ret (weir_model_done); -EINVAL: a tensor is missing or has the wrong shape (the sentence

@@ -12,6 +12,8 @@
 
 #include <errno.h>
 
+#define PIECES WEIR_SLICE_MAX /* of a row, at most */
+
 /* Some bytes of a row: where they lie, and they themselves when they are in memory already. */
 struct piece {
     uint64_t size; /* bytes */
@@ -21,10 +23,14 @@ struct piece {
 };
 
 /* Bytes of the pieces a row of M's table is made of; how many pieces. */
-static int sizes_of(const struct weir_model *m, uint64_t size[2])
+static int sizes_of(const struct weir_model *m, uint64_t size[PIECES])
 {
     const struct weir_tensor *t = m->embd;
     const uint64_t rows = weir_tensor_rows(t);
+    for (uint32_t i = 0; i < t->n_slice; i++)
+        size[i] = t->slice[i].bytes / rows;
+    if (t->n_slice)
+        return (int)t->n_slice;
     size[0] = t->packing ? t->packing->line_bytes : t->bytes / rows;
     size[1] = t->packing ? t->packing->aux_bytes[WEIR_AUX_SCALE] / rows : 0;
     return size[1] ? 2 : 1;
@@ -32,22 +38,23 @@ static int sizes_of(const struct weir_model *m, uint64_t size[2])
 
 uint64_t weir_embed_bytes(const struct weir_model *m)
 {
-    uint64_t size[2];
-    sizes_of(m, size);
-    return size[0] + size[1];
+    uint64_t size[PIECES], sum = 0;
+    for (int i = 0, n = sizes_of(m, size); i < n; i++)
+        sum += size[i];
+    return sum;
 }
 
 /* The pieces of row TOKEN; how many. */
-static int pieces_of(const struct weir_pass *p, uint32_t token, struct piece ret[2])
+static int pieces_of(const struct weir_pass *p, uint32_t token, struct piece ret[PIECES])
 {
     const struct weir_tensor *t = p->model->embd;
-    uint64_t size[2];
+    uint64_t size[PIECES];
     const int n = sizes_of(p->model, size);
     for (int i = 0; i < n; i++) {
         struct piece *c = &ret[i];
-        const struct weir_tensor *of = i ? t->aux[WEIR_AUX_SCALE] : t;
+        const struct weir_tensor *of = t->n_slice ? &t->slice[i] : i ? t->aux[WEIR_AUX_SCALE] : t;
         c->size = size[i];
-        if (t->packing) {
+        if (t->packing || t->n_slice) {
             c->bytes = NULL;
             c->file = of->file;
             c->offset = of->offset + token * c->size;
@@ -65,7 +72,7 @@ static int embed_row(struct weir_pass *p, uint32_t token, float *x, struct weir_
 {
     const struct weir_model *m = p->model;
     const struct weir_tensor *t = m->embd;
-    struct piece c[2];
+    struct piece c[PIECES];
     uint8_t *mem = p->scratch->row;
     for (int i = 0, n = pieces_of(p, token, c); i < n; i++) {
         if (c[i].bytes)
@@ -82,7 +89,11 @@ static int embed_row(struct weir_pass *p, uint32_t token, float *x, struct weir_
         weir_packed_row(&(struct weir_packed){ .p = t->packing, .aux = { c[1].bytes } }, c[0].bytes,
                         0, x);
     else
-        p->kern->type[t->dtype].dequant(c[0].bytes, x, m->cfg.n_embd);
+        p->kern->type[t->dtype].dequant(c[0].bytes, x,
+                                        t->n_slice ? weir_tensor_cols(t->slice) : m->cfg.n_embd);
+    for (uint32_t i = 1; i < t->n_slice; i++)
+        p->kern->type[t->dtype].dequant(c[i].bytes, x + t->slice[i].col,
+                                        weir_tensor_cols(&t->slice[i]));
     for (uint32_t j = 0; m->cfg.embd_scale != 1 && j < m->cfg.n_embd; j++)
         x[j] *= m->cfg.embd_scale;
     return 0;
@@ -91,7 +102,7 @@ static int embed_row(struct weir_pass *p, uint32_t token, float *x, struct weir_
 int weir_embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, struct weir_err *err)
 {
     const struct weir_model *m = p->model;
-    struct piece c[2];
+    struct piece c[PIECES];
     for (uint32_t i = 0; i < n_tok; i++) {
         if (tokens[i] >= m->cfg.n_vocab)
             return weir_fail(err, -EINVAL, "token %u is outside the vocabulary of %u", tokens[i],

@@ -221,15 +221,35 @@ static void prepare_act(struct job *j, const struct weir_product *list, uint32_t
     j->act.b = p->scratch->act_b;
 }
 
+/* The columns of X that slice OF of a matrix is multiplied by, as activations of their own. */
+static struct weir_act slice_act(const struct weir_pass *p, const struct weir_tensor *of,
+                                 const struct weir_act *x)
+{
+    const uint64_t k = weir_tensor_cols(of);
+    struct weir_act part = { .n_tok = x->n_tok, .k = (uint32_t)k, .f32 = x->f32 + of->col };
+    if (x->n_tok == 1)
+        return part;
+    for (uint32_t t = 0; t < x->n_tok; t++)
+        memcpy(p->scratch->slice + t * k, part.f32 + (uint64_t)t * x->k, k * sizeof(float));
+    part.f32 = p->scratch->slice;
+    return part;
+}
+
+/* Is ST a step of W, or of what it is made of? */
+static bool is_of(const struct weir_step *st, const struct weir_tensor *w)
+{
+    if (w->n_slice)
+        return st->tensor >= w->slice && st->tensor < w->slice + w->n_slice;
+    return st->tensor == (st->aux ? w->aux[st->aux - 1] : w);
+}
+
 /* Which product of the list step ST belongs to, from *AT on; NULL: none. */
 static const struct weir_product *owner(const struct weir_step *st, const struct weir_product *list,
                                         uint32_t n, uint32_t *at)
 {
-    for (; *at < n; ++*at) {
-        const struct weir_tensor *w = list[*at].l->w;
-        if (st->tensor == (st->aux ? w->aux[st->aux - 1] : w))
+    for (; *at < n; ++*at)
+        if (is_of(st, list[*at].l->w))
             return &list[*at];
-    }
     return NULL;
 }
 
@@ -261,6 +281,11 @@ static int record(struct weir_pass *p, const struct weir_product *list, uint32_t
 {
     const uint32_t before = p->record->n_step;
     for (uint32_t i = 0; i < n; i++) {
+        if (list[i].l->w->n_slice && n > 1)
+            return weir_fail(err, -ENOTSUP,
+                             "tensor '%s' lies in %u parts of its columns, which is not supported "
+                             "for a product beside %u others",
+                             list[i].l->w->name, list[i].l->w->n_slice, n - 1);
         const int r = weir_sched_add(p->record, list[i].l->w, err);
         if (r < 0)
             return r;
@@ -310,7 +335,8 @@ int weir_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n
     prepare_act(&first, list, n, x, n_tok);
     p->clocks.compute += weir_now_ns() - t0;
     uint32_t at = 0;
-    /* One segment, except of packed matrices with more small arrays than are put aside at once. */
+    /* One segment, except of packed matrices with more small arrays than are put aside at once, and
+     * of matrices in slices, each of which adds to what the one before has left. */
     while (p->step < last) {
         struct job j = { .p = p,
                          .parts = p->parts,
@@ -318,6 +344,9 @@ int weir_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n
                          .share = 2 * weir_pool_size(p->pool),
                          .err = err };
         uint32_t end;
+        const struct weir_tensor *of = p->sched->steps[p->step].tensor;
+        if (of->is_slice)
+            j.act = slice_act(p, of, &first.act);
         weir_part_segment(p->sched, p->step, last, &end);
         int r = lay_out(&j, list, n, &at, end, n_tok, err);
         if (r == 0)

@@ -10,23 +10,26 @@
 
 #define UNIT_BYTES (64u << 10) /* weights of the shortest claim: some microseconds for one row */
 #define UNIT_COLS  256         /* fewest columns to a unit: pieces of lines worth fetching */
-#define AUX_LIMIT  (4u << 20)  /* small arrays put aside at a time, unless one band has more */
+#define ADD_TOK    64          /* of a product that is added: tokens and rows at a time */
+#define ADD_ROWS   64
+#define AUX_LIMIT  (4u << 20) /* small arrays put aside at a time, unless one band has more */
 
 size_t weir_part_bytes(void) { return sizeof(struct weir_part); }
 
 /* The end of the band of steps that begins with step I: what the small arrays have for some rows,
- * and those rows; or, by columns, a whole matrix (*ret_cols). */
+ * and those rows; or what is a segment by itself (*ret_alone): by columns, a whole matrix, and a
+ * slice of one. */
 static uint32_t band_end(const struct weir_sched *s, uint32_t i, uint32_t end, uint64_t *ret_aux,
-                         bool *ret_cols)
+                         bool *ret_alone)
 {
     *ret_aux = 0;
-    *ret_cols = false;
+    *ret_alone = false;
     for (; i < end && s->steps[i].aux; i++)
         *ret_aux += weir_coded_bytes(s->steps[i].tensor->coded, s->steps[i].bytes);
     if (i == end)
         return i;
     const struct weir_tensor *t = s->steps[i].tensor;
-    *ret_cols = t->packing && t->packing->by_cols;
+    *ret_alone = t->is_slice || (t->packing && t->packing->by_cols);
     while (i < end && !s->steps[i].aux && s->steps[i].tensor == t)
         i++;
     return i;
@@ -39,13 +42,13 @@ uint64_t weir_part_segment(const struct weir_sched *s, uint32_t first, uint32_t 
     uint32_t i = first;
     while (i < end) {
         uint64_t band;
-        bool cols;
-        const uint32_t next = band_end(s, i, end, &band, &cols);
-        if (i > first && (cols || (band && sum + band > AUX_LIMIT)))
+        bool alone;
+        const uint32_t next = band_end(s, i, end, &band, &alone);
+        if (i > first && (alone || (band && sum + band > AUX_LIMIT)))
             break;
         sum += band;
         i = next;
-        if (cols)
+        if (alone)
             break;
     }
     *ret_end = i;
@@ -111,6 +114,8 @@ void weir_part_init(struct weir_part *p, const struct weir_pass *pass, uint32_t 
     p->aux = st->aux;
     p->unit_start = p->unit_end = unit;
     p->cols = !st->aux && l->w->packing && l->w->packing->by_cols;
+    p->add = st->tensor->is_slice && st->tensor->col;
+    p->last = !st->tensor->is_slice || st->tensor == &l->w->slice[l->w->n_slice - 1];
     if (st->aux) {
         init_aux(p, pass, st, prev, aux_at);
     } else {
@@ -145,6 +150,25 @@ static void add_bias(const struct weir_part *p, const struct weir_pass *pass, ui
             pass->kern->add(p->y + t * n_out + row, p->l->bias + row, n);
 }
 
+/* Y += what MUL makes of N_ROW rows of W, a little at a time. */
+static void add_rows(const struct weir_pass *pass, weir_mul_fn *mul, const uint8_t *w,
+                     size_t row_bytes, uint32_t n_row, const struct weir_act *x, float *y,
+                     uint64_t y_stride)
+{
+    float sum[ADD_TOK * ADD_ROWS];
+    for (uint32_t t = 0; t < x->n_tok; t += ADD_TOK) {
+        const struct weir_act some = { .n_tok = (uint32_t)weir_min_u64(x->n_tok - t, ADD_TOK),
+                                       .k = x->k,
+                                       .f32 = x->f32 + (uint64_t)t * x->k };
+        for (uint32_t r = 0; r < n_row; r += ADD_ROWS) {
+            const uint32_t n = (uint32_t)weir_min_u64(n_row - r, ADD_ROWS);
+            mul(w + r * row_bytes, row_bytes, n, &some, sum, ADD_ROWS);
+            for (uint32_t i = 0; i < some.n_tok; i++)
+                pass->kern->add(y + (t + i) * y_stride + r, sum + i * ADD_ROWS, n);
+        }
+    }
+}
+
 static void run_rows(struct weir_part *p, const struct weir_pass *pass, const struct weir_act *x,
                      uint32_t first, uint32_t n)
 {
@@ -162,9 +186,13 @@ static void run_rows(struct weir_part *p, const struct weir_pass *pass, const st
         const struct weir_kern_type *t = &pass->kern->type[w->dtype];
         const size_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(w->dtype), x->k);
         weir_mul_fn *mul = pass->act_f32 ? t->mul_f32 : t->mul;
-        mul(p->view + at * row_bytes, row_bytes, n_row, x, y, n_out);
+        if (p->add)
+            add_rows(pass, mul, p->view + at * row_bytes, row_bytes, n_row, x, y, n_out);
+        else
+            mul(p->view + at * row_bytes, row_bytes, n_row, x, y, n_out);
     }
-    add_bias(p, pass, x->n_tok, n_out, p->row + at, n_row);
+    if (p->last)
+        add_bias(p, pass, x->n_tok, n_out, p->row + at, n_row);
 }
 
 /* One unit of columns. */

@@ -3,10 +3,11 @@
  * A step at work: into what units it is cut, and what computing some of them means.  Private to
  * src/model/linear.c.
  *
- * Units of rows are independent.  Units of columns (of a matrix stored by columns) add to what the
- * same columns of the step before have left: there are as many as threads, each thread does its own
- * of step after step, and such a matrix is a segment by itself.  A small array of a packed
- * matrix is a part without units: it is put aside when it arrives. */
+ * Units of rows are independent.  Those of a slice of a matrix (mmap/map.h) add to what the slice
+ * before has left, so a slice is a segment by itself.  Units of columns (of a matrix stored by
+ * columns) add to what the same columns of the step before have left: there are as many as threads,
+ * each thread does its own of step after step, and such a matrix is a segment by itself.  A small
+ * array of a packed matrix is a part without units: it is put aside when it arrives. */
 #ifndef WEIR_SRC_MODEL_PART_H
 #define WEIR_SRC_MODEL_PART_H
 
@@ -32,6 +33,8 @@ struct weir_part {
     bool whole;                     /* a small array in one step: may be used where it is pinned */
     uint8_t aux;                    /* as in the step */
     bool cols;                      /* units are columns */
+    bool add;                       /* a slice, not the first */
+    bool last;                      /* nothing comes behind it but the bias */
 };
 
 /* Bytes of scratch->aux that the steps [first, end) of one call of weir_linear need when they are

@@ -40,6 +40,7 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
     s->row = carve(base, &at, weir_embed_bytes(m), 1, ALIGN);
     s->low = carve(base, &at, m->loras ? n * m->loras->r_max : 0, 4, ALIGN);
     s->aux = carve(base, &at, m->aux_bytes, 1, ALIGN);
+    s->slice = carve(base, &at, n * m->slice_cols, 4, ALIGN);
     s->x = carve(base, &at, n * c->n_embd, 4, ALIGN);
     s->xb = carve(base, &at, n * c->n_embd, 4, ALIGN);
     /* Attention is over when the feed-forward begins: both work in the same memory. */

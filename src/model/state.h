@@ -45,6 +45,7 @@ struct weir_scratch {
     int16_t *act_b;  /* [chunk][k_max / 16] */
     float *low;      /* [chunk][rank] of the adapter being applied */
     uint8_t *row;    /* an embedding row as it is in the file, and its scales */
+    float *slice;    /* [chunk][slice_cols] what a slice of a matrix is multiplied by */
     uint8_t *aux;    /* the small arrays of the packed matrices of one call of weir_linear */
 };
 

@@ -82,8 +82,9 @@ static int hash_samples(const struct weir_map *m, uint64_t *h, struct weir_err *
         const struct weir_tensor *t = weir_map_tensor(m, which);
         uint8_t buf[SAMPLE_BYTES];
         /* Of a tensor in several pieces, the first. */
-        const uint64_t bytes =
-            t->n_extent ? t->bytes / weir_tensor_rows(t) * t->extent[0].n_row : t->bytes;
+        const uint64_t bytes = t->n_slice    ? t->slice[0].bytes
+                               : t->n_extent ? t->bytes / weir_tensor_rows(t) * t->extent[0].n_row
+                                             : t->bytes;
         const uint64_t some = weir_min_u64(bytes, sizeof(buf));
         const uint64_t at = some < bytes ? (spread & 0xffffffff) % (bytes - some) : 0;
         const int r = weir_map_read(m, t->file, t->offset + at, some, buf, err);

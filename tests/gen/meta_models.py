@@ -50,19 +50,42 @@ def folder(name):
     return path
 
 
-def meta(source, name):
+def meta_weights(source):
     m, w = model(source)
     w = renamed(w, "layers", NAMES, TOP)
     if "output.weight" not in w:
         w["output.weight"] = w["tok_embeddings.weight"]
     w["rope.freqs"] = torch.ones(4, dtype=torch.bfloat16)
-    path = folder(name)
-    torch.save(w, os.path.join(path, "consolidated.00.pth"))
+    return m, w
+
+
+def meta_params(m, path):
     with open(os.path.join(path, "params.json"), "w") as f:
         json.dump({"dim": m["llama.embedding_length"], "multiple_of": 32, "n_heads": m["llama.attention.head_count"],
                    "n_kv_heads": m["llama.attention.head_count_kv"], "n_layers": m["llama.block_count"],
                    "head_dim": m["llama.attention.key_length"], "norm_eps": round(m["llama.attention.layer_norm_rms_epsilon"], 9),
                    "rope_theta": m.get("llama.rope.freq_base", 10000.0), "vocab_size": -1}, f)
+
+
+def meta(source, name):
+    m, w = meta_weights(source)
+    path = folder(name)
+    torch.save(w, os.path.join(path, "consolidated.00.pth"))
+    meta_params(m, path)
+
+
+def meta_parts(source, name, n, by_columns):
+    """As for N machines: BY_COLUMNS ends the names of the matrices that are cut between columns."""
+    m, w = meta_weights(source)
+    path = folder(name)
+    for i in range(n):
+        part = {}
+        for k, t in w.items():
+            if t.ndim == 2:
+                t = t.chunk(n, 1 if k.endswith(by_columns) else 0)[i].clone()
+            part[k] = t
+        torch.save(part, os.path.join(path, f"consolidated.{i:02d}.pth"))
+    meta_params(m, path)
 
 
 def llama2c(source):
@@ -135,12 +158,14 @@ def hf(source):
 def main():
     os.makedirs(OUT, exist_ok=True)
     meta("llama-gqa-f16", "llama")
+    meta_parts("llama-gqa-f16", "llama-2-parts", 2, (".wo.weight", ".w2.weight", "tok_embeddings.weight"))
+    meta_parts("llama-gqa-f16", "llama-3-parts", 2, (".wo.weight", ".w2.weight"))
     llama2c("llama-mha-f32")
     llama2c("llama-tied-f32")
     hf("llama-gqa-f16")
     with open(os.path.join(OUT, "README"), "w") as f:
         f.write("Models of tests/files/models in other forms, made by tests/gen/meta_models.py:\n"
-                "llama/ (Meta's) and hf/, hf-one/ (PyTorch files) of llama-gqa-f16, own-v* (llama2.c) of\n"
+                "llama/, llama-2-parts/, llama-3-parts/ (Meta's) and hf/, hf-one/ (PyTorch files) of llama-gqa-f16, own-v* (llama2.c) of\n"
                 "llama-mha-f32, shared-v* of llama-tied-f32.\n")
 
 
