@@ -130,10 +130,15 @@ int weir_adapt_packed(struct weir_adapt *a, bool *taken, struct weir_err *err)
     }
     if (!rc && !n_packed && weir_adapt_get(a, "quantization_config")) {
         const char *method = weir_adapt_str(a, "quantization_config.quant_method");
+        const char *form = weir_adapt_str(a, "quantization_config.checkpoint_format");
+        if (!form)
+            form = weir_adapt_str(a, "quantization_config.version");
         rc = weir_fail(err, -ENOTSUP,
-                       "%s: its weights are quantized by '%.40s', of which weir finds nothing it "
-                       "knows",
-                       a->path, method ? method : "a method without a name");
+                       "%s: its weights are quantized by '%.40s'%s%.40s%s, of which weir finds "
+                       "nothing it knows: save the model again as GPTQ, AWQ (gemm, gemv), "
+                       "bitsandbytes or compressed-tensors do, or without quantization",
+                       a->path, method ? method : "a method without a name",
+                       form ? " in the form '" : "", form ? form : "", form ? "'" : "");
     }
     weir_json_free(owned);
     return rc;

@@ -97,8 +97,9 @@ static int gptq(struct weir_pack *p, const struct weir_tensor *scales,
         return bad_shape(p, scales);
     if (says(p, "checkpoint_format", "marlin") || says(p, "checkpoint_format", "gptq_p"))
         return weir_fail(p->err, -ENOTSUP,
-                         "tensor '%s': the checkpoint format %s is not one weir computes", t->name,
-                         weir_json_str(weir_json_get(p->quant, "checkpoint_format")));
+                         "tensor '%s': the checkpoint format %s is not one weir computes; gptq and "
+                         "gptq_v2 are: save the model again in one of these",
+                         t->name, weir_json_str(weir_json_get(p->quant, "checkpoint_format")));
     const int plain = index ? index_plain(p, index, (uint32_t)k, group, (uint32_t)groups) : 1;
     if (plain < 0)
         return plain;
@@ -158,7 +159,8 @@ static int awq_said(struct weir_pack *p)
         says(p, "version", "marlin"))
         return weir_fail(p->err, -ENOTSUP,
                          "tensor '%s': AWQ of the version marlin, or without zero points, is not "
-                         "one weir computes",
+                         "one weir computes; gemm and gemv with zero points are: save the model "
+                         "again in one of these",
                          p->t->name);
     return 0;
 }
@@ -206,7 +208,8 @@ int weir_pack_words(struct weir_pack *p, struct weir_tensor *t)
     if (t->dtype == WEIR_DTYPE_I16)
         return weir_fail(p->err, -ENOTSUP,
                          "tensor '%s' has 16-bit words (gemv_fast, llm-awq 2), a layout weir does "
-                         "not compute",
+                         "not compute; AWQ's gemm and gemv are: save the model again in one of "
+                         "these",
                          t->name);
     int e = weir_pack_needs(p, ".scales", &scales);
     if (e == 0 && !zeros && (e = weir_pack_needs(p, ".qzeros", &zeros)) == 0 && !sane(zeros))
