@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "mmap/map.h"
 #include "mmap/map_private.h"
+#include "tests/damage.h"
 #include "tests/samples.h"
 #include "tests/tap.h"
 
@@ -409,6 +410,7 @@ static void poke(const char *folder, const char *suffix)
     struct dirent **list = NULL;
     const int k = scandir(dir, &list, NULL, alphasort);
     unsigned wrong = 0, opened = 0, rounds = 0;
+    struct damage harm = { .state = 1 };
     const uint64_t before = weir_mem_used(WEIR_MEM_MISC);
     for (int i = 0; i < k; i++) {
         const size_t len = strlen(list[i]->d_name), tail = strlen(suffix);
@@ -420,18 +422,8 @@ static void poke(const char *folder, const char *suffix)
         for (unsigned round = 0; p && round < POKE_ROUNDS / 8; round++, rounds++) {
             const char *path = in(tmp, suffix[0] == '.' ? "poke.ckpt" : "poke-cache.json");
             uint8_t *q = malloc(n);
-            size_t have = n;
             memcpy(q, p, n);
-            for (uint32_t c = 1 + rnd(4); c; c--) {
-                uint8_t *b = &q[rnd((uint32_t)n)];
-                switch (rnd(4)) {
-                case 0: *b = (uint8_t)rnd(256); break;
-                case 1: *b ^= (uint8_t)(1 << rnd(8)); break;
-                case 2: *b = rnd(2) ? 0x80 : 0xff; break;
-                default: have = rnd(8) ? have : 1 + rnd((uint32_t)n);
-                }
-            }
-            spit(path, q, have);
+            spit(path, q, damage_do(&harm, q, n));
             struct weir_map *m = NULL;
             struct weir_err err = { 0 };
             const int rc = weir_map_open(path, &m, &err);

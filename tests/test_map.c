@@ -10,6 +10,7 @@
 #include "mmap/guard.h"
 #include "mmap/map.h"
 #include "mmap/meta.h"
+#include "tests/damage.h"
 #include "tests/samples.h"
 #include "tests/tap.h"
 
@@ -675,29 +676,7 @@ static void test_many_tensors(void)
     unlink(path);
 }
 
-static uint64_t rnd_state = 1;
-
-static uint64_t rnd(uint64_t below)
-{
-    rnd_state = rnd_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (rnd_state >> 33) % below;
-}
-
-/* Change a few bytes of P, mostly of the header, or cut the end.  Returns the new length. */
-static size_t damage(uint8_t *p, size_t n)
-{
-    static const uint8_t nasty[] = { 0, 1, 4, 9, 0x7f, 0x80, 0xff };
-    size_t header = n < 512 ? n : 512;
-    if (!rnd(8))
-        n = rnd(n) + 1;
-    for (uint64_t k = rnd(4) + (rnd(2) ? 0 : 1); k; k--) {
-        size_t at = rnd(rnd(4) ? (header < n ? header : n) : n);
-        p[at] = rnd(2) ? (uint8_t)rnd(256) : nasty[rnd(sizeof(nasty))];
-        if (!rnd(4) && at + 8 <= n) /* a whole number, as lengths and offsets are */
-            memset(p + at, (int)(rnd(2) ? 0xff : 0), 8);
-    }
-    return n;
-}
+static struct damage harm = { .state = 1, .head = 512 };
 
 static void test_poke(const char *from, const char *open_as)
 {
@@ -712,7 +691,7 @@ static void test_poke(const char *from, const char *open_as)
         struct weir_map *m = NULL;
         struct weir_err err = { 0 };
         memcpy(p, clean, n);
-        size_t len = damage(p, n);
+        size_t len = damage_do(&harm, p, n);
         if (ftruncate(fd, (off_t)len) || pwrite(fd, p, len, 0) != (ssize_t)len)
             exit(99);
         int rc = weir_map_open(first, &m, &err);

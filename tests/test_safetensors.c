@@ -9,6 +9,7 @@
 #include "mmap/map.h"
 #include "mmap/map_edit.h"
 #include "mmap/meta.h"
+#include "tests/damage.h"
 #include "tests/samples.h"
 #include "tests/tap.h"
 
@@ -260,26 +261,10 @@ static void test_edit(void)
     weir_map_close(m);
 }
 
-static uint64_t rnd_state = 1;
-
-static uint64_t rnd(uint64_t below)
-{
-    rnd_state = rnd_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (rnd_state >> 33) % below;
-}
-
-/* Change bytes of the header, or its text's digits, or cut the end. */
-static size_t damage(uint8_t *p, size_t n)
-{
-    if (!rnd(8))
-        return rnd(n);
-    for (uint64_t i = 1 + rnd(3); i--;) {
-        const size_t at = rnd(n < 600 ? n : 600);
-        static const char words[] = "0123456789[]{},:\"-.eE\\ truenull";
-        p[at] = rnd(3) ? (uint8_t)words[rnd(sizeof(words) - 1)] : (uint8_t)rnd(256);
-    }
-    return n;
-}
+/* The header, and what its text has. */
+static struct damage harm = { .state = 1,
+                              .head = 600,
+                              .words = "0123456789[]{},:\"-.eE\\ truenull" };
 
 static void poke(const char *from, const char *folder_file, bool folder)
 {
@@ -290,7 +275,7 @@ static void poke(const char *from, const char *folder_file, bool folder)
         struct weir_map *m = NULL;
         struct weir_err err = { 0 };
         memcpy(q, p, n);
-        spit(folder_file, q, damage(q, n));
+        spit(folder_file, q, damage_do(&harm, q, n));
         const int rc = weir_map_open(folder ? tmp : folder_file, &m, &err);
         good += !rc;
         wrong += (rc != 0) != (err.code != 0) || (rc && (!err.msg[0] || m)) || (!rc && !usable(m));

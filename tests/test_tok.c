@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "mmap/map.h"
 #include "src/text/tok_priv.h"
+#include "tests/damage.h"
 #include "tests/tap.h"
 #include "tests/text_vocab.h"
 
@@ -648,6 +649,7 @@ static void poke(const char *what, unsigned rounds)
 {
     char path[300];
     uint64_t seed = 7;
+    struct damage harm = { .state = 7, .whole = true };
     unsigned opened = 0, loaded = 0, over = 0;
     uint8_t text[300];
     struct vocab_file good = { 0 };
@@ -657,10 +659,7 @@ static void poke(const char *what, unsigned rounds)
     for (unsigned r = 0; r < rounds; r++) {
         vf.n = 0;
         vf_put(&vf, good.p, good.n);
-        for (uint64_t k = 1 + vf_random(&seed) % 4; k--;) {
-            const uint64_t x = vf_random(&seed), at = x % good.n;
-            vf.p[at] = x >> 40 & 1 ? (uint8_t)(x >> 48) : (uint8_t)(vf.p[at] ^ 1u << (x >> 48 & 7));
-        }
+        damage_do(&harm, vf.p, good.n);
         uint64_t n_kv;
         memcpy(&n_kv, vf.p + 16, 8);
         vf.n_kv = n_kv;

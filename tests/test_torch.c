@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "kernels/kernels.h"
 #include "mmap/map.h"
+#include "tests/damage.h"
 #include "tests/samples.h"
 #include "tests/tap.h"
 
@@ -338,19 +339,13 @@ static void test_poke(const char *name)
     static uint8_t was[8192], now[8192];
     FILE *f = fopen(in(files, name), "rb");
     const size_t n = f ? fread(was, 1, sizeof(was), f) : 0;
-    uint64_t seed = 88172645463325252u;
+    struct damage harm = { .state = 88172645463325252u };
     bool good = n > 0;
     if (f)
         fclose(f);
     for (int round = 0; round < POKE_ROUNDS && good; round++) {
         memcpy(now, was, n);
-        for (int i = 0; i <= round % 4; i++) {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            now[seed % n] = (uint8_t)(seed >> 40);
-        }
-        good = survives(now, round % 8 ? n : seed % n);
+        good = survives(now, damage_do(&harm, now, n));
     }
     ok(good, "%s: %d damaged copies", name, POKE_ROUNDS);
 }
