@@ -12,7 +12,7 @@ as_root() {
     fi
 }
 
-debian_packages="gcc make autoconf automake liburing-dev libcjson-dev libpcre2-dev libutf8proc-dev libedit-dev libcurl4-openssl-dev python3"
+debian_packages="gcc g++ make autoconf automake liburing-dev libcjson-dev libpcre2-dev libutf8proc-dev libedit-dev libcurl4-openssl-dev python3"
 
 # Install what is missing, after saying so.
 install_packages() {
@@ -25,9 +25,9 @@ install_packages() {
         done
         [ -z "${missing:-}" ] && return 0
         say "This is not a Debian or Ubuntu machine, so please install first (missing:$missing):"
-        say "  Fedora, RHEL: dnf install gcc make autoconf automake liburing-devel cjson-devel pcre2-devel utf8proc-devel libedit-devel libcurl-devel python3"
+        say "  Fedora, RHEL: dnf install gcc gcc-c++ make autoconf automake liburing-devel cjson-devel pcre2-devel utf8proc-devel libedit-devel libcurl-devel python3"
         say "  Arch:         pacman -S base-devel liburing cjson pcre2 libutf8proc libedit curl python"
-        say "  openSUSE:     zypper install gcc make autoconf automake liburing-devel libcjson-devel pcre2-devel utf8proc-devel libedit-devel libcurl-devel python3"
+        say "  openSUSE:     zypper install gcc gcc-c++ make autoconf automake liburing-devel libcjson-devel pcre2-devel utf8proc-devel libedit-devel libcurl-devel python3"
         say "  Alpine:       apk add build-base linux-headers autoconf automake liburing-dev cjson-dev pcre2-dev utf8proc-dev libedit-dev curl-dev python3"
         exit 1
     fi
@@ -57,4 +57,10 @@ build() {
     fi
     make -C "$build_dir" -j"$(nproc)" >"$build_dir/make.log" 2>&1 ||
         { grep -B2 -A12 -E 'error|Error' "$build_dir/make.log" | head -60 >&2; die "make failed: see $build_dir/make.log"; }
+}
+
+# cuda_flags: for the GPU that is here; without one nothing of CUDA, which takes minutes to compile.
+cuda_flags() {
+    arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d '. ' | grep -E '^[0-9]+$' | sort -u | paste -sd, -)
+    if [ -n "$arch" ]; then echo "--with-cuda-arch=$arch"; else echo "--with-cuda=no"; fi
 }

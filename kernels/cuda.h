@@ -48,12 +48,15 @@ enum weir_cuda_kind {
     WEIR_CUDA_SCALE_COLS,
     WEIR_CUDA_SOFTCAP,
     WEIR_CUDA_TOP_K,
+    WEIR_CUDA_ADD_COLS,
+    WEIR_CUDA_ASIDE,
     WEIR_CUDA_KIND_COUNT
 };
 
 enum weir_cuda_glu { WEIR_CUDA_SILU_MUL, WEIR_CUDA_GELU_MUL, WEIR_CUDA_GELU };
 
-/* All pointers are device memory.  f32 unless said otherwise, row-major, aligned to their element.
+/* All pointers are device memory.  f32 unless said otherwise, row-major, aligned to their element;
+ * act.q of products is a multiple of 16, act.b of 4.
  * Formulas are those of the entries of struct weir_kernels with the same name. */
 struct weir_cuda_op {
     enum weir_cuda_kind kind;
@@ -79,14 +82,16 @@ struct weir_cuda_op {
             uint64_t y_stride;
         } mul;
         /* A matrix of kernels/packed.h.  By rows: lines [at, at + n) are those rows of y, which are
-         * overwritten (y[t * y_stride + r], r in [0, n)).  By columns: lines begin with element
-         * `at` of k and have n elements of it; all p.n columns are computed, and y (p.n wide) is
-         * added to, or overwritten when `first`. */
+         * overwritten (y[t * y_stride + at + r], r in [0, n)); lines may be counted from any
+         * multiple of group_n, and then the arrays and y begin with it.  By columns: lines begin
+         * with element `at` of k and have n elements of it; all p.n columns are computed, and y
+         * (p.n wide) is added to, or overwritten when `first`. */
         struct {
             struct weir_packing p;
             bool exact, first;
-            const uint8_t *aux[WEIR_AUX_COUNT]; /* whole arrays; NULL where there is none; any
-                                                   alignment */
+            const uint8_t *aux[WEIR_AUX_COUNT]; /* by rows as far as line at + n
+                                                   (weir_packing_aux_at), by columns whole; NULL
+                                                   where there is none; any alignment */
             const void *q;
             uint32_t at, n;
             struct weir_act act;
@@ -157,11 +162,11 @@ struct weir_cuda_op {
             uint64_t n;
             float scale;
         } add, scale;
-        struct { /* y[t][i] *= f[i] */
+        struct { /* y[t][i] *= f[i]; ADD_COLS: y[t][i] += f[i] */
             float *y;
             const float *f;
             uint32_t n_tok, width;
-        } scale_cols;
+        } scale_cols, add_cols;
         struct { /* x[i] = cap tanh(x[i] / cap) */
             float *x;
             uint64_t n;
@@ -175,12 +180,27 @@ struct weir_cuda_op {
             float *value;
             uint32_t *index;
         } top_k;
+        /* Bytes [at, at + n) of a small array of a packed matrix, from where they came to where
+         * they are used: as they are, or decoded by weir_coded_read, whose tables are device
+         * memory. */
+        struct {
+            const uint8_t *src; /* floats at a multiple of 4 */
+            uint8_t *dst;       /* weir_coded_bytes of n; a multiple of 4 when decoded */
+            uint64_t at, n;
+            bool is_coded;
+            struct weir_coded coded;
+        } aside;
     };
 };
 #define WEIR_CUDA_TOP_MAX 256
 
 /* Bytes of attend.part for up to N_TOK rows with a context of CTX. */
 uint64_t weir_cuda_part_bytes(uint32_t n_tok, uint32_t n_head, uint32_t hd, uint32_t ctx);
+
+/* Does this MUL, or this MUL_PACKED, read act.q, d, s and b?  Else it reads act.f32.  The scalar
+ * table decides, and `exact`. */
+bool weir_cuda_mul_reads_q8(const struct weir_cuda_op *op);
+bool weir_cuda_packed_reads_q8(const struct weir_cuda_op *op);
 
 /* Do OP on host memory, with the scalar kernels: what every device is compared with.  Any thread.
  */

@@ -20,6 +20,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum weir_isa { WEIR_ISA_SCALAR, WEIR_ISA_AVX2, WEIR_ISA_AVX512, WEIR_ISA_NEON, WEIR_ISA_COUNT };
 extern const char *const weir_isa_names[WEIR_ISA_COUNT]; /* as WEIR_CPU has them */
 
@@ -172,5 +176,9 @@ static inline float weir_bf16_to_f32(uint16_t h)
 }
 float weir_f16_to_f32(uint16_t h); /* exact, denormals and infinities too */
 uint16_t weir_f32_to_f16(float f); /* nearest even; overflow becomes infinity */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -4,7 +4,7 @@
 
 The grids are taken from the reference reader (PyPI: gguf, numpy).
 
-    iq_grids.py > kernels/iq_grids.c
+    iq_grids.py > kernels/iq_grids.inc
     iq_grids.py packed > kernels/avx512/iq_packed.c
 """
 
@@ -12,10 +12,11 @@ import sys
 
 from gguf import quants
 
-HEAD = """/* SPDX-License-Identifier: MIT
+COMMENT = """/* SPDX-License-Identifier: MIT
  *
  * Written by tests/gen/iq_grids.py: %s.  See %s. */
-#include "config.h"
+"""
+HEAD = COMMENT + """#include "config.h"
 #include "%s"
 """
 
@@ -30,8 +31,13 @@ TABLES = [
 ]
 
 
-def table(name, bits, values):
-    print(f"\nconst uint{bits}_t {name}[{len(values)}] = {{")
+# How a table begins: what it is in memory, the one who includes a .inc says.
+ARRAY = "const uint{bits}_t {name}[{n}] = {{"
+GRID = "WEIR_GRID(uint{bits}_t, {name}, {n}) = {{"
+
+
+def table(begin, name, bits, values):
+    print("\n" + begin.format(bits=bits, name=name, n=len(values)))
     per_line = {64: 4, 32: 8, 16: 8, 8: 16}[bits]
     for i in range(0, len(values), per_line):
         print("    " + " ".join(f"0x{v:0{bits // 4}x}," for v in values[i:i + per_line]))
@@ -58,12 +64,12 @@ def rows_of(reader):
 
 
 def write_grids():
-    print(HEAD % ("what the IQ types of GGUF look up", *["kernels/iq_grids.h"] * 2), end="")
+    print(COMMENT % ("what the IQ types of GGUF look up", "kernels/iq_grids.h"), end="")
     for name, reader, bits, stored in TABLES:
         rows = rows_of(reader)
-        table(f"weir_grid_{name}", bits,
+        table(GRID, f"weir_grid_{name}", bits,
               [sum(stored(v) << 8 * i for i, v in enumerate(row)) for row in rows])
-    table("weir_grid_signs", 8, [s | bin(s).count("1") % 2 << 7 for s in range(128)])
+    table(GRID, "weir_grid_signs", 8, [s | bin(s).count("1") % 2 << 7 for s in range(128)])
 
 
 def write_packed():
@@ -71,8 +77,8 @@ def write_packed():
     for name, reader, bits in PACKED:
         rows = rows_of(reader)
         level = levels(rows)
-        table(f"weir_packed_{name}", 16, [packed(level, row, bits) for row in rows])
-        table(f"weir_levels_{name}", 8, level + [0] * (8 - len(level)))
+        table(ARRAY, f"weir_packed_{name}", 16, [packed(level, row, bits) for row in rows])
+        table(ARRAY, f"weir_levels_{name}", 8, level + [0] * (8 - len(level)))
 
 
 if sys.argv[1:] == ["packed"]:

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Owns the choice of the kernel for rows of weights and up to WEIR_CUDA_FEW tokens. */
+#include "kernels/cuda/mul.cuh"
+
+cudaError_t weir_cuda_launch_mul(const struct weir_cuda_op *op, cudaStream_t s)
+{
+    static weir_cuda_launch_fn *const of[] = { weir_cuda_mul_shift, weir_cuda_mul_codes,
+                                               weir_cuda_mul_grids, weir_cuda_mul_float };
+    cudaError_t e = cudaErrorNotSupported;
+
+    if (!op->mul.n_row || !op->mul.act.n_tok)
+        return cudaSuccess;
+    if (op->mul.act.n_tok > WEIR_CUDA_FEW || reinterpret_cast<uintptr_t>(op->mul.w) % 16)
+        return cudaErrorInvalidValue;
+    for (unsigned i = 0; i < sizeof of / sizeof *of && e == cudaErrorNotSupported; i++)
+        e = of[i](op, s);
+    return e;
+}
