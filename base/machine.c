@@ -8,6 +8,7 @@
 #include "base/num.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,21 @@ void weir_machine_probe(struct weir_machine *m)
     m->mem_free = weir_min_u64(proc_kb("/proc/meminfo", "MemAvailable"), cgroup_left());
 }
 
+/* A rate "KEY" for all weights or "KEY.q4_0" for one kind.  Does ITEM name it? */
+static bool set_rates(const char *item, const char *key, double v, double rate[WEIR_RATE_COUNT])
+{
+    const size_t n = strlen(key);
+    if (strncmp(item, key, n) || (item[n] && item[n] != '.'))
+        return false;
+    const int one = item[n] ? weir_rate_from_name(item + n + 1) : -1;
+    if (item[n] && one < 0)
+        return false;
+    for (int i = 0; i < (int)WEIR_RATE_COUNT; i++)
+        if (one < 0 || i == one)
+            rate[i] = v;
+    return true;
+}
+
 int weir_machine_parse(const char *text, struct weir_machine *m, struct weir_err *err)
 {
     char item[128];
@@ -105,27 +121,33 @@ int weir_machine_parse(const char *text, struct weir_machine *m, struct weir_err
                              "'%s' in a machine has no value; write cpu=4,mem=8G,disk=3.5G,mul=20G",
                              item);
         *value++ = 0;
+        if (!strcmp(item, "gpu") && *value) {
+            snprintf(m->gpu_name, sizeof(m->gpu_name), "%s", value);
+            continue;
+        }
         uint64_t v;
         const int r = weir_size_parse(value, &v, err);
         if (r < 0)
             return r;
-        const int rate = !strncmp(item, "mul.", 4) ? weir_rate_from_name(item + 4) : -1;
         if (!strcmp(item, "cpu") && v >= 1 && v <= 256)
             m->n_cpu = m->n_allowed = (unsigned)v;
         else if (!strcmp(item, "mem"))
             m->mem_total = m->mem_free = v;
         else if (!strcmp(item, "disk"))
             m->disk_rate = (double)v;
-        else if (rate >= 0)
-            m->mul_rate[rate] = (double)v;
-        else if (!strcmp(item, "mul"))
-            for (uint32_t i = 0; i < WEIR_RATE_COUNT; i++)
-                m->mul_rate[i] = (double)v;
-        else
+        else if (!strcmp(item, "vram"))
+            m->vram_total = m->vram_free = v;
+        else if (!strcmp(item, "bus"))
+            m->bus_rate = (double)v;
+        else if (!strcmp(item, "vmem"))
+            m->vram_rate = (double)v;
+        else if (!set_rates(item, "mul", (double)v, m->mul_rate) &&
+                 !set_rates(item, "gmul", (double)v, m->gpu_mul_rate))
             return weir_fail(
                 err, -EINVAL,
-                "'%s=%s' is not known of a machine; write cpu=4,mem=8G,disk=3.5G,mul=20G", item,
-                value);
+                "'%s=%s' is not known of a machine; write cpu=4,mem=8G,disk=3.5G,mul=20G, and of a "
+                "GPU vram=8G,bus=12G,vmem=300G,gpu=NAME",
+                item, value);
     }
     return 0;
 }

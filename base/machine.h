@@ -23,15 +23,23 @@ struct weir_machine {
     double mul_rate[WEIR_RATE_COUNT]; /* bytes/s of weights multiplied by one token with all
                                          threads, by base/rate.h; 0: not measured */
     double pass_overhead_s;           /* of a pass, per layer, besides matrix products */
+
+    /* A GPU; vram_total 0: there is none, or nobody asked. */
+    char gpu_name[128];
+    uint64_t vram_total, vram_free; /* bytes of device memory: all, and free now */
+    double bus_rate;  /* bytes/s from pinned host memory to the device; 0: not measured */
+    double vram_rate; /* bytes/s the device reads its memory with; 0: not measured */
+    double gpu_mul_rate[WEIR_RATE_COUNT]; /* as mul_rate, on the device; 0: vram_rate is used */
+    double gpu_overhead_s;                /* as pass_overhead_s, on the device */
 };
 
 /* CPUs and memory of this machine; the rates are 0.  Never fails: what cannot be read is guessed
  * low. */
 void weir_machine_probe(struct weir_machine *m);
 
-/* "cpu=4,mem=8G,disk=3.5G,mul=20G": what is not named keeps the value *m has; disk and mul are
- * bytes a second, mul for all weights or "mul.q4_0=...", "mul.gptq-4=..." (base/rate.h) for one.  0
- * or -EINVAL. */
+/* "cpu=4,mem=8G,disk=3.5G,mul=20G,vram=8G,bus=12G,vmem=300G,gpu=NAME": what is not named keeps the
+ * value *m has; disk, mul, bus, vmem and gmul (of the GPU) are bytes a second, mul and gmul for all
+ * weights or "mul.q4_0=...", "mul.gptq-4=..." (base/rate.h) for one kind.  0 or -EINVAL. */
 int weir_machine_parse(const char *text, struct weir_machine *m, struct weir_err *err);
 
 /* Bytes this process has resident now, and the most it ever had (VmRSS, VmHWM). */

@@ -13,8 +13,8 @@
 #include <inttypes.h>
 #include <stdbool.h>
 
-const char *const weir_lane_names[WEIR_LANE_COUNT] = { "disk", "ring", "compute", "stall",
-                                                       "token" };
+const char *const weir_lane_names[WEIR_LANE_COUNT] = { "disk",  "ring", "compute", "stall",
+                                                       "token", "bus",  "gpu" };
 
 struct event {
     const char *name;

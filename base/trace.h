@@ -18,8 +18,10 @@ enum weir_lane {
     WEIR_LANE_DISK,    /* I/O thread: one span for each read */
     WEIR_LANE_RING,    /* I/O thread: counter, bytes ready in the ring (see weir_trace_drain) */
     WEIR_LANE_COMPUTE, /* engine thread: kernels */
-    WEIR_LANE_STALL,   /* engine thread: blocked on a step */
+    WEIR_LANE_STALL,   /* engine thread: blocked on a step (of a device: its compute stream was) */
     WEIR_LANE_TOKEN,   /* engine thread: one span for each pass */
+    WEIR_LANE_BUS,     /* feeder: one span for each copy to a device */
+    WEIR_LANE_GPU,     /* engine thread: what a device computes, in times of the host */
     WEIR_LANE_COUNT
 };
 extern const char *const weir_lane_names[WEIR_LANE_COUNT];

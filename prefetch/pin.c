@@ -35,7 +35,7 @@ int weir_pins_init(struct weir_pins *p, const struct weir_sched *s, const uint8_
     if (!p->at)
         return weir_fail(err, -ENOMEM, "no memory for a table of %u steps", s->n_step);
     for (uint32_t i = 0; i < s->n_step; i++)
-        if (pinned[i]) {
+        if (pinned[i] == WEIR_KEEP_RAM) {
             p->at[i] = bytes;
             bytes += weir_span_of(&s->steps[i], files[s->steps[i].file].align).bytes;
         }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The memory of the steps that stay: one region, a place in it for each of them. */
+ * What stays in memory of the host, and its memory: one region, a place in it for each such step.
+ */
 #ifndef WEIR_PREFETCH_PIN_H
 #define WEIR_PREFETCH_PIN_H
 
@@ -10,6 +11,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+
+/* What becomes of a step after its first use. */
+enum weir_keep {
+    WEIR_KEEP_NOT,  /* read again in every pass */
+    WEIR_KEEP_RAM,  /* stays in memory */
+    WEIR_KEEP_ONCE, /* read in the first pass only, and never asked for again: somebody copied it */
+};
 
 struct weir_pins {
     struct weir_region mem;
@@ -28,8 +36,8 @@ struct weir_span {
 };
 struct weir_span weir_span_of(const struct weir_step *s, uint32_t align);
 
-/* Places for all steps that PINNED marks; ALLOCATE false: only the places, because the bytes are
- * lent from elsewhere.  0 or -ENOMEM; weir_pins_done is fine either way. */
+/* Places for all steps that are WEIR_KEEP_RAM in PINNED; ALLOCATE false: only the places, because
+ * the bytes are lent from elsewhere.  0 or -ENOMEM; weir_pins_done is fine either way. */
 int weir_pins_init(struct weir_pins *p, const struct weir_sched *s, const uint8_t *pinned,
                    const struct weir_io_file *files, bool allocate, struct weir_err *err);
 void weir_pins_done(struct weir_pins *p);

@@ -2,11 +2,11 @@
  *
  * Owns the memory weights live in and the thread that fills it.
  *
- * The I/O thread works through jobs: in pass 1 every step, later only the streamed ones.  Streamed
- * job number j always uses slot j % n_slot; so do the engine's acquires, and nothing about the
- * mapping has to be shared.  A slot is FREE or BUSY (the I/O thread's, BUSY while a read is in
- * flight) or READY (the engine's).  `arrived` counts completions and `freed` releases: whoever
- * waits, waits for those words. */
+ * The I/O thread works through jobs: in pass 1 every step, later only the streamed ones.  Job
+ * number j of those that want a slot always uses slot j % n_slot; so do the consumer's acquires,
+ * and nothing about the mapping has to be shared.  A slot is FREE or BUSY (the I/O thread's, BUSY
+ * while a read is in flight) or READY (the consumer's).  `arrived` counts completions and `freed`
+ * releases: whoever waits, waits for those words. */
 #include "config.h"
 
 #include "prefetch/ring.h"
@@ -24,11 +24,17 @@ enum { FREE, BUSY, READY };
 /* A read in flight.  I/O thread only. */
 struct job {
     uint32_t step;
-    uint32_t slot; /* of a streamed step; UINT32_MAX: pinned */
+    uint32_t slot; /* UINT32_MAX: pinned */
     struct weir_span span;
     uint32_t have; /* bytes that came already, when a read came back short */
     uint8_t *dst;
     uint64_t t_submit;
+};
+
+/* A step of a pass, which counts from 1. */
+struct place {
+    uint32_t step;
+    uint64_t pass;
 };
 
 struct weir_ring {
@@ -37,7 +43,8 @@ struct weir_ring {
     void *io;
     struct weir_region slots;
     struct weir_pins pins;
-    uint32_t n_streamed; /* streamed steps in a pass */
+    uint32_t n_streamed; /* steps that every pass reads */
+    uint32_t n_once;     /* steps that only the first pass has, held ones included */
     uint32_t n_read;     /* steps the first pass reads: all but those the map holds */
     uint64_t first_pass_bytes;
     pthread_t thread;
@@ -47,23 +54,21 @@ struct weir_ring {
     struct job *jobs;    /* [depth] */
     uint32_t *free_jobs; /* [depth - in_flight] */
     uint32_t in_flight;
-    uint64_t pass; /* of the next job, from 1 */
-    uint32_t next_step;
-    uint64_t n_filled;   /* streamed jobs submitted */
+    struct place next;   /* the next job */
+    uint64_t n_filled;   /* jobs with a slot submitted */
     uint32_t *slot_step; /* [n_slot] what the slot held before, for drop; UINT32_MAX: nothing */
     uint64_t busy_since;
 
-    /* Engine only. */
-    uint32_t acquired, released; /* next step to acquire, to release, in the pass */
-    uint64_t acquire_pass;       /* the pass of `acquired`, from 1 */
-    uint64_t n_used, n_given;    /* streamed steps acquired, released since the start */
-    uint32_t n_held;             /* steps acquired and not released */
+    /* Consumer only. */
+    struct place acquired, released; /* next step to acquire, to release */
+    uint64_t n_used, n_given;        /* steps with a slot acquired, released since the start */
+    uint32_t n_held;                 /* steps acquired and not released */
 
     /* Shared. */
-    _Atomic uint8_t *state;     /* [n_slot] I/O sets BUSY and READY, engine sets FREE */
+    _Atomic uint8_t *state;     /* [n_slot] I/O sets BUSY and READY, consumer sets FREE */
     _Atomic uint8_t *pin_ready; /* [n_step] I/O sets 1 once */
-    struct weir_word arrived;   /* I/O adds */
-    struct weir_word freed;     /* engine adds */
+    struct weir_word arrived;   /* I/O adds; a consumer that waits for more, too */
+    struct weir_word freed;     /* consumer and engine add */
     _Atomic uint64_t last_pass; /* engine writes */
     _Atomic int failed;         /* I/O writes, after `error` */
     struct weir_err error;
@@ -76,17 +81,33 @@ uint64_t weir_ring_pinned_bytes(const struct weir_sched *s, const uint8_t *pinne
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < s->n_step; i++)
-        if (pinned[i])
+        if (pinned[i] == WEIR_KEEP_RAM)
             sum += weir_span_of(&s->steps[i], align).bytes;
     return sum;
 }
 
-/* What becomes of a step.  HELD: the map has its bytes, nothing is read.  PINNED: read in the first
- * pass.  STREAMED: read in every pass, through a slot. */
-enum fate { HELD, PINNED, STREAMED };
+/* Where the bytes of a step are when they are used.  HELD: the map has them, nothing is read.
+ * PINNED: read in the first pass.  SLOTTED: read in every pass that has it. */
+enum fate { HELD, PINNED, SLOTTED };
 static enum fate fate(const struct weir_ring *r, uint32_t step)
 {
-    return r->c.sched->steps[step].held ? HELD : r->c.pinned[step] ? PINNED : STREAMED;
+    if (r->c.sched->steps[step].held)
+        return HELD;
+    return r->c.pinned[step] == WEIR_KEEP_RAM ? PINNED : SLOTTED;
+}
+
+static bool is_once(const struct weir_ring *r, uint32_t step)
+{
+    return r->c.pinned[step] == WEIR_KEEP_ONCE;
+}
+
+/* One step on, over those that the pass does not have. */
+static void advance(const struct weir_ring *r, struct place *p)
+{
+    do {
+        if (++p->step == r->c.sched->n_step)
+            *p = (struct place){ 0, p->pass + 1 };
+    } while (p->pass > 1 && is_once(r, p->step) && r->n_once < r->c.sched->n_step);
 }
 
 static void fail(struct weir_ring *r, int code, const struct job *j, const char *what)
@@ -102,28 +123,20 @@ static void fail(struct weir_ring *r, int code, const struct job *j, const char 
 
 /* ---- I/O thread ---- */
 
-static void advance(struct weir_ring *r)
-{
-    if (++r->next_step == r->c.sched->n_step) {
-        r->next_step = 0;
-        r->pass++;
-    }
-}
-
 /* The next job, if there is one that may start now. */
 static bool next_job(struct weir_ring *r, struct job *j)
 {
-    for (enum fate f;; advance(r)) {
-        if (!(r->pass > 1 ? r->n_streamed : r->n_read))
+    for (enum fate f;; advance(r, &r->next)) {
+        if (!(r->next.pass > 1 ? r->n_streamed : r->n_read))
             return false;
-        f = fate(r, r->next_step);
-        if (f == STREAMED || (f == PINNED && r->pass == 1))
+        f = fate(r, r->next.step);
+        if (f == SLOTTED || (f == PINNED && r->next.pass == 1))
             break;
     }
     const uint64_t last = atomic_load_explicit(&r->last_pass, memory_order_relaxed);
-    if (last && r->pass > last)
+    if (last && r->next.pass > last)
         return false;
-    const uint32_t step = r->next_step;
+    const uint32_t step = r->next.step;
     const struct weir_step *st = &r->c.sched->steps[step];
     *j = (struct job){ .step = step,
                        .slot = UINT32_MAX,
@@ -173,7 +186,7 @@ static void start(struct weir_ring *r, const struct job *j)
     r->jobs[tag].t_submit = weir_now_ns();
     if (r->in_flight == 1)
         r->busy_since = r->jobs[tag].t_submit;
-    advance(r);
+    advance(r, &r->next);
     submit(r, tag);
 }
 
@@ -212,7 +225,7 @@ static void finish(struct weir_ring *r, uint32_t tag, int32_t result)
     if (result > 0 && j->slot == UINT32_MAX) {
         atomic_store_explicit(&r->pin_ready[j->step], 1, memory_order_release);
     } else if (result > 0) {
-        /* Counted first: once it is READY the engine may release it, and the count must not go
+        /* Counted first: once it is READY the consumer may release it, and the count must not go
          * below 0. */
         const uint32_t ready = atomic_fetch_add_explicit(&r->n_ready, 1, memory_order_relaxed) + 1;
         atomic_store_explicit(&r->state[j->slot], READY, memory_order_release);
@@ -253,7 +266,7 @@ static void *io_thread(void *arg)
     return NULL;
 }
 
-/* ---- engine thread ---- */
+/* ---- consumer ---- */
 
 static const uint8_t *view_of(const struct weir_ring *r, uint32_t step)
 {
@@ -263,14 +276,14 @@ static const uint8_t *view_of(const struct weir_ring *r, uint32_t step)
     if (r->c.io->view)
         return r->c.io->view(r->io, s->file, s->offset);
     const uint32_t lead = weir_span_of(s, r->c.files[s->file].align).lead;
-    if (r->c.pinned[step])
+    if (fate(r, step) == PINNED)
         return r->pins.mem.base + r->pins.at[step] + lead;
     return r->slots.base + r->n_used % r->c.n_slot * r->c.slot_bytes + lead;
 }
 
 const uint8_t *weir_ring_pinned_view(const struct weir_ring *r, uint32_t step)
 {
-    return fate(r, step) != STREAMED ? view_of(r, step) : NULL;
+    return fate(r, step) != SLOTTED ? view_of(r, step) : NULL;
 }
 
 static bool is_ready(struct weir_ring *r, uint32_t step)
@@ -278,7 +291,7 @@ static bool is_ready(struct weir_ring *r, uint32_t step)
     switch (fate(r, step)) {
     case HELD: return true;
     case PINNED: return atomic_load_explicit(&r->pin_ready[step], memory_order_acquire) == 1;
-    case STREAMED: break;
+    case SLOTTED: break;
     }
     return atomic_load_explicit(&r->state[r->n_used % r->c.n_slot], memory_order_acquire) == READY;
 }
@@ -286,62 +299,61 @@ static bool is_ready(struct weir_ring *r, uint32_t step)
 int weir_ring_acquire(struct weir_ring *r, uint32_t step, bool wait, const uint8_t **ret_view,
                       struct weir_err *err)
 {
-    if (step != r->acquired)
+    if (step != r->acquired.step)
         return weir_fail(err, -EINVAL,
                          "step %u was asked for, but step %u is next: this is a bug in weir", step,
-                         r->acquired);
-    /* The engine may hold no more streamed steps than there are slots. */
-    if (fate(r, step) == STREAMED && r->n_used - r->n_given == r->c.n_slot)
+                         r->acquired.step);
+    if (r->acquired.pass > 1 && is_once(r, step)) /* all are */
+        return weir_fail(err, -EINVAL,
+                         "step %u was asked for in pass %llu, but only pass 1 has it: this is a "
+                         "bug in weir",
+                         step, (unsigned long long)r->acquired.pass);
+    /* The consumer may hold no more steps with a slot than there are slots. */
+    if (fate(r, step) == SLOTTED && r->n_used - r->n_given == r->c.n_slot)
         return wait ? weir_fail(
                           err, -EDEADLK,
                           "step %u was asked for with all %u slots held: this is a bug in weir",
                           step, r->c.n_slot)
                     : -EAGAIN;
-    if (!is_ready(r, step)) {
+    uint64_t t0 = 0;
+    for (uint32_t seen = weir_word_get(&r->arrived); !is_ready(r, step);
+         seen = weir_word_get(&r->arrived)) {
+        if (atomic_load_explicit(&r->failed, memory_order_acquire)) {
+            if (err)
+                *err = r->error;
+            return r->error.code;
+        }
         if (!wait)
             return -EAGAIN;
-        const uint64_t t0 = weir_now_ns();
-        for (;;) {
-            const uint32_t seen = weir_word_get(&r->arrived);
-            if (is_ready(r, step))
-                break;
-            if (atomic_load_explicit(&r->failed, memory_order_acquire)) {
-                if (err)
-                    *err = r->error;
-                return r->error.code;
-            }
-            const uint64_t last = atomic_load_explicit(&r->last_pass, memory_order_relaxed);
-            if (last && r->acquire_pass > last) /* it would never come */
-                return weir_fail(err, -EINVAL,
-                                 "step %u of pass %llu was asked for, but pass %llu was said to be "
-                                 "the last: this is a bug in weir",
-                                 step, (unsigned long long)r->acquire_pass,
-                                 (unsigned long long)last);
-            weir_word_wait(&r->arrived, seen);
-        }
+        const uint64_t last = atomic_load_explicit(&r->last_pass, memory_order_relaxed);
+        if (last && r->acquired.pass > last) /* it would never come */
+            return weir_fail(err, -EINVAL,
+                             "step %u of pass %llu was asked for, but pass %llu was said to be "
+                             "the last: this is a bug in weir",
+                             step, (unsigned long long)r->acquired.pass, (unsigned long long)last);
+        t0 = t0 ? t0 : weir_now_ns();
+        weir_word_wait(&r->arrived, seen);
+    }
+    if (t0) {
         const uint64_t t1 = weir_now_ns();
         atomic_fetch_add_explicit(&r->stall_ns, t1 - t0, memory_order_relaxed);
         atomic_fetch_add_explicit(&r->n_stall, 1, memory_order_relaxed);
         weir_trace_span(r->c.trace, WEIR_LANE_STALL, "stall", t0, t1, step);
     }
     *ret_view = view_of(r, step);
-    r->n_used += fate(r, step) == STREAMED;
+    r->n_used += fate(r, step) == SLOTTED;
     r->n_held++;
-    r->acquired = step + 1;
-    if (r->acquired == r->c.sched->n_step) {
-        r->acquired = 0;
-        r->acquire_pass++;
-    }
+    advance(r, &r->acquired);
     return 0;
 }
 
 int weir_ring_release(struct weir_ring *r, uint32_t step, struct weir_err *err)
 {
-    if (step != r->released || !r->n_held)
+    if (step != r->released.step || !r->n_held)
         return weir_fail(err, -EINVAL,
                          "step %u was released, but step %u is next: this is a bug in weir", step,
-                         r->released);
-    if (fate(r, step) == STREAMED) {
+                         r->released.step);
+    if (fate(r, step) == SLOTTED) {
         const uint32_t ready = atomic_fetch_sub_explicit(&r->n_ready, 1, memory_order_relaxed) - 1;
         if (r->c.trace)
             weir_trace_drain(r->c.trace, weir_now_ns(), (uint64_t)ready * r->c.slot_bytes);
@@ -349,8 +361,29 @@ int weir_ring_release(struct weir_ring *r, uint32_t step, struct weir_err *err)
         weir_word_add(&r->freed, 1);
     }
     r->n_held--;
-    r->released = step + 1 == r->c.sched->n_step ? 0 : step + 1;
+    advance(r, &r->released);
     return 0;
+}
+
+bool weir_ring_next(const struct weir_ring *r, uint32_t *ret_step, uint64_t *ret_pass)
+{
+    if (r->acquired.pass > 1 && is_once(r, r->acquired.step))
+        return false;
+    *ret_step = r->acquired.step;
+    *ret_pass = r->acquired.pass;
+    return true;
+}
+
+struct weir_word *weir_ring_arrived(struct weir_ring *r) { return &r->arrived; }
+
+unsigned weir_ring_regions(const struct weir_ring *r, const struct weir_region *ret[2])
+{
+    unsigned n = 0;
+    if (r->slots.base)
+        ret[n++] = &r->slots;
+    if (r->pins.mem.base)
+        ret[n++] = &r->pins.mem;
+    return n;
 }
 
 void weir_ring_set_last_pass(struct weir_ring *r, uint64_t n)
@@ -395,7 +428,8 @@ static int allocate(struct weir_ring *r, struct weir_err *err)
     memset(r->slot_step, 0xff, r->c.n_slot * sizeof(*r->slot_step));
     for (uint32_t i = 0; i < s->n_step; i++) {
         r->first_pass_bytes += weir_span_of(&s->steps[i], r->c.files[s->steps[i].file].align).bytes;
-        r->n_streamed += fate(r, i) == STREAMED;
+        r->n_streamed += fate(r, i) == SLOTTED && !is_once(r, i);
+        r->n_once += is_once(r, i);
         r->n_read += fate(r, i) != HELD;
     }
     const bool lent = r->c.io->view != NULL;
@@ -413,7 +447,7 @@ int weir_ring_new(const struct weir_ring_config *c, struct weir_ring **ret, cons
     if (!r)
         return weir_fail(err, -ENOMEM, "no memory for a ring");
     r->c = *c;
-    r->pass = r->acquire_pass = 1;
+    r->next.pass = r->acquired.pass = r->released.pass = 1;
     atomic_init(&r->last_pass, c->last_pass);
     int e = allocate(r, err);
     if (e < 0)
@@ -424,7 +458,7 @@ int weir_ring_new(const struct weir_ring_config *c, struct weir_ring **ret, cons
         .depth = c->depth,
         .ring_base = r->slots.base,
         .ring_bytes = r->slots.bytes,
-        .stays = r->n_streamed == 0,
+        .stays = r->n_streamed == 0 && r->n_once == 0,
     };
     e = c->io->open(&ioc, &r->io, ret_note, err);
     if (e < 0)

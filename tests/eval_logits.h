@@ -32,7 +32,9 @@ struct way {        /* to evaluate the same tokens */
     const char *io; /* NULL: the engine chooses */
     const char *const *loras;
     unsigned n_lora;
+    void (*opened)(struct weir_engine *e);  /* may change the schedule before it plans; or NULL */
     void (*planned)(struct weir_engine *e); /* may change the plan before it starts; or NULL */
+    uint64_t vram_bytes;                    /* not 0: on the GPU */
 };
 
 static inline bool golden_open(const char *path, struct golden *g)
@@ -77,8 +79,12 @@ static int start(const char *path, const struct way *w, uint32_t n, struct weir_
         .loras = w->loras,
         .n_lora = w->n_lora,
         .machine = MACHINE,
+        .vram_bytes = w->vram_bytes,
+        .cuda_ops = w->vram_bytes ? weir_cuda_ops() : NULL,
     };
     int r = weir_engine_open(&opts, ret, err);
+    if (r == 0 && w->opened)
+        w->opened(*ret);
     if (r == 0)
         r = weir_engine_plan(*ret, n, false, err);
     if (r == 0 && (*ret)->plan.chunk != opts.chunk)

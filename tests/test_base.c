@@ -535,13 +535,21 @@ static void test_machine(void)
            m.disk_rate == 3.5 * 1073741824 && m.mul_rate[WEIR_DTYPE_F16] == 20.0 * 1073741824 &&
            m.mul_rate[WEIR_DTYPE_Q4_0] == 10.0 * 1073741824 && m.pass_overhead_s == 0.5,
        "a machine that is described");
+    ok(!weir_machine_parse("vram=8G,bus=12G,vmem=300G,gmul=200G,gmul.q4_0=100G,gpu=An X", &m,
+                           &err) &&
+           m.vram_total == UINT64_C(8) << 30 && m.vram_free == m.vram_total &&
+           m.bus_rate == 12.0 * 1073741824 && m.vram_rate == 300.0 * 1073741824 &&
+           m.gpu_mul_rate[WEIR_DTYPE_F16] == 200.0 * 1073741824 &&
+           m.gpu_mul_rate[WEIR_DTYPE_Q4_0] == 100.0 * 1073741824 && !strcmp(m.gpu_name, "An X") &&
+           m.mul_rate[WEIR_DTYPE_F16] == 20.0 * 1073741824 && m.mem_total == UINT64_C(8) << 30,
+       "and its GPU");
     ok(!weir_machine_parse("", &m, NULL) && !weir_machine_parse("cpu=256", &m, NULL) &&
            m.n_cpu == 256,
        "a part of one");
-    static const char *const bad[] = {
-        "cpu",     "cpu=0",       "cpu=257", "cpu=x", "disk=",
-        "tape=1G", "mul.q9_9=1G", "=1",      ",",     "cpu=1,,mem=1G"
-    };
+    static const char *const bad[] = { "cpu",      "cpu=0",         "cpu=257",     "cpu=x",
+                                       "disk=",    "tape=1G",       "mul.q9_9=1G", "=1",
+                                       ",",        "cpu=1,,mem=1G", "gpu=",        "gmul.q9=1G",
+                                       "gmulx=1G", "mul.=1G",       "bus=fast" };
     unsigned n = 0;
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         const int r = weir_machine_parse(bad[i], &m, &err);

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/thread.h"
 #include "mmap/guard.h"
 #include "prefetch/probe.h"
 #include "prefetch/ring.h"
@@ -121,11 +122,18 @@ static void make_sched(struct weir_sched *s, uint32_t target, uint32_t n_files)
     }
 }
 
-static void make_pinned(uint8_t *pinned, uint32_t n, uint32_t percent)
+/* PERCENT of the steps stay; of the others, and of those that are held, ONCE per cent are wanted in
+ * the first pass only. */
+static void make_pinned(uint8_t *pinned, uint32_t n, uint32_t percent, uint32_t once)
 {
     for (uint32_t i = 0; i < n; i++)
-        pinned[i] = rnd(100) < percent;
+        pinned[i] = rnd(100) < percent ? WEIR_KEEP_RAM
+                    : rnd(100) < once  ? WEIR_KEEP_ONCE
+                                       : WEIR_KEEP_NOT;
 }
+
+/* Mostly some of them, sometimes none or all. */
+static uint32_t some(void) { return rnd(3) ? rnd(100) : 100 * rnd(2); }
 
 /* ---- a backend that misbehaves ---- */
 
@@ -257,6 +265,7 @@ struct walk {
     const struct weir_sched *s;
     const uint8_t *pinned;
     uint32_t n_slot, next; /* step to acquire next */
+    uint64_t pass;         /* its pass, from 0; UINT64_MAX: no pass has a step any more */
     uint32_t held[MAX_HELD], n_held, from, streamed_held;
     const uint8_t *views[MAX_HELD];
     unsigned wrong;
@@ -264,7 +273,29 @@ struct walk {
 
 static bool streams(const struct walk *w, uint32_t step)
 {
-    return !w->pinned[step] && !w->s->steps[step].held;
+    return w->pinned[step] != WEIR_KEEP_RAM && !w->s->steps[step].held;
+}
+
+static void step_on(struct walk *w)
+{
+    for (uint32_t i = 0; i < w->s->n_step; i++) {
+        if (++w->next == w->s->n_step) {
+            w->next = 0;
+            w->pass++;
+        }
+        if (!w->pass || w->pinned[w->next] != WEIR_KEEP_ONCE)
+            return;
+    }
+    w->pass = UINT64_MAX;
+}
+
+/* What the ring says comes next is what does. */
+static bool next_right(const struct walk *w)
+{
+    uint32_t step;
+    uint64_t pass;
+    return weir_ring_next(w->ring, &step, &pass) ? step == w->next && pass == w->pass + 1
+                                                 : w->pass == UINT64_MAX;
 }
 
 static bool right(const struct walk *w, uint32_t step, const uint8_t *view)
@@ -277,6 +308,7 @@ static int take(struct walk *w, bool wait, struct weir_err *err)
 {
     const uint8_t *view = NULL;
     const uint32_t step = w->next;
+    w->wrong += !next_right(w);
     const int r = weir_ring_acquire(w->ring, step, wait, &view, err);
     if (r < 0)
         return r;
@@ -286,7 +318,7 @@ static int take(struct walk *w, bool wait, struct weir_err *err)
     w->views[at] = view;
     w->streamed_held += streams(w, step);
     w->wrong += w->s->steps[step].held && view != w->s->steps[step].held;
-    w->next = step + 1 == w->s->n_step ? 0 : step + 1;
+    step_on(w);
     return 0;
 }
 
@@ -303,9 +335,10 @@ static int give(struct walk *w, struct weir_err *err)
 /* PASSES through the schedule, holding now few, now many.  0, or the first error. */
 static int walk_passes(struct walk *w, uint32_t passes, struct weir_err *err)
 {
-    const uint64_t steps = (uint64_t)passes * w->s->n_step;
+    const uint64_t end = w->pass + passes;
+    const uint32_t end_step = w->next;
     uint32_t patience = 1;
-    for (uint64_t i = 0; i < steps;) {
+    while (w->pass < end || (w->pass == end && w->next < end_step)) {
         const bool full =
             w->n_held == MAX_HELD || (streams(w, w->next) && w->streamed_held == w->n_slot);
         int r;
@@ -314,7 +347,6 @@ static int walk_passes(struct walk *w, uint32_t passes, struct weir_err *err)
         } else {
             const bool wait = rnd(4) != 0;
             r = take(w, wait, err);
-            i += r == 0;
             if (r == -EAGAIN && !wait)
                 r = 0;
             if (rnd(20) == 0)
@@ -328,6 +360,7 @@ static int walk_passes(struct walk *w, uint32_t passes, struct weir_err *err)
         if (r < 0)
             return r;
     }
+    w->wrong += !next_right(w);
     return 0;
 }
 
@@ -397,7 +430,7 @@ static void test_fake_content(void)
             script.delay = rnd(2) * 30;
         }
         make_sched(&s, 4096 + rnd(40000), N_FILE);
-        make_pinned(pinned, s.n_step, rnd(3) ? rnd(100) : 100 * rnd(2));
+        make_pinned(pinned, s.n_step, some(), rnd(2) ? some() : 0);
         struct weir_ring_config c = config(&s, pinned, &fake_ops, fake_files, n_slot, depth);
         const char *note = NULL;
         struct weir_ring *r = NULL;
@@ -417,6 +450,14 @@ static void test_fake_content(void)
         if (honest && st.bytes_read != pass_bytes(&s, pinned, fake_files, passes))
             miscounted++;
         miscounted += st.ready != 0;
+        uint64_t first = 0, kept = 0;
+        for (uint32_t k = 0; k < s.n_step; k++) {
+            const uint64_t bytes = weir_span_of(&s.steps[k], align).bytes;
+            first += bytes;
+            kept += pinned[k] == WEIR_KEEP_RAM ? bytes : 0;
+        }
+        miscounted += weir_ring_first_pass_bytes(r) != first;
+        miscounted += weir_ring_pinned_bytes(&s, pinned, align) != kept;
         wrong += w.wrong + script.misuse + (note == NULL);
         weir_ring_free(r);
         wrong += script.misuse + script.opened;
@@ -507,7 +548,7 @@ static void test_fake_errors(void)
         script.done = rnd(2) * 50;
         script.fail_at = at;
         script.fail_with = end ? 0 : -EIO;
-        make_pinned(pinned, s.n_step, rnd(100));
+        make_pinned(pinned, s.n_step, rnd(100), rnd(2) ? some() : 0);
         struct weir_ring_config c =
             config(&s, pinned, &fake_ops, fake_files, 3 + rnd(6), 1 + rnd(8));
         c.last_pass = 3;
@@ -570,7 +611,7 @@ static void test_free_any_time(void)
         script.delay = rnd(3) == 0 ? 50 : 0;
         script.done = rnd(3) == 0 ? 100 : 0;
         make_sched(&s, 60000, N_FILE);
-        make_pinned(pinned, s.n_step, rnd(101));
+        make_pinned(pinned, s.n_step, rnd(101), rnd(2) ? some() : 0);
         struct weir_ring_config c =
             config(&s, pinned, &fake_ops, fake_files, 3 + rnd(4), 1 + rnd(8));
         if (weir_ring_new(&c, &r, &note, &err)) {
@@ -642,6 +683,105 @@ static void test_all_held(void)
         weir_sched_done(&s);
     }
     ok(!wrong, "steps that are held, all or all but one: nothing is read for them");
+}
+
+/* Steps that only the first pass has: when all are such, and when a later pass has but one. */
+static void test_once(void)
+{
+    struct weir_sched s;
+    struct weir_err err = { 0 };
+    uint8_t pinned[MAX_HELD];
+    make_sched(&s, 30000, N_FILE);
+    for (int other = 0; other < 4; other++) { /* none; kept; streamed; held */
+        fake_reset(4096, true);
+        memset(pinned, WEIR_KEEP_ONCE, s.n_step);
+        uint32_t odd = 0;
+        while (!!s.steps[odd].held != (other == 3))
+            odd++;
+        if (other)
+            pinned[odd] = other == 1 ? WEIR_KEEP_RAM : WEIR_KEEP_NOT;
+        struct weir_ring_config c = config(&s, pinned, &fake_ops, fake_files, 3, 4);
+        struct weir_ring *r = NULL;
+        const char *note = NULL;
+        c.last_pass = 4;
+        if (!ok(!weir_ring_new(&c, &r, &note, &err), "a ring that reads once"))
+            continue;
+        struct walk w = { .ring = r, .s = &s, .pinned = pinned, .n_slot = 3 };
+        bool good = walk_passes(&w, 4, &err) == 0 && !w.wrong;
+        if (other) /* and the pass after that is its single step again */
+            good &= w.next == odd && w.pass == 4;
+        struct weir_ring_stats st;
+        weir_ring_stats(r, &st);
+        ok(good && st.ready == 0 && st.bytes_read == pass_bytes(&s, pinned, fake_files, 4),
+           "is asked for the others in pass 1 only, and reads them only then");
+        const uint8_t *view;
+        if (!other) {
+            const int again = weir_ring_acquire(r, 0, true, &view, &err);
+            ok(again == -EINVAL && strstr(err.msg, "pass 2") &&
+                   weir_ring_acquire(r, 0, false, &view, &err) == -EINVAL,
+               "no step is left: %s", err.msg);
+        } else {
+            good = weir_ring_acquire(r, (odd + 1) % s.n_step, true, &view, &err) == -EINVAL;
+            ok(good && (weir_ring_pinned_view(r, odd) != NULL) == (other != 2),
+               "a step that is past is refused: %s", err.msg);
+        }
+        uint32_t once = 0;
+        while (pinned[once] != WEIR_KEEP_ONCE || s.steps[once].held)
+            once++;
+        ok(!weir_ring_pinned_view(r, once), "nothing is kept of a step that is read once");
+        const struct weir_region *regions[2];
+        const unsigned n = weir_ring_regions(r, regions);
+        ok(n == (other == 1 ? 2 : 1) && regions[0]->bytes >= 3 * (uint64_t)c.slot_bytes &&
+               regions[n - 1]->account == (other == 1 ? WEIR_MEM_PINNED : WEIR_MEM_RING),
+           "and the memory it has is told");
+        weir_ring_free(r);
+        ok(!script.misuse && !script.opened, "the backend was used well");
+    }
+    weir_sched_done(&s);
+}
+
+/* A consumer that never blocks in acquire, but sleeps on the ring's word, hears of all. */
+static void test_not_blocking(void)
+{
+    struct weir_sched s;
+    struct weir_err err = { 0 };
+    uint8_t pinned[MAX_HELD];
+    unsigned wrong = 0;
+    make_sched(&s, 30000, N_FILE);
+    for (unsigned i = 0; i < 40 / SCALE; i++) {
+        struct weir_ring *r = NULL;
+        const char *note = NULL;
+        fake_reset(4096, true);
+        script.delay = 50;
+        script.fail_at = i % 2 ? 1 + rnd(s.n_step) : 0;
+        script.fail_with = -EIO;
+        make_pinned(pinned, s.n_step, rnd(60), rnd(60));
+        struct weir_ring_config c = config(&s, pinned, &fake_ops, fake_files, 3 + rnd(6), 4);
+        c.last_pass = 2;
+        if (weir_ring_new(&c, &r, &note, &err)) {
+            wrong++;
+            continue;
+        }
+        struct walk w = { .ring = r, .s = &s, .pinned = pinned, .n_slot = c.n_slot };
+        int rc = 0;
+        while (w.pass < 2 && (!rc || rc == -EAGAIN)) {
+            const uint32_t seen = weir_word_get(weir_ring_arrived(r));
+            rc = take(&w, false, &err);
+            if (!rc)
+                rc = give(&w, &err);
+            else if (rc == -EAGAIN)
+                weir_word_wait(weir_ring_arrived(r), seen);
+        }
+        uint64_t reads = 0;
+        for (uint32_t k = 0; k < s.n_step; k++)
+            reads += s.steps[k].held ? 0 : pinned[k] ? 1 : 2;
+        const bool fails = script.fail_at && script.fail_at <= reads;
+        wrong += fails ? rc != -EIO || !strstr(err.msg, " bytes at ") : rc != 0;
+        weir_ring_free(r);
+        wrong += w.wrong + script.misuse + script.opened;
+    }
+    weir_sched_done(&s);
+    ok(!wrong, "asked without blocking, the ring wakes who waits for it, and tells of failures");
 }
 
 /* The I/O thread goes to sleep just when it is told to go home. */
@@ -760,7 +900,7 @@ static void test_real(const struct weir_io_ops *io, bool direct, const char *whe
         is_direct = o.files[0].direct;
         const uint32_t passes = 1 + rnd(4), n_slot = 3 + rnd(14), depth = 1 + rnd(16);
         make_sched(&s, 4096 + rnd(60000), N_FILE);
-        make_pinned(pinned, s.n_step, rnd(3) ? rnd(100) : 100 * rnd(2));
+        make_pinned(pinned, s.n_step, some(), rnd(2) ? some() : 0);
         struct weir_ring_config c = config(&s, pinned, io, o.files, n_slot, depth);
         c.last_pass =
             passes; /* from the start: a small file is read through before the next line */
@@ -815,7 +955,7 @@ static void test_real(const struct weir_io_ops *io, bool direct, const char *whe
             break;
         }
         make_sched(&s, 30000, N_FILE);
-        make_pinned(pinned, s.n_step, rnd(60));
+        make_pinned(pinned, s.n_step, rnd(60), rnd(2) * 20);
         struct weir_ring_config c = config(&s, pinned, io, o.files, 3 + rnd(8), 1 + rnd(16));
         failed += weir_ring_new(&c, &r, &note, &err) != 0;
         struct walk w = { .ring = r, .s = &s, .pinned = pinned, .n_slot = c.n_slot };
@@ -1009,6 +1149,8 @@ int main(void)
     test_order();
     test_fake_errors();
     test_all_held();
+    test_once();
+    test_not_blocking();
     test_free_any_time();
     test_free_asleep();
     static const struct weir_io_ops *const real[] = { &weir_io_uring, &weir_io_pread,

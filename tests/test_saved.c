@@ -47,7 +47,7 @@ struct line {
 static void line_init(struct line *l)
 {
     l->n = 0;
-    if (weir_kv_init(&l->kv, &cfg, WEIR_KV_F16, CTX, NULL))
+    if (weir_kv_init(&l->kv, &cfg, WEIR_KV_F16, CTX, NULL, NULL))
         abort();
 }
 

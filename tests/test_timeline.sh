@@ -37,6 +37,17 @@ says "at most 2 in flight at once" "the tooltip has the reads in flight"
 says "max 4.00 MB" "the ring has its maximum"
 ! grep -q enlarged "$dir/out.svg"; ok $? "two passes are not enlarged"
 
+# A GPU: copies of 2 ms, products of 2 ms of which 0.5 ms wait for them, in 4 ms.
+{
+    x 1 read 0 1000 2000000; x 6 copy 500 1500 2000000; x 6 copy 2000 500 1000000
+    x 7 step 1000 2000 1; x 4 stall 1500 500 1; x 5 token 0 4000 1
+} | trace >"$dir/gpu.json"
+draw "$dir/gpu.json" && whole; ok $? "a trace of a GPU is drawn"
+says "The bus was busy 50 % of 4.00 ms, the disk 25 %; the GPU waited for weights 500 µs, so 75 % of the longer of the two was hidden." "what the bus and the GPU did"
+says "busy 50 % of 4.00 ms; 2 copies in the whole run, 3.00 MB" "the lane of the bus"
+says "busy with weights 38 % of 4.00 ms" "the lane of the GPU, without its waits"
+! grep -q ">matmul<" "$dir/out.svg"; ok $? "the CPU has no lane then"
+
 cp "$dir/a.json" "$dir/a<b>&\".json"
 draw "$dir/a<b>&\".json"; says "a&#60;b&#62;&#38;&#34;.json" "a file's name is escaped"
 

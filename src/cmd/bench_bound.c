@@ -176,7 +176,12 @@ void weir_bench_limits(const struct weir_bench *b, const struct weir_bench_combo
     if (!r->fits && b->disk.n)
         weir_series_add(&r->limit[WEIR_BOUND_DISK],
                         n / ((double)r->streamed_bytes * passes / b->disk.v[b->disk.n - 1]));
-    if (!(memory > 0) && t->memory.n)
+    if (r->bus_bytes && r->bus_rate > 0)
+        weir_series_add(&r->limit[WEIR_BOUND_BUS],
+                        n / ((double)r->bus_bytes * passes / r->bus_rate));
+    if (r->vram_budget_bytes)
+        memory = r->vram_rate;
+    else if (!(memory > 0) && t->memory.n)
         memory = t->memory.v[t->memory.n - 1];
     if (memory > 0) {
         /* Weights once a pass; of the keys and values what generation looks back at. */
@@ -184,7 +189,8 @@ void weir_bench_limits(const struct weir_bench *b, const struct weir_bench_combo
         weir_series_add(&r->limit[WEIR_BOUND_MEMORY],
                         n / (((double)b->model.matmul_bytes + kv) * passes / memory));
     }
-    const double s = compute_seconds(&b->model, t, n, passes);
+    const double s =
+        r->vram_budget_bytes ? 0 : compute_seconds(&b->model, t, n, passes); /* of the CPU */
     if (s > 0)
         weir_series_add(&r->limit[WEIR_BOUND_COMPUTE], n / s);
 }

@@ -146,7 +146,9 @@ static int measure_row(struct bench *b, struct weir_session *s, struct weir_benc
         m.wall_ns = ns;
     weir_series_add(&row->seconds, (double)m.wall_ns / 1e9);
     weir_series_add(&row->rate, n * 1e9 / (double)weir_max_u64(m.wall_ns, 1));
-    if (!row->fits) {
+    if (row->bus_bytes)
+        weir_series_add(&row->bus_duty, weir_meter_bus_duty(&m));
+    if (!row->fits || row->bus_bytes) {
         weir_series_add(&row->hidden, weir_meter_hidden(&m));
         weir_series_add(&row->duty, weir_meter_duty(&m));
     }
@@ -184,7 +186,7 @@ static void close_session(struct bench *b, struct weir_session *s)
 /* Where the weights lie, when they all stay in memory. */
 static int find_pinned(struct bench *b, const struct weir_engine *e, struct weir_err *err)
 {
-    if (!e->plan.fits)
+    if (!e->plan.fits || e->feed) /* a GPU's memory is not the host's to look at */
         return 0;
     b->pinned = weir_alloc(WEIR_MEM_MISC, e->sched.n_step, sizeof(*b->pinned));
     if (!b->pinned)
@@ -194,6 +196,15 @@ static int find_pinned(struct bench *b, const struct weir_engine *e, struct weir
             (struct weir_bench_piece){ weir_ring_pinned_view(e->ring, i), e->sched.steps[i].bytes };
     b->n_pinned = e->sched.n_step;
     return 0;
+}
+
+static void note_gpu(struct weir_bench *b, const struct weir_machine *m)
+{
+    snprintf(b->gpu_name, sizeof(b->gpu_name), "%s", m->gpu_name[0] ? m->gpu_name : "a GPU");
+    if (m->bus_rate > 0)
+        weir_series_add(&b->bus, m->bus_rate);
+    if (m->vram_rate > 0)
+        weir_series_add(&b->vram, m->vram_rate);
 }
 
 /* An engine for setting C with a context of CTX, its pinned weights in memory, ready to be
@@ -209,6 +220,8 @@ static int open_session(struct bench *b, struct weir_bench_combo *c, struct weir
 #endif
     o.ram_bytes =
         c->budget_bytes; /* auto is what the first plan found: the same for all after it */
+    o.vram_bytes = c->vram_bytes;
+    o.probe_gpu = true; /* its clocks change: what it reaches now is what counts */
     o.threads = c->threads;
     o.io = c->io_asked;
     o.ctx = row_ctx(b, row);
@@ -216,8 +229,10 @@ static int open_session(struct bench *b, struct weir_bench_combo *c, struct weir
     int r = weir_engine_open(&o, &e, err);
     if (r == 0)
         r = weir_engine_plan(e, 0, false, err);
-    if (r == 0 || r == -EDOM)
+    if (r == 0 || r == -EDOM) {
         row->smallest_budget_bytes = e->plan.smallest_budget_bytes;
+        row->smallest_vram_bytes = e->plan.smallest_vram_bytes;
+    }
     if (r == 0)
         r = weir_session_init(s, e, err);
     s->engine = e;
@@ -229,7 +244,10 @@ static int open_session(struct bench *b, struct weir_bench_combo *c, struct weir
     e->pass.on_layer = show_progress;
     e->pass.on_layer_arg = b;
     /* How long attention takes does not depend on what the cache holds, only on how much. */
-    memset(s->kv.mem.base, KV_BYTE, s->kv.mem.bytes);
+    if (!s->kv.far)
+        memset(s->kv.base, KV_BYTE, s->kv.bytes);
+    if (e->feed)
+        note_gpu(&b->b, &e->machine);
     r = find_pinned(b, e, err);
     return r < 0 ? r : weir_bench_text_warm(&b->text, s, 0, err);
 }
@@ -245,13 +263,20 @@ static void note_plan(struct weir_bench_row *row, const struct weir_engine *e)
     row->smallest_budget_bytes = p->smallest_budget_bytes;
     row->ctx = p->ctx;
     row->chunk = p->chunk;
+    row->vram_budget_bytes = p->vram_budget_bytes;
+    row->smallest_vram_bytes = p->smallest_vram_bytes;
+    row->vram_used_bytes = p->vram_total_bytes;
+    row->vram_pinned_bytes = p->vram_pinned_bytes;
+    row->bus_bytes = p->bus_bytes_per_pass;
+    row->bus_rate = e->machine.bus_rate;
+    row->vram_rate = e->machine.vram_rate;
 }
 
 static void note_failure(struct weir_bench_row *row, int r, const struct weir_err *err)
 {
     char size[WEIR_SIZE_STR];
     row->failure = r == -EDOM ? "too small" : "failed";
-    if (r == -EDOM)
+    if (r == -EDOM && !row->smallest_vram_bytes)
         snprintf(row->sentence, sizeof(row->sentence), "too small: %s would work",
                  weir_size_format(row->smallest_budget_bytes, size, sizeof(size)));
     else
@@ -370,26 +395,28 @@ static int make_combos(struct bench *b, struct weir_err *err)
     weir_machine_probe(&machine);
     b->b.n_cpu = machine.n_cpu;
     b->b.n_row = count_nonzero(&a->prefill) + count_nonzero(&a->decode) * a->depth.n;
-    b->b.combos = weir_alloc(WEIR_MEM_MISC, (size_t)a->ram_list.n * threads.n * a->io_list.n,
-                             sizeof(*b->b.combos));
+    const unsigned n_combo = a->ram_list.n * a->vram_list.n * threads.n * a->io_list.n;
+    b->b.combos = weir_alloc(WEIR_MEM_MISC, n_combo, sizeof(*b->b.combos));
     if (!b->b.combos)
         return weir_fail(err, -ENOMEM, "no memory for the figures");
     for (unsigned i = 0; i < threads.n; i++) {
         struct weir_bench_threads *t = &b->b.threads[b->b.n_threads++];
         t->n = threads.v[i] ? (unsigned)threads.v[i] : machine.n_cpu;
     }
-    for (unsigned i = 0; i < a->ram_list.n; i++)
-        for (unsigned t = 0; t < threads.n; t++)
-            for (unsigned k = 0; k < a->io_list.n; k++) {
-                struct weir_bench_combo *c = &b->b.combos[b->b.n_combo++];
-                c->budget_bytes = a->ram_list.v[i];
-                c->threads = b->b.threads[t].n;
-                c->io_asked = weir_io_choices[a->io_list.v[k]];
-                c->rows = weir_alloc(WEIR_MEM_MISC, b->b.n_row, sizeof(*c->rows));
-                if (!c->rows)
-                    return weir_fail(err, -ENOMEM, "no memory for the figures");
-                fill_rows(b, c->rows);
-            }
+    for (unsigned i = 0; i < n_combo; i++) { /* the last list is gone through first */
+        struct weir_bench_combo *c = &b->b.combos[b->b.n_combo++];
+        unsigned at = i;
+        c->io_asked = weir_io_choices[a->io_list.v[at % a->io_list.n]];
+        at /= a->io_list.n;
+        c->threads = b->b.threads[at % threads.n].n;
+        at /= threads.n;
+        c->vram_bytes = a->vram_list.v[at % a->vram_list.n];
+        c->budget_bytes = a->ram_list.v[at / a->vram_list.n];
+        c->rows = weir_alloc(WEIR_MEM_MISC, b->b.n_row, sizeof(*c->rows));
+        if (!c->rows)
+            return weir_fail(err, -ENOMEM, "no memory for the figures");
+        fill_rows(b, c->rows);
+    }
     b->n_test = (uint64_t)b->b.n_combo * b->b.n_row * (uint64_t)a->reps;
     uint32_t longest = 1;
     for (unsigned i = 0; i < a->prefill.n; i++)

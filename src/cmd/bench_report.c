@@ -8,7 +8,7 @@
 #include "kernels/kernels.h"
 #include "src/cmd/cmd.h"
 
-const char *const weir_bound_names[WEIR_BOUND_COUNT] = { "disk", "memory", "compute" };
+const char *const weir_bound_names[WEIR_BOUND_COUNT] = { "disk", "bus", "memory", "compute" };
 
 bool weir_bench_bound(const struct weir_bench_row *r, enum weir_bound *ret, double *ret_tok_per_s)
 {
@@ -65,6 +65,16 @@ static weir_json *row_json(const struct weir_bench_combo *c, const struct weir_b
         weir_json_add_num(o, "ctx", r->ctx);
         weir_json_add_num(o, "chunk", r->chunk);
     }
+    if (c->vram_bytes)
+        weir_json_add_str(o, "device", r->planned && !r->vram_budget_bytes ? "cpu" : "cuda");
+    if (r->vram_budget_bytes) {
+        weir_json_add_num(o, "vram_budget_bytes", (double)r->vram_budget_bytes);
+        weir_json_add_num(o, "vram_used_bytes", (double)r->vram_used_bytes);
+        weir_json_add_num(o, "vram_pinned_bytes", (double)r->vram_pinned_bytes);
+        weir_json_add_num(o, "bus_bytes_per_pass", (double)r->bus_bytes);
+    }
+    if (r->smallest_vram_bytes)
+        weir_json_add_num(o, "smallest_vram_bytes", (double)r->smallest_vram_bytes);
     weir_series_json(&r->rate, o, "tok_per_s");
     weir_series_json(&r->seconds, o, "seconds");
     if (r->rate.n && weir_bench_bound(r, &bound, &limit)) {
@@ -81,6 +91,8 @@ static weir_json *row_json(const struct weir_bench_combo *c, const struct weir_b
         weir_json_add_num(o, "hidden", weir_series_median(&r->hidden));
         weir_json_add_num(o, "disk_duty", weir_series_median(&r->duty));
     }
+    if (r->bus_duty.n)
+        weir_json_add_num(o, "bus_duty", weir_series_median(&r->bus_duty));
     if (r->ratio.n)
         weir_json_add_num(o, "baseline_ratio", weir_series_median(&r->ratio));
     return o;
@@ -123,6 +135,11 @@ static int print_json(const struct weir_bench *b, bool interrupted)
     weir_json_add_num(o, "reps", (double)b->args->reps);
     weir_json_add_bool(o, "interrupted", interrupted);
     weir_series_json(&b->disk, o, "disk_bytes_per_s");
+    if (b->gpu_name[0]) {
+        weir_json_add_str(o, "gpu", b->gpu_name);
+        weir_series_json(&b->bus, o, "bus_bytes_per_s");
+        weir_series_json(&b->vram, o, "vram_bytes_per_s");
+    }
     for (unsigned i = 0; i < b->n_threads; i++) {
         weir_json *t = weir_json_object();
         weir_json_add_num(t, "threads", b->threads[i].n);
@@ -164,6 +181,13 @@ static int print_csv(const struct weir_bench *b)
                                            "streamed_bytes_per_pass",
                                            "ctx",
                                            "chunk",
+                                           "device",
+                                           "vram_budget_bytes",
+                                           "vram_used_bytes",
+                                           "vram_pinned_bytes",
+                                           "bus_bytes_per_pass",
+                                           "bus_tok_per_s",
+                                           "bus_duty",
                                            "baseline_ratio",
                                            "error",
                                            "command",
@@ -195,6 +219,12 @@ static void head(const struct weir_bench *b)
         printf("%s%.1f GB/s by %u thread%s", i ? ", " : "; memory ",
                weir_series_median(&b->threads[i].memory) / 1e9, b->threads[i].n,
                b->threads[i].n == 1 ? "" : "s");
+    if (b->gpu_name[0])
+        printf("\ngpu      %s", b->gpu_name);
+    if (b->bus.n)
+        printf("; bus %.2f GB/s", weir_series_median(&b->bus) / 1e9);
+    if (b->vram.n)
+        printf("; memory %.1f GB/s", weir_series_median(&b->vram) / 1e9);
     printf("\n\n");
 }
 
@@ -206,25 +236,44 @@ static void percent(struct weir_table *t, bool known, double part)
         weir_table_cell(t, "-");
 }
 
-static void table_row(struct weir_table *t, const struct weir_bench_combo *c,
+static void vram_cell(struct weir_table *t, const struct weir_bench_combo *c,
                       const struct weir_bench_row *r)
+{
+    char text[WEIR_SIZE_STR];
+    const uint64_t bytes = r->vram_budget_bytes ? r->vram_budget_bytes : c->vram_bytes;
+    if (!c->vram_bytes || (r->planned && !r->vram_budget_bytes))
+        weir_table_cell(t, "-");
+    else
+        weir_table_cell(t, "%s",
+                        bytes == WEIR_VRAM_AUTO ? "auto"
+                                                : weir_size_format(bytes, text, sizeof(text)));
+}
+
+/* GPU: some setting has one. */
+static void table_row(struct weir_table *t, const struct weir_bench_combo *c,
+                      const struct weir_bench_row *r, bool gpu)
 {
     char text[48];
     enum weir_bound bound = WEIR_BOUND_DISK;
     double limit;
-    const bool streams = r->planned && !r->fits;
+    const bool streams = r->planned && (!r->fits || r->bus_bytes);
     weir_table_row(t, r->failure ? r->sentence : r->rate.n ? NULL : "not measured");
     weir_bench_test_name(r, text, sizeof(text));
     weir_table_cell(t, "%s", text);
     weir_table_cell(t, "%s",
                     c->budget_bytes ? weir_size_format(c->budget_bytes, text, sizeof(text))
                                     : "auto");
+    if (gpu)
+        vram_cell(t, c, r);
     weir_table_cell(t, "%u", c->threads);
     weir_table_cell(t, "%s", r->planned ? r->io : c->io_asked);
     if (!r->rate.n || r->failure)
         return;
     weir_table_cell(t, "%s",
-                    streams ? weir_size_format(r->streamed_bytes, text, sizeof(text)) : "-");
+                    r->fits ? "-" : weir_size_format(r->streamed_bytes, text, sizeof(text)));
+    if (gpu)
+        weir_table_cell(t, "%s",
+                        r->bus_bytes ? weir_size_format(r->bus_bytes, text, sizeof(text)) : "-");
     weir_table_cell(t, "%.2f", weir_series_median(&r->rate));
     weir_table_cell(t, "%.2f..%.2f", weir_series_min(&r->rate), weir_series_max(&r->rate));
     if (weir_bench_bound(r, &bound, &limit)) {
@@ -243,20 +292,26 @@ static void table_row(struct weir_table *t, const struct weir_bench_combo *c,
 
 static int print_table(const struct weir_bench *b)
 {
-    static const char *const titles[] = { "test",    "budget",  "threads",  "io",
-                                          "streams", "tok/s",   "min..max", "bound",
-                                          "tok/s",   "reached", "hidden",   "duty" };
+    /* In the place of NULL: columns of a GPU. */
+    static const char *const titles[] = { "test",    "budget",  NULL,     "threads",  "io",
+                                          "streams", NULL,      "tok/s",  "min..max", "bound",
+                                          "tok/s",   "reached", "hidden", "duty" };
+    static const char *const gpu_titles[] = { [2] = "vram", [6] = "bus" };
     struct weir_table t;
+    bool gpu = false;
+    for (unsigned i = 0; i < b->n_combo; i++)
+        gpu |= b->combos[i].vram_bytes != 0;
     head(b);
-    weir_table_init(&t, 1u << 0 | 1u << 3 | 1u << 7);
+    weir_table_init(&t, gpu ? 1u << 0 | 1u << 4 | 1u << 9 : 1u << 0 | 1u << 3 | 1u << 7);
     weir_table_row(&t, NULL);
     for (size_t i = 0; i < sizeof(titles) / sizeof(titles[0]); i++)
-        weir_table_cell(&t, "%s", titles[i]);
+        if (titles[i] || gpu)
+            weir_table_cell(&t, "%s", titles[i] ? titles[i] : gpu_titles[i]);
     if (b->base_rate.n)
         weir_table_cell(&t, "baseline");
     for (unsigned i = 0; i < b->n_combo; i++)
         for (unsigned k = 0; k < b->n_row; k++)
-            table_row(&t, &b->combos[i], &b->combos[i].rows[k]);
+            table_row(&t, &b->combos[i], &b->combos[i].rows[k], gpu);
     weir_table_print(&t, stdout);
     weir_table_done(&t);
     if (b->args->baseline) {

@@ -11,7 +11,13 @@
 #include <stdatomic.h>
 
 /* What the hardware allows, each measured by itself.  In the order of weir_bound_names. */
-enum weir_bound { WEIR_BOUND_DISK, WEIR_BOUND_MEMORY, WEIR_BOUND_COMPUTE, WEIR_BOUND_COUNT };
+enum weir_bound {
+    WEIR_BOUND_DISK,
+    WEIR_BOUND_BUS,
+    WEIR_BOUND_MEMORY, /* of a GPU: its own */
+    WEIR_BOUND_COMPUTE,
+    WEIR_BOUND_COUNT
+};
 extern const char *const weir_bound_names[WEIR_BOUND_COUNT];
 
 /* One line: a test under one setting. */
@@ -23,9 +29,13 @@ struct weir_bench_row {
     uint64_t streamed_bytes, pinned_bytes; /* a pass */
     uint32_t ctx, chunk;
     uint64_t smallest_budget_bytes; /* 0: not known */
-    const char *failure;            /* NULL, "too small" or "failed" */
-    char sentence[256];             /* of a failure */
-    struct weir_series rate, seconds, hidden, duty;
+    /* On a GPU; otherwise 0. */
+    uint64_t vram_budget_bytes, smallest_vram_bytes;
+    uint64_t vram_used_bytes, vram_pinned_bytes, bus_bytes; /* bus_bytes: a pass */
+    double bus_rate, vram_rate; /* bytes/s of the device, measured when the engine started */
+    const char *failure;        /* NULL, "too small" or "failed" */
+    char sentence[256];         /* of a failure */
+    struct weir_series rate, seconds, hidden, duty, bus_duty;
     struct weir_series limit[WEIR_BOUND_COUNT]; /* tok/s; empty where there is no such bound */
     struct weir_series ratio; /* to the baseline's figure of the same repetition */
 };
@@ -33,6 +43,7 @@ struct weir_bench_row {
 /* One setting, and its rows. */
 struct weir_bench_combo {
     uint64_t budget_bytes; /* 0: auto, and nothing was planned yet */
+    uint64_t vram_bytes;   /* 0: the CPU computes; WEIR_VRAM_AUTO */
     unsigned threads;
     const char *io_asked;
     struct weir_bench_row *rows; /* [bench n_row] */
@@ -65,7 +76,9 @@ struct weir_bench {
     unsigned n_combo, n_row; /* n_row: of each combo */
     struct weir_bench_threads threads[WEIR_LIST_MAX];
     unsigned n_threads;
-    struct weir_series disk; /* bytes/s */
+    struct weir_series disk;      /* bytes/s */
+    char gpu_name[128];           /* "": none was used */
+    struct weir_series bus, vram; /* bytes/s of that one, each time an engine started on it */
     struct weir_series base_seconds, base_rate;
     bool base_failed;
     char base_sentence[512];

@@ -15,7 +15,7 @@
 #define WEIR_CHAT_FILE_MAX ((size_t)4 << 20) /* bytes of a conversation or message */
 
 /* The file of --session. */
-struct weir_keep {
+struct weir_chat_keep {
     struct weir_saved *file; /* NULL: none */
     struct weir_saved_id id; /* of this run */
     struct weir_saved_state state;
@@ -31,7 +31,7 @@ struct weir_chatting {
     struct weir_chat_show show;
     struct weir_lines *lines;
     struct weir_chat_text input; /* the message being typed */
-    struct weir_keep keep;
+    struct weir_chat_keep keep;
     bool tty; /* somebody types */
     bool quit;
     bool broken; /* the engine or the output: no more turns */

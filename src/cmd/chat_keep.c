@@ -51,7 +51,7 @@ static int gather(const struct weir_chatting *c, char **ret_text, struct weir_sa
 
 int weir_chatting_open_session(struct weir_chatting *c, struct weir_err *err)
 {
-    struct weir_keep *k = &c->keep;
+    struct weir_chat_keep *k = &c->keep;
     struct weir_engine *e = c->job.engine;
     int r = weir_saved_open(c->args->session, &k->file, err);
     if (r == 0)
@@ -73,7 +73,7 @@ int weir_chatting_open_session(struct weir_chatting *c, struct weir_err *err)
 
 int weir_chatting_resume(struct weir_chatting *c, struct weir_err *err)
 {
-    struct weir_keep *k = &c->keep;
+    struct weir_chat_keep *k = &c->keep;
     if (!k->file || weir_saved_is_new(k->file))
         return 0;
     const int r =
@@ -89,7 +89,7 @@ int weir_chatting_resume(struct weir_chatting *c, struct weir_err *err)
 
 int weir_chatting_keep(struct weir_chatting *c, struct weir_err *err)
 {
-    struct weir_keep *k = &c->keep;
+    struct weir_chat_keep *k = &c->keep;
     struct weir_saved_state s;
     char *text;
     if (!k->file || c->broken)

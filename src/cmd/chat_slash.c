@@ -78,6 +78,9 @@ static int params(struct weir_chatting *c, const char *arg, struct weir_err *err
                    weir_pool_size(e->pool), e->io->name,
                    c->args->n_predict >= 0 ? "limited length" : "any length",
                    c->sampling.constrain ? ", held to a grammar" : "");
+    if (e->feed)
+        weir_chat_note(&c->show, "on %s, in %s of its memory", e->machine.gpu_name,
+                       weir_size_format(e->plan.vram_budget_bytes, budget, sizeof(budget)));
     return 0;
 }
 

@@ -19,7 +19,7 @@ struct weir_cmd {
 
 extern const struct weir_cmd weir_run_cmd, weir_plan_cmd, weir_inspect_cmd, weir_tokenize_cmd,
     weir_bench_cmd, weir_timeline_cmd, weir_template_cmd, weir_pull_cmd, weir_list_cmd, weir_rm_cmd,
-    weir_chat_cmd, weir_session_cmd;
+    weir_chat_cmd, weir_session_cmd, weir_selftest_cmd;
 
 /* "weir: SENTENCE" on stderr.  Returns 1. */
 int weir_cmd_error(const struct weir_err *err);

@@ -88,8 +88,8 @@ void weir_job_learn(const struct weir_job *j, const struct weir_gen_result *res)
 {
     const struct weir_engine *e = j->engine;
     const struct weir_meter *m = &res->gen;
-    if (res->n_gen_pass >= 4 && e->plan.compute_s > 0 && !e->opts.act_f32 &&
-        e->plan.matmul_bytes >= UINT64_C(1) << 28)
+    if (res->n_gen_pass >= 4 && e->plan.compute_s > 0 && !e->plan.vram_budget_bytes &&
+        !e->opts.act_f32 && e->plan.matmul_bytes >= UINT64_C(1) << 28)
         weir_rates_mul_learn(&e->machine, &e->sched, e->pool,
                              (double)m->compute_ns / 1e9 / res->n_gen_pass / e->plan.compute_s);
     if (e->plan.fits || m->bytes_read < UINT64_C(1) << 30)

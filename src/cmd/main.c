@@ -17,12 +17,13 @@
 
 /* Commands whose word is not a model that must be here. */
 #define NO_MODEL                                                                                   \
-    (WEIR_CMD_TIMELINE | WEIR_CMD_SESSION | WEIR_CMD_PULL | WEIR_CMD_LIST | WEIR_CMD_RM)
+    (WEIR_CMD_TIMELINE | WEIR_CMD_SESSION | WEIR_CMD_PULL | WEIR_CMD_LIST | WEIR_CMD_RM |          \
+     WEIR_CMD_SELFTEST)
 
 static const struct weir_cmd *const cmds[] = {
-    &weir_run_cmd,      &weir_chat_cmd,  &weir_plan_cmd,     &weir_inspect_cmd,
-    &weir_tokenize_cmd, &weir_bench_cmd, &weir_timeline_cmd, &weir_template_cmd,
-    &weir_session_cmd,  &weir_pull_cmd,  &weir_list_cmd,     &weir_rm_cmd,
+    &weir_run_cmd,   &weir_chat_cmd,     &weir_plan_cmd,     &weir_inspect_cmd, &weir_tokenize_cmd,
+    &weir_bench_cmd, &weir_timeline_cmd, &weir_template_cmd, &weir_session_cmd, &weir_pull_cmd,
+    &weir_list_cmd,  &weir_rm_cmd,       &weir_selftest_cmd,
 };
 
 int weir_cmd_error(const struct weir_err *err)
@@ -68,6 +69,8 @@ struct weir_engine_opts weir_cmd_engine_opts(const struct weir_args *a)
         .path = a->model,
         .ram_bytes = a->ram_bytes,
         .ring_bytes = a->ring_bytes,
+        .vram_bytes = a->vram_bytes,
+        .gpu = (int)a->gpu,
         .ctx = (uint32_t)a->ctx,
         .chunk = (uint32_t)a->chunk,
         .threads = (unsigned)a->threads,

@@ -19,14 +19,16 @@ enum kind {
     WHOLE,
     REAL,
     SIZE,
+    VRAM, /* a size, auto or 0 */
     STOPS,
     BREAKERS,
     BIASES,
     LORAS,
     SIZES,
+    VRAMS,
     WHOLES,
     WAYS
-}; /* the last three: lists, by comma */
+}; /* the last four: lists, by comma */
 enum group { G_WHAT, G_SAMPLING, G_BUDGET, G_REPORTS, G_COUNT };
 
 static const char *const group_names[G_COUNT] = { "What to run", "Sampling", "Budget", "Reports" };
@@ -53,7 +55,7 @@ struct option {
 #define CHAT      WEIR_CMD_CHAT
 #define JSON                                                                                       \
     (WEIR_CMD_PLAN | WEIR_CMD_INSPECT | WEIR_CMD_TOKENIZE | WEIR_CMD_BENCH | WEIR_CMD_TEMPLATE |   \
-     WEIR_CMD_LIST | WEIR_CMD_SESSION)
+     WEIR_CMD_LIST | WEIR_CMD_SESSION | WEIR_CMD_SELFTEST)
 
 static const struct option options[] = {
     { "prompt", 'p', TEXT, AT(prompt), G_WHAT, RUN | TOKENIZE, "TEXT", 0, 0,
@@ -111,6 +113,10 @@ static const struct option options[] = {
       "run and time another program's command line in turn" },
     { "kernels", 0, FLAG, AT(kernels), G_WHAT, BENCH, NULL, 0, 0,
       "instead: every kernel on every instruction set" },
+    { "cuda", 0, FLAG, AT(cuda), G_WHAT, WEIR_CMD_SELFTEST, NULL, 0, 0,
+      "every operation of every type on the GPU" },
+    { "only", 0, TEXT, AT(only), G_WHAT, WEIR_CMD_SELFTEST, "TEXT", 0, 0,
+      "of these those with TEXT in their name: mul q4_k" },
     { "connections", 0, WHOLE, AT(connections), G_WHAT, PULL, "N", 1, WEIR_FETCH_CONNECTIONS_MAX,
       "fetch so many parts of a file at once [4]" },
     { "retries", 0, WHOLE, AT(retries), G_WHAT, PULL, "N", 0, 100,
@@ -175,6 +181,12 @@ static const struct option options[] = {
       "never take more memory than this: 4G, 512M [auto]" },
     { "ram", 0, SIZES, AT(ram_list), G_BUDGET, BENCH, "SIZE,SIZE", 0, 0,
       "budgets: 2G,4G,auto [auto]" },
+    { "vram", 0, VRAM, AT(vram_bytes), G_BUDGET, RUN | CHAT | PLAN, "SIZE", 0, 0,
+      "compute on the GPU in so much of its memory: 4G, auto, 0: on the CPU [0]" },
+    { "vram", 0, VRAMS, AT(vram_list), G_BUDGET, BENCH, "SIZE,SIZE", 0, 0,
+      "budgets of the GPU's memory: 2G,4G,auto, 0: the CPU computes [0]" },
+    { "gpu", 0, WHOLE, AT(gpu), G_BUDGET, RUN | CHAT | PLAN | BENCH | WEIR_CMD_SELFTEST, "N", 0,
+      255, "which GPU, as the driver counts them [0]" },
     { "ctx", 'c', WHOLE, AT(ctx), G_BUDGET, RUN | CHAT | PLAN, "N", 1, 1 << 30,
       "tokens of context [what the budget allows]" },
     { "ctx", 'c', WHOLE, AT(ctx), G_BUDGET, BENCH, "N", 1, 1 << 30,
@@ -198,9 +210,9 @@ static const struct option options[] = {
     { "act", 0, TEXT, AT(act), G_BUDGET, RUN | CHAT | BENCH, "TYPE", 0, 0,
       "activations beside quantized weights: q8 or f32 (exact, slower) [q8]" },
     { "probe", 0, FLAG, AT(probe), G_BUDGET, RUN | CHAT | PLAN, NULL, 0, 0,
-      "measure disk and kernels again" },
+      "measure disk, kernels and GPU again" },
     { "machine", 0, TEXT, AT(machine), G_BUDGET, PLAN, "SPEC", 0, 0,
-      "plan for another machine: cpu=4,mem=8G,disk=3.5G,mul=20G" },
+      "plan for another machine: cpu=4,mem=8G,disk=3.5G,mul=20G,vram=8G,bus=12G,vmem=300G" },
 
     { "json", 0, FLAG, AT(json), G_REPORTS, JSON, NULL, 0, 0,
       "machine-readable, on standard output" },
@@ -219,8 +231,9 @@ static const struct option options[] = {
       "write the prompt's logits, f32 [tokens][vocabulary]" },
     { "output", 'o', TEXT, AT(out), G_REPORTS, WEIR_CMD_TIMELINE, "FILE", 0, 0,
       "the SVG to write [standard output]" },
-    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS, RUN | CHAT | PLAN | BENCH | PULL | WEIR_CMD_SESSION,
-      NULL, 0, 0, "no progress, no summary" },
+    { "quiet", 'q', FLAG, AT(quiet), G_REPORTS,
+      RUN | CHAT | PLAN | BENCH | PULL | WEIR_CMD_SESSION | WEIR_CMD_SELFTEST, NULL, 0, 0,
+      "no progress, no summary" },
 };
 #define N_OPTION (sizeof(options) / sizeof(options[0]))
 
@@ -244,6 +257,7 @@ void weir_args_init(struct weir_args *a)
     a->decode = (struct weir_list){ 1, { 16 } };
     a->depth = (struct weir_list){ 1, { 0 } };
     a->ram_list = (struct weir_list){ 1, { 0 } };
+    a->vram_list = (struct weir_list){ 1, { 0 } };
     a->io_list = (struct weir_list){ 1, { 0 } };
     a->reps = 3;
     a->connections = 4;
@@ -273,6 +287,16 @@ static const struct option *find(unsigned cmd, const char *word, const char **re
     return NULL;
 }
 
+/* "4G", "auto" or "0". */
+static int set_vram(const char *word, uint64_t *ret, struct weir_err *why)
+{
+    uint64_t v = WEIR_VRAM_AUTO;
+    const int r = strcmp(word, "auto") ? weir_size_parse(word, &v, why) : 0;
+    if (r == 0)
+        *ret = v;
+    return r;
+}
+
 static int set_item(const struct option *o, const char *word, uint64_t *ret, struct weir_err *why)
 {
     int64_t v = 0;
@@ -284,6 +308,7 @@ static int set_item(const struct option *o, const char *word, uint64_t *ret, str
         else if (!(r = weir_size_parse(word, ret, why)) && !*ret)
             r = weir_fail(why, -EINVAL, "it must be more than 0");
         break;
+    case VRAMS: r = set_vram(word, ret, why); break;
     case WHOLES:
         r = weir_int_parse(word, (int64_t)o->min, (int64_t)o->max, &v, why);
         *ret = (uint64_t)v;
@@ -339,6 +364,7 @@ static int set(struct weir_args *a, const struct option *o, const char *value, s
         else if (!(r = weir_size_parse(value, at, &why)) && !*(uint64_t *)at)
             r = weir_fail(&why, -EINVAL, "it must be more than 0");
         break;
+    case VRAM: r = set_vram(value, at, &why); break;
     case LORAS:
         if (a->n_lora == WEIR_LORAS_MAX)
             r = weir_fail(&why, -EINVAL, "at most %d can be given", WEIR_LORAS_MAX);
@@ -370,6 +396,7 @@ static int set(struct weir_args *a, const struct option *o, const char *value, s
         break;
     }
     case SIZES:
+    case VRAMS:
     case WHOLES:
     case WAYS: r = set_list(o, value, at, &why); break;
     }
@@ -424,6 +451,8 @@ int weir_args_parse(struct weir_args *a, unsigned cmd, int argc, char **argv, st
     }
     if (cmd == WEIR_CMD_LIST && a->model)
         return weir_fail(err, -EINVAL, "'%s': it takes no name, it lists all models", a->model);
+    if (cmd == WEIR_CMD_SELFTEST && a->model)
+        return weir_fail(err, -EINVAL, "'%s': it takes no name, it needs no model", a->model);
     if (!a->model && cmd == WEIR_CMD_TIMELINE)
         return weir_fail(err, -EINVAL, "which trace? name a file that --trace wrote");
     if (!a->model && cmd == WEIR_CMD_SESSION)

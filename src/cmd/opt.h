@@ -5,6 +5,7 @@
 #define WEIR_SRC_CMD_OPT_H
 
 #include "base/err.h"
+#include "prefetch/plan.h"
 #include "src/model/reach.h"
 #include "src/text/sampler.h"
 
@@ -18,7 +19,8 @@
 #define WEIR_LIST_MAX 16
 struct weir_list {
     unsigned n;
-    uint64_t v[WEIR_LIST_MAX]; /* sizes (0: auto), numbers, or places in weir_io_choices */
+    uint64_t v[WEIR_LIST_MAX]; /* sizes (0: auto), VRAM sizes (as vram_bytes), numbers, or places
+                                  in weir_io_choices */
 };
 extern const char *const weir_io_choices[]; /* what --io takes; ends with NULL */
 
@@ -48,16 +50,21 @@ struct weir_args {
     const char *grammar, *json_schema;
     /* budget */
     uint64_t ram_bytes, ring_bytes;
+    uint64_t vram_bytes; /* 0: none, the CPU computes; WEIR_VRAM_AUTO: what is free */
+    int64_t gpu;         /* which device */
     int64_t ctx, chunk, threads;
     const char *kv, *io, *act, *machine;
     const char *rope;              /* --rope-scaling, or NULL */
     struct weir_rope_ask rope_ask; /* the same, read */
     bool probe;
     /* bench */
-    struct weir_list prefill, decode, depth, ram_list, thread_list, io_list;
+    struct weir_list prefill, decode, depth, ram_list, vram_list, thread_list, io_list;
     int64_t reps;
     const char *baseline;
     bool kernels;
+    /* selftest */
+    bool cuda;
+    const char *only;
     /* pull */
     int64_t connections, retries;
     bool dry_run;
@@ -80,6 +87,7 @@ enum {
     WEIR_CMD_PULL = 1 << 16,
     WEIR_CMD_LIST = 1 << 17,
     WEIR_CMD_RM = 1 << 18,
+    WEIR_CMD_SELFTEST = 1 << 19,
 };
 
 void weir_args_init(struct weir_args *a);

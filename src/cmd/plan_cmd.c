@@ -20,6 +20,8 @@ static int run(const struct weir_args *a)
         weir_json_add_str(j, "model", a->model);
         weir_json_add_bool(j, "too_small", true);
         weir_json_add_num(j, "smallest_budget_bytes", (double)e->plan.smallest_budget_bytes);
+        if (e->plan.smallest_vram_bytes)
+            weir_json_add_num(j, "smallest_vram_bytes", (double)e->plan.smallest_vram_bytes);
         weir_cmd_print_json(j);
     }
     if (r < 0) {

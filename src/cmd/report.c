@@ -5,6 +5,7 @@
 #include "src/cmd/report.h"
 
 #include "base/num.h"
+#include "src/cmd/report_gpu.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,6 +53,7 @@ void weir_report_plan_json(weir_json *o, const struct weir_engine *e)
     weir_json_add_num(o, "forecast_disk_seconds", p->disk_s);
     weir_json_add_num(o, "forecast_tok_per_s", p->forecast_tok_per_s);
     weir_json_add_str(o, "bound", p->bound);
+    weir_report_gpu_json(o, e);
 }
 
 /* What smaller caches would give: a longer context where we chose it, memory where it was asked
@@ -76,10 +78,31 @@ static void say_smaller_kv(FILE *out, const struct weir_engine *e)
         fprintf(out, "\n");
 }
 
+/* What streams, how fast that would be, and the smallest budget. */
+static void report_forecast(FILE *out, const struct weir_engine *e)
+{
+    const struct weir_plan *p = &e->plan;
+    char a[WEIR_SIZE_STR], b[WEIR_SIZE_STR];
+    if (p->fits)
+        fprintf(out, "streamed   nothing: the model fits (read with %s)\n", e->io->name);
+    else
+        fprintf(out, "streamed   %s a pass, of %s, with %s\n",
+                weir_size_format(p->streamed_bytes_per_pass, a, sizeof(a)),
+                weir_size_format(p->matmul_bytes, b, sizeof(b)), e->io->name);
+    if (p->forecast_tok_per_s > 0)
+        fprintf(out, "forecast   %.2f tok/s, bound by %s (compute %.0f ms, disk %.0f ms a token)\n",
+                p->forecast_tok_per_s, p->bound, p->compute_s * 1e3, p->disk_s * 1e3);
+    else
+        fprintf(out, "forecast   none: the disk could not be measured\n");
+    fprintf(out, "smallest   %s would still work (--ram %" PRIu64 ")\n",
+            weir_size_format(p->smallest_budget_bytes, a, sizeof(a)), p->smallest_budget_bytes);
+}
+
 void weir_report_plan(FILE *out, const struct weir_engine *e)
 {
     const struct weir_plan *p = &e->plan;
     const struct weir_config *c = &e->model.cfg;
+    const bool gpu = p->vram_budget_bytes != 0;
     char a[WEIR_SIZE_STR], b[WEIR_SIZE_STR];
     fprintf(out, "model      %s%s%s, %s, %s in %u file%s\n", c->arch, c->name[0] ? " " : "",
             c->name, weir_map_format(e->map),
@@ -96,40 +119,41 @@ void weir_report_plan(FILE *out, const struct weir_engine *e)
                 e->opts.machine       ? "as told"
                 : e->disk_rate_cached ? "known"
                                       : "measured now");
-    fprintf(out, "\nbudget     %s, of which\n", weir_size_format(p->budget_bytes, a, sizeof(a)));
+    fprintf(out, "\n");
+    if (gpu) {
+        weir_report_gpu_accounts(out, e);
+        say_smaller_kv(out, e);
+    }
+    fprintf(out, "budget     %s%s, of which\n", weir_size_format(p->budget_bytes, a, sizeof(a)),
+            gpu ? " of memory" : "");
     fprintf(out, "  pinned   %-10s %.1f %% of the weights, %u of %u steps\n",
             weir_size_format(p->pinned_bytes, a, sizeof(a)),
-            100.0 * (double)(p->matmul_bytes - p->streamed_bytes_per_pass) /
+            100.0 *
+                (double)((gpu ? p->bus_bytes_per_pass : p->matmul_bytes) -
+                         p->streamed_bytes_per_pass) /
                 (double)(p->matmul_bytes ? p->matmul_bytes : 1),
             p->n_pinned, e->sched.n_step);
     if (p->n_slot)
         fprintf(out, "  ring     %-10s %u slots of %s, %u reads in flight\n",
                 weir_size_format(p->ring_bytes, a, sizeof(a)), p->n_slot,
                 weir_size_format(p->slot_bytes, b, sizeof(b)), p->depth);
-    fprintf(out, "  kv       %-10s %u tokens of context, %s%s\n",
-            weir_size_format(p->kv_bytes, a, sizeof(a)), p->ctx, weir_kv_names[e->opts.kv],
-            p->ctx_cut ? " (the model was trained for more: --ctx)" : "");
-    say_smaller_kv(out, e);
+    if (!gpu) {
+        fprintf(out, "  kv       %-10s %u tokens of context, %s%s\n",
+                weir_size_format(p->kv_bytes, a, sizeof(a)), p->ctx, weir_kv_names[e->opts.kv],
+                p->ctx_cut ? " (the model was trained for more: --ctx)" : "");
+        say_smaller_kv(out, e);
+    }
     fprintf(out, "  scratch  %-10s %u rows in a prefill pass\n",
             weir_size_format(p->scratch_bytes, a, sizeof(a)), p->chunk);
     fprintf(out, "  text     %s\n", weir_size_format(p->text_bytes, a, sizeof(a)));
     fprintf(out, "  misc     %s\n", weir_size_format(p->misc_bytes, a, sizeof(a)));
-    if (p->fits)
-        fprintf(out, "streamed   nothing: the model fits (read with %s)\n", e->io->name);
+    if (gpu)
+        weir_report_gpu_forecast(out, e);
     else
-        fprintf(out, "streamed   %s a pass, of %s, with %s\n",
-                weir_size_format(p->streamed_bytes_per_pass, a, sizeof(a)),
-                weir_size_format(p->matmul_bytes, b, sizeof(b)), e->io->name);
-    if (p->forecast_tok_per_s > 0)
-        fprintf(out, "forecast   %.2f tok/s, bound by %s (compute %.0f ms, disk %.0f ms a token)\n",
-                p->forecast_tok_per_s, p->bound, p->compute_s * 1e3, p->disk_s * 1e3);
-    else
-        fprintf(out, "forecast   none: the disk could not be measured\n");
-    fprintf(out, "smallest   %s would still work (--ram %" PRIu64 ")\n",
-            weir_size_format(p->smallest_budget_bytes, a, sizeof(a)), p->smallest_budget_bytes);
+        report_forecast(out, e);
 }
 
-void weir_report_start(const struct weir_engine *e)
+static void report_start(const struct weir_engine *e)
 {
     const struct weir_plan *p = &e->plan;
     char a[WEIR_SIZE_STR], b[WEIR_SIZE_STR], c[WEIR_SIZE_STR];
@@ -148,6 +172,15 @@ void weir_report_start(const struct weir_engine *e)
     if (p->forecast_tok_per_s > 0)
         fprintf(stderr, ", forecast %.2f tok/s, bound by %s", p->forecast_tok_per_s, p->bound);
     fprintf(stderr, "\n");
+}
+
+void weir_report_start(const struct weir_engine *e)
+{
+    const struct weir_plan *p = &e->plan;
+    if (p->vram_budget_bytes)
+        weir_report_gpu_start(e);
+    else
+        report_start(e);
     if (p->ctx_cut && !e->opts.ctx && !e->ctx_known) {
         fprintf(stderr,
                 "weir: context of %u tokens, of the %u the model was trained for (--ctx N for more",
@@ -210,6 +243,7 @@ weir_json *weir_report_stats(const struct weir_engine *e, const struct weir_sess
     weir_json_add_num(o, "reads", (double)all.n_read);
     weir_json_add_num(o, "hidden", weir_meter_hidden(phase(r)));
     weir_json_add_num(o, "disk_duty", weir_meter_duty(phase(r)));
+    weir_report_gpu_stats(o, e, &all, &r->gen);
     weir_json_add_num(o, "huge_page_bytes", (double)weir_ring_huge_bytes(e->ring));
     for (int i = 0; i < WEIR_MEM_COUNT; i++) {
         char name[32];
@@ -236,7 +270,9 @@ void weir_report_summary(const struct weir_engine *e, const struct weir_session 
             fprintf(stderr, " (forecast %.2f)", e->plan.forecast_tok_per_s);
         fprintf(stderr, "; ");
     }
-    if (m->bytes_read && seconds > 0)
+    if (e->feed)
+        weir_report_gpu_summary(e, m);
+    else if (m->bytes_read && seconds > 0)
         fprintf(stderr, "%.2f GB/s read, waited %.2f s on the disk, %.0f %% of it hidden; ",
                 gb((double)m->bytes_read / seconds), (double)m->stall_ns / 1e9,
                 100 * weir_meter_hidden(m));
@@ -251,9 +287,12 @@ void weir_report_tick(const struct weir_engine *e, const struct weir_gen_tick *t
     const double wall = (double)m->wall_ns / 1e9;
     fprintf(stderr,
             "overlap: token %u wall %.1f ms compute %.1f stall %.1f disk %.1f ms %.1f MB %.2f GB/s "
-            "ring %u/%u hidden %.0f %% duty %.0f %%\n",
+            "ring %u/%u hidden %.0f %% duty %.0f %%",
             t->index, wall * 1e3, (double)m->compute_ns / 1e6, (double)m->stall_ns / 1e6,
             (double)m->io_busy_ns / 1e6, (double)m->bytes_read / 1e6,
             wall > 0 ? gb((double)m->bytes_read / wall) : 0, m->ready, e->plan.n_slot,
             100 * weir_meter_hidden(m), 100 * weir_meter_duty(m));
+    if (e->feed)
+        weir_report_gpu_tick(m);
+    fprintf(stderr, "\n");
 }

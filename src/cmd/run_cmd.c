@@ -249,8 +249,7 @@ static int generate(struct run *r, struct weir_err *err)
     if (a->logits && x == 0 && weir_outfile_commit(&r->logits, err) < 0)
         status = weir_cmd_error(err);
     if (a->trace && e->trace) {
-        weir_ring_free(e->ring); /* the I/O thread writes a lane: it must have stopped */
-        e->ring = NULL;
+        weir_engine_stop_reading(e); /* its threads write lanes */
         if (weir_trace_write(e->trace, a->trace, err) < 0)
             status = weir_cmd_error(err);
         else if (weir_trace_dropped(e->trace))

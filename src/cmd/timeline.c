@@ -54,7 +54,10 @@ static enum weir_tl_kind kind_of(const weir_json *e, enum weir_lane lane)
                : is(e, "name", "attention") ? WEIR_TL_ATTENTION
                                             : WEIR_TL_OTHER;
     case WEIR_LANE_STALL: return WEIR_TL_STALL;
-    default: return is(e, "name", "prefill") ? WEIR_TL_PREFILL : WEIR_TL_TOKEN;
+    case WEIR_LANE_TOKEN: return is(e, "name", "prefill") ? WEIR_TL_PREFILL : WEIR_TL_TOKEN;
+    case WEIR_LANE_BUS: return WEIR_TL_BUS;
+    case WEIR_LANE_GPU: return WEIR_TL_GPU;
+    default: return WEIR_TL_KINDS;
     }
 }
 
@@ -231,8 +234,11 @@ static int prepare(struct weir_tl *t)
     merge(&t->kind[WEIR_TL_PIN]);
     merge(&t->kind[WEIR_TL_READ]);
     merge(&t->kind[WEIR_TL_STALL]);
+    for (size_t i = 0; i < t->kind[WEIR_TL_BUS].n; i++)
+        t->bus_bytes += t->kind[WEIR_TL_BUS].v[i].value;
+    merge(&t->kind[WEIR_TL_BUS]);
     /* A product waits for its weights inside its span: that part of it is stall, not compute. */
-    for (int k = WEIR_TL_MATMUL; r == 0 && k <= WEIR_TL_OTHER; k++) {
+    for (int k = WEIR_TL_MATMUL; r == 0 && k <= WEIR_TL_GPU; k++) {
         merge(&t->kind[k]);
         r = subtract(&t->kind[k], &t->kind[WEIR_TL_STALL]);
     }
@@ -255,8 +261,8 @@ void weir_tl_sum(const struct weir_tl *t, double t0, double t1, struct weir_tl_s
     for (int k = 0; k < WEIR_TL_KINDS; k++)
         ret->busy[k] = overlap(&t->kind[k], t0, t1);
     ret->disk = overlap(&t->disk, t0, t1);
-    ret->compute =
-        ret->busy[WEIR_TL_MATMUL] + ret->busy[WEIR_TL_ATTENTION] + ret->busy[WEIR_TL_OTHER];
+    for (int k = WEIR_TL_MATMUL; k <= WEIR_TL_GPU; k++)
+        ret->compute += ret->busy[k];
     for (size_t i = 0; i < t->flight.n && t->flight.v[i].t0 <= t1; i++)
         if (t->flight.v[i].t1 >= t0 && t->flight.v[i].t1 <= t1) {
             ret->bytes += t->flight.v[i].value;

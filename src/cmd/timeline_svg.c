@@ -32,7 +32,8 @@ static const char STYLE[] =
     ".pin{stroke:#e69f00;fill:#e69f00}"
     ".read{stroke:#0072b2;fill:#0072b2}"
     ".ring{stroke:#2a86bd;fill:#56b4e9;fill-opacity:.5}"
-    ".matmul{stroke:#009e73;fill:#009e73}"
+    ".bus{stroke:#8f6bb8;fill:#8f6bb8}"
+    ".matmul,.gpu{stroke:#009e73;fill:#009e73}"
     ".attention{stroke:#b0589b;fill:#b0589b}"
     ".other{stroke:#7a828c;fill:#7a828c}"
     ".stall{stroke:#d4230e;fill:#d4230e}"
@@ -46,7 +47,8 @@ static const char STYLE[] =
     ".prefill{stroke:#6b5f27;fill:#6b5f27}"
     ".pin{stroke:#f2b134;fill:#f2b134}"
     ".read{stroke:#3590d8;fill:#3590d8}"
-    ".matmul{stroke:#25b98e;fill:#25b98e}"
+    ".bus{stroke:#b394d6;fill:#b394d6}"
+    ".matmul,.gpu{stroke:#25b98e;fill:#25b98e}"
     ".attention{stroke:#dd8cc7;fill:#dd8cc7}"
     ".other{stroke:#98a1ac;fill:#98a1ac}"
     ".stall{stroke:#ff5c47;fill:#ff5c47}"
@@ -230,16 +232,23 @@ static const char *tail(const char *name, size_t max)
     return p;
 }
 
-enum { PASS_H = 20, DISK_H = 32, RING_H = 46, ROW_H = 18, STALL_H = 22 }; /* of the lanes */
+enum { PASS_H = 20, DISK_H = 32, RING_H = 46, BUS_H = 24, ROW_H = 18, GPU_H = 24, STALL_H = 22 };
 enum { GAP = 7, AXIS_H = 26, ZOOM_H = 92 };
 
 #define TIP 400
 
 static int kernel_rows(const struct weir_tl *t) { return t->n_event[WEIR_TL_OTHER] ? 3 : 2; }
 
+/* Did a GPU compute?  It has a lane of its own, and so has the bus; then the CPU has none. */
+static bool on_gpu(const struct weir_tl *t)
+{
+    return t->n_event[WEIR_TL_GPU] || t->n_event[WEIR_TL_BUS];
+}
+
 static int panel_height(const struct weir_tl *t)
 {
-    return PASS_H + DISK_H + RING_H + kernel_rows(t) * ROW_H + STALL_H + 5 * GAP + AXIS_H;
+    const int compute = on_gpu(t) ? BUS_H + GAP + GPU_H : kernel_rows(t) * ROW_H;
+    return PASS_H + DISK_H + RING_H + compute + STALL_H + 5 * GAP + AXIS_H;
 }
 
 /* Each of these draws a lane at Y and answers where the next one goes. */
@@ -290,6 +299,33 @@ static int lane_ring(const struct weir_tl_panel *p, int y)
     return y + RING_H + GAP;
 }
 
+static int lane_bus(const struct weir_tl_panel *p, int y)
+{
+    const double span = p->sum.t1 - p->sum.t0, busy = p->sum.busy[WEIR_TL_BUS];
+    const struct weir_tl_word w = weir_tl_percent(busy, span);
+    char tip[TIP];
+    snprintf(tip, sizeof(tip), "busy %s of %s; %zu copies in the whole run, %s", w.s,
+             weir_tl_seconds(span).s, p->t->n_event[WEIR_TL_BUS],
+             weir_tl_bytes(p->t->bus_bytes, "").s);
+    lane(p, "bus", w.s, y, BUS_H, tip);
+    weir_tl_draw_kind(p, WEIR_TL_BUS, "bus", y, BUS_H);
+    lane_end(p);
+    return y + BUS_H + GAP;
+}
+
+static int lane_gpu(const struct weir_tl_panel *p, int y)
+{
+    const double span = p->sum.t1 - p->sum.t0;
+    const struct weir_tl_word w = weir_tl_percent(p->sum.compute, span);
+    char tip[TIP];
+    snprintf(tip, sizeof(tip), "busy with weights %s of %s; waiting for them is not counted", w.s,
+             weir_tl_seconds(span).s);
+    lane(p, "gpu", w.s, y, GPU_H, tip);
+    weir_tl_draw_kind(p, WEIR_TL_GPU, "gpu", y, GPU_H);
+    lane_end(p);
+    return y + GPU_H + GAP;
+}
+
 static int lane_compute(const struct weir_tl_panel *p, int y)
 {
     static const char *const kernel[] = { "matmul", "attention", "other" };
@@ -317,9 +353,9 @@ static int lane_stall(const struct weir_tl_panel *p, int y)
     const double span = p->sum.t1 - p->sum.t0, stall = p->sum.busy[WEIR_TL_STALL];
     const struct weir_tl_word w = weir_tl_seconds(stall);
     char tip[TIP];
-    snprintf(tip, sizeof(tip),
-             "compute waited for the disk %s, %s of %s; %zu waits in the whole run", w.s,
-             weir_tl_percent(stall, span).s, weir_tl_seconds(span).s, p->t->n_event[WEIR_TL_STALL]);
+    snprintf(tip, sizeof(tip), "compute waited for %s %s, %s of %s; %zu waits in the whole run",
+             on_gpu(p->t) ? "weights" : "the disk", w.s, weir_tl_percent(stall, span).s,
+             weir_tl_seconds(span).s, p->t->n_event[WEIR_TL_STALL]);
     lane(p, "stall", stall > 0 ? w.s : "none", y, STALL_H, tip);
     weir_tl_draw_kind(p, WEIR_TL_STALL, "stall", y, STALL_H);
     lane_end(p);
@@ -331,7 +367,10 @@ static void draw_panel(const struct weir_tl_panel *p)
     int y = lane_passes(p, p->y);
     y = lane_disk(p, y);
     y = lane_ring(p, y);
-    y = lane_compute(p, y);
+    if (on_gpu(p->t))
+        y = lane_gpu(p, lane_bus(p, y));
+    else
+        y = lane_compute(p, y);
     y = lane_stall(p, y);
     draw_passes(p, PASS_H, y - GAP);
     draw_axis(p, y);
@@ -360,7 +399,7 @@ static bool choose_zoom(const struct weir_tl *t, size_t *ret_first, double *ret_
 
 static void draw_legend(const struct weir_tl_panel *p)
 {
-    static const struct {
+    const struct {
         const char *class, *words;
         enum weir_tl_kind k;
     } item[] = {
@@ -368,10 +407,13 @@ static void draw_legend(const struct weir_tl_panel *p)
         { "pin", "pinned read (stays in memory)", WEIR_TL_PIN },
         { "read", "streamed read", WEIR_TL_READ },
         { "ring", "ready in the ring", WEIR_TL_RING },
+        { "bus", "copy to the GPU", WEIR_TL_BUS },
+        { "gpu", "the GPU computes", WEIR_TL_GPU },
         { "matmul", "matmul", WEIR_TL_MATMUL },
         { "attention", "attention", WEIR_TL_ATTENTION },
         { "other", "other kernels", WEIR_TL_OTHER },
-        { "stall", "compute waits for the disk", WEIR_TL_STALL },
+        { "stall", on_gpu(p->t) ? "the GPU waits for weights" : "compute waits for the disk",
+          WEIR_TL_STALL },
     };
     double x = LEFT;
     for (size_t i = 0; i < sizeof(item) / sizeof(item[0]); i++)

@@ -24,9 +24,11 @@ enum weir_tl_kind {
     WEIR_TL_PIN,  /* reads of what stays in memory */
     WEIR_TL_READ, /* reads that pass through the ring */
     WEIR_TL_RING, /* samples: bytes ready from t0 on */
+    WEIR_TL_BUS,  /* copies to a GPU */
     WEIR_TL_MATMUL,
     WEIR_TL_ATTENTION,
     WEIR_TL_OTHER, /* kernels this file has no name for */
+    WEIR_TL_GPU,   /* all that a GPU computes */
     WEIR_TL_STALL,
     WEIR_TL_PREFILL,
     WEIR_TL_TOKEN,
@@ -34,13 +36,14 @@ enum weir_tl_kind {
 };
 
 struct weir_tl {
-    /* PIN, READ and STALL are merged to disjoint spans; so are the kernels, less the stalls inside
-     * them.  The passes and the ring are as they were recorded. */
+    /* PIN, READ, BUS and STALL are merged to disjoint spans; so are the kernels, less the stalls
+     * inside them.  The passes and the ring are as they were recorded. */
     struct weir_tl_list kind[WEIR_TL_KINDS];
     struct weir_tl_list flight; /* every read by itself, pinned or not */
     struct weir_tl_list disk;   /* their union */
     size_t n_event[WEIR_TL_KINDS];
     double pin_bytes, ring_max;
+    double bus_bytes; /* copied in the whole run */
     size_t depth;     /* the most reads in flight at once */
     size_t n_odd;     /* events in our lanes that made no sense and were left out */
     double n_dropped; /* events that did not fit in the trace */

@@ -85,10 +85,28 @@ void weir_tl_escape(FILE *out, const char *s)
     free(clean);
 }
 
+/* "The bus was busy ..., the disk ...; ... hidden." */
+static void say_hidden_gpu(FILE *out, const struct weir_tl_sum *s)
+{
+    const double span = s->t1 - s->t0, stall = s->busy[WEIR_TL_STALL], bus = s->busy[WEIR_TL_BUS];
+    const double busy = fmax(bus, s->disk);
+    fprintf(out, "The bus was busy %s of %s, the disk %s; ", weir_tl_percent(bus, span).s,
+            weir_tl_seconds(span).s, weir_tl_percent(s->disk, span).s);
+    if (stall <= 0)
+        fputs("the GPU never waited for weights.", out);
+    else
+        fprintf(out, "the GPU waited for weights %s, so %s of the longer of the two was hidden.",
+                weir_tl_seconds(stall).s, weir_tl_percent(fmax(busy - stall, 0), busy).s);
+}
+
 /* "The disk was busy ...; ... hidden." */
 void weir_tl_say_hidden(FILE *out, const struct weir_tl *t, const struct weir_tl_sum *s)
 {
     const double span = s->t1 - s->t0, stall = s->busy[WEIR_TL_STALL];
+    if (t->n_event[WEIR_TL_BUS]) {
+        say_hidden_gpu(out, s);
+        return;
+    }
     if (s->disk <= 0) {
         fprintf(out, "Nothing was read from disk in %s%s", weir_tl_seconds(span).s,
                 stall > 0 ? "" : ".");

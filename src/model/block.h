@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * The blocks architectures are built from.  Each works on p->scratch for the p->n_tok rows of the
- * pass, and does nothing but note its weights when the pass is recording.  Engine thread. */
+ * The blocks architectures are built from.  Each asks p->dev for work on p->scratch, for the
+ * p->n_tok rows of the pass.  0, or what the work answered.  Engine thread. */
 #ifndef WEIR_SRC_MODEL_BLOCK_H
 #define WEIR_SRC_MODEL_BLOCK_H
 
 #include "src/model/state.h"
-
-/* Cos and sin of the positions of this pass, into scratch->angles. */
-void weir_block_angles(struct weir_pass *p);
-
-/* RMSNorm (LayerNorm where w has a bias) of N rows of WIDTH.  y may be x. */
-void weir_block_norm(struct weir_pass *p, float *y, const float *x, const struct weir_norm *w,
-                     uint32_t n, uint32_t width);
 
 /* x += o(attention(q, k, v of norm(x))): normalise, project, (normalise heads), rotate, remember k
  * and v, attend to what the window shows, project back, (normalise).  With cfg.norm_residual the

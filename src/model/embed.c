@@ -68,12 +68,12 @@ static int pieces_of(const struct weir_pass *p, uint32_t token, struct piece ret
     return n;
 }
 
-static int embed_row(struct weir_pass *p, uint32_t token, float *x, struct weir_err *err)
+static int embed_row(struct weir_pass *p, uint32_t token, float *x, uint8_t *mem,
+                     struct weir_err *err)
 {
     const struct weir_model *m = p->model;
     const struct weir_tensor *t = m->embd;
     struct piece c[PIECES];
-    uint8_t *mem = p->scratch->row;
     for (int i = 0, n = pieces_of(p, token, c); i < n; i++) {
         if (c[i].bytes)
             continue;
@@ -99,7 +99,8 @@ static int embed_row(struct weir_pass *p, uint32_t token, float *x, struct weir_
     return 0;
 }
 
-int weir_embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, struct weir_err *err)
+int weir_embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, float *x, uint8_t *row,
+               struct weir_err *err)
 {
     const struct weir_model *m = p->model;
     struct piece c[PIECES];
@@ -112,7 +113,7 @@ int weir_embed(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, stru
                 weir_map_want(m->map, c[k].file, c[k].offset, c[k].size);
     }
     for (uint32_t i = 0; i < n_tok; i++) {
-        const int r = embed_row(p, tokens[i], p->scratch->x + (uint64_t)i * m->cfg.n_embd, err);
+        const int r = embed_row(p, tokens[i], x + (uint64_t)i * m->cfg.n_embd, row, err);
         if (r < 0)
             return r;
     }

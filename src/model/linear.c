@@ -243,9 +243,9 @@ static bool is_of(const struct weir_step *st, const struct weir_tensor *w)
     return st->tensor == (st->aux ? w->aux[st->aux - 1] : w);
 }
 
-/* Which product of the list step ST belongs to, from *AT on; NULL: none. */
-static const struct weir_product *owner(const struct weir_step *st, const struct weir_product *list,
-                                        uint32_t n, uint32_t *at)
+const struct weir_product *weir_linear_owner(const struct weir_step *st,
+                                             const struct weir_product *list, uint32_t n,
+                                             uint32_t *at)
 {
     for (; *at < n; ++*at)
         if (is_of(st, list[*at].l->w))
@@ -260,7 +260,7 @@ static int lay_out(struct job *j, const struct weir_product *list, uint32_t n, u
     struct weir_pass *p = j->p;
     uint64_t aux = 0;
     for (; p->step < end; p->step++) {
-        const struct weir_product *of = owner(&p->sched->steps[p->step], list, n, at);
+        const struct weir_product *of = weir_linear_owner(&p->sched->steps[p->step], list, n, at);
         if (!of || j->n_part == p->max_parts)
             return weir_fail(
                 err, -EINVAL,
@@ -276,33 +276,11 @@ static int lay_out(struct job *j, const struct weir_product *list, uint32_t n, u
     return 0;
 }
 
-static int record(struct weir_pass *p, const struct weir_product *list, uint32_t n,
-                  struct weir_err *err)
-{
-    const uint32_t before = p->record->n_step;
-    for (uint32_t i = 0; i < n; i++) {
-        if (list[i].l->w->n_slice && n > 1)
-            return weir_fail(err, -ENOTSUP,
-                             "tensor '%s' lies in %u parts of its columns, which is not supported "
-                             "for a product beside %u others",
-                             list[i].l->w->name, list[i].l->w->n_slice, n - 1);
-        const int r = weir_sched_add(p->record, list[i].l->w, err);
-        if (r < 0)
-            return r;
-    }
-    for (uint32_t at = before, end; at < p->record->n_step; at = end) {
-        const uint64_t aux = weir_part_segment(p->record, at, p->record->n_step, &end);
-        p->max_aux = weir_max_u64(p->max_aux, aux);
-        p->max_parts = (uint32_t)weir_max_u64(p->max_parts, end - at);
-    }
-    return 0;
-}
-
 /* The steps of a call: as many as the products have in the schedule. */
 static uint32_t last_step(const struct weir_pass *p, const struct weir_product *list, uint32_t n)
 {
     uint32_t i = p->step, at = 0;
-    while (i < p->sched->n_step && owner(&p->sched->steps[i], list, n, &at))
+    while (i < p->sched->n_step && weir_linear_owner(&p->sched->steps[i], list, n, &at))
         i++;
     return i;
 }
@@ -327,8 +305,6 @@ static int run_segment(struct weir_pass *p, struct job *j, struct weir_err *err)
 int weir_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n, const float *x,
                 uint32_t n_tok, struct weir_err *err)
 {
-    if (p->record)
-        return record(p, list, n, err);
     const uint64_t t0 = weir_now_ns();
     const uint32_t last = last_step(p, list, n), begin = p->step;
     struct job first = { .p = p };

@@ -72,12 +72,13 @@ static void up(void *arg, uint32_t i, unsigned thread)
 
 static uint32_t blocks(uint32_t n, uint32_t block) { return (n + block - 1) / block; }
 
-void weir_lora_apply(struct weir_pass *p, const struct weir_linear *l, const float *x,
-                     uint32_t n_tok, float *y)
+const struct weir_lora *weir_loras_of(const struct weir_model *m, const struct weir_linear *l,
+                                      size_t *ret_n)
 {
-    const struct weir_loras *s = p->model->loras;
+    const struct weir_loras *s = m->loras;
+    *ret_n = 0;
     if (!s || !s->n)
-        return;
+        return NULL;
     size_t lo = 0, hi = s->n; /* the first of this matrix */
     while (lo < hi) {
         const size_t mid = lo + (hi - lo) / 2;
@@ -86,9 +87,21 @@ void weir_lora_apply(struct weir_pass *p, const struct weir_linear *l, const flo
         else
             hi = mid;
     }
+    while (lo + *ret_n < s->n && s->v[lo + *ret_n].w == l->w)
+        ++*ret_n;
+    return &s->v[lo];
+}
+
+void weir_lora_apply(struct weir_pass *p, const struct weir_linear *l, const float *x,
+                     uint32_t n_tok, float *y)
+{
+    size_t n;
+    const struct weir_lora *v = weir_loras_of(p->model, l, &n);
+    if (!n)
+        return;
     const uint64_t t0 = weir_now_ns();
-    for (; lo < s->n && s->v[lo].w == l->w; lo++) {
-        struct job j = { p, &s->v[lo], x, p->scratch->low, y, n_tok, blocks(n_tok, BLOCK_TOK) };
+    for (size_t i = 0; i < n; i++) {
+        struct job j = { p, &v[i], x, p->scratch->low, y, n_tok, blocks(n_tok, BLOCK_TOK) };
         weir_pool_for(p->pool, j.tok_blocks * blocks(j.l->r, BLOCK_TOK), down, &j);
         weir_pool_for(p->pool, j.tok_blocks * blocks(j.l->n, BLOCK_ROW), up, &j);
     }

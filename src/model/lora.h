@@ -39,7 +39,12 @@ int weir_loras_add(struct weir_loras *s, const struct weir_model *m, const char 
 int weir_loras_add_word(struct weir_loras *s, const struct weir_model *m, const char *word,
                         struct weir_err *err);
 
-/* y += scale B (A x) for every adapter of L.  X [n_tok][k], y [n_tok][n].  Engine thread. */
+/* The adapters of L, *RET_N of them, in the order they were added. */
+const struct weir_lora *weir_loras_of(const struct weir_model *m, const struct weir_linear *l,
+                                      size_t *ret_n);
+
+/* On the CPU: y += scale B (A x) for every adapter of L.  X [n_tok][k], y [n_tok][n].  Engine
+ * thread. */
 void weir_lora_apply(struct weir_pass *p, const struct weir_linear *l, const float *x,
                      uint32_t n_tok, float *y);
 

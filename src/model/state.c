@@ -9,25 +9,14 @@
 #include "base/clock.h"
 #include "base/num.h"
 #include "src/model/attention.h"
-#include "src/model/block.h"
+#include "src/model/device.h"
 #include "src/model/embed.h"
-#include "src/model/linear.h"
 #include "src/model/lora.h"
 
 #include <errno.h>
 #include <string.h>
 
 #define ALIGN 64 /* a cache line, and the widest vector */
-
-/* Give out the next N * SIZE bytes.  With base NULL only the sum is made: that is how sizes are
- * known before anything is allocated. */
-static void *carve(uint8_t *base, uint64_t *at, uint64_t n, uint64_t size, uint64_t align)
-{
-    *at = weir_align_up(*at, align);
-    void *p = base ? base + *at : NULL;
-    *at += n * size;
-    return p;
-}
 
 static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir_model *m,
                         uint32_t chunk, uint32_t ctx, uint32_t n_thread, uint32_t n_logit)
@@ -37,30 +26,30 @@ static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir
                    n_kv = (uint64_t)c->n_head_kv * c->head_dim;
     const uint64_t k_max = weir_max_u64(weir_max_u64(c->n_embd, n_q), c->n_ff);
     uint64_t at = 0;
-    s->row = carve(base, &at, weir_embed_bytes(m), 1, ALIGN);
-    s->low = carve(base, &at, m->loras ? n * m->loras->r_max : 0, 4, ALIGN);
-    s->aux = carve(base, &at, m->aux_bytes, 1, ALIGN);
-    s->slice = carve(base, &at, n * m->slice_cols, 4, ALIGN);
-    s->x = carve(base, &at, n * c->n_embd, 4, ALIGN);
-    s->xb = carve(base, &at, n * c->n_embd, 4, ALIGN);
+    s->row = weir_carve(base, &at, weir_embed_bytes(m), 1, ALIGN);
+    s->low = weir_carve(base, &at, m->loras ? n * m->loras->r_max : 0, 4, ALIGN);
+    s->aux = weir_carve(base, &at, m->aux_bytes, 1, ALIGN);
+    s->slice = weir_carve(base, &at, n * m->slice_cols, 4, ALIGN);
+    s->x = weir_carve(base, &at, n * c->n_embd, 4, ALIGN);
+    s->xb = weir_carve(base, &at, n * c->n_embd, 4, ALIGN);
     /* Attention is over when the feed-forward begins: both work in the same memory. */
     uint64_t ffn = at;
-    s->q = carve(base, &at, n * n_q, 4, ALIGN);
-    s->k = carve(base, &at, n * n_kv, 4, ALIGN);
-    s->v = carve(base, &at, n * n_kv, 4, ALIGN);
-    s->att = s->qkv = carve(base, &at, n * (m->fused_qkv ? n_q + 2 * n_kv : n_q), 4, ALIGN);
-    s->gate = carve(base, &ffn, n * c->n_ff * (m->fused_ffn ? 2 : 1), 4, ALIGN);
-    s->up = m->arch->ffn == WEIR_FFN_GELU ? NULL : carve(base, &ffn, n * c->n_ff, 4, ALIGN);
+    s->q = weir_carve(base, &at, n * n_q, 4, ALIGN);
+    s->k = weir_carve(base, &at, n * n_kv, 4, ALIGN);
+    s->v = weir_carve(base, &at, n * n_kv, 4, ALIGN);
+    s->att = s->qkv = weir_carve(base, &at, n * (m->fused_qkv ? n_q + 2 * n_kv : n_q), 4, ALIGN);
+    s->gate = weir_carve(base, &ffn, n * c->n_ff * (m->fused_ffn ? 2 : 1), 4, ALIGN);
+    s->up = m->arch->ffn == WEIR_FFN_GELU ? NULL : weir_carve(base, &ffn, n * c->n_ff, 4, ALIGN);
     at = weir_max_u64(at, ffn);
-    s->logits = carve(base, &at, (uint64_t)n_logit * c->n_vocab, 4, ALIGN);
-    s->angles = carve(base, &at, n * c->rot_dim * m->n_rope, 4, ALIGN);
-    s->scores = carve(base, &at, weir_attention_scores(c, n_thread), 4, ALIGN);
-    s->att_part = carve(base, &at, weir_attention_parts(c, n_thread, ctx), 4, ALIGN);
-    s->act_q = carve(base, &at, n * k_max, 1, ALIGN);
-    s->act_u = carve(base, &at, n * k_max, 1, ALIGN);
-    s->act_d = carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
-    s->act_s = carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
-    s->act_b = carve(base, &at, n * k_max / WEIR_ACT_SUM, 2, ALIGN);
+    s->logits = weir_carve(base, &at, (uint64_t)n_logit * c->n_vocab, 4, ALIGN);
+    s->angles = weir_carve(base, &at, n * c->rot_dim * m->n_rope, 4, ALIGN);
+    s->scores = weir_carve(base, &at, weir_attention_scores(c, n_thread), 4, ALIGN);
+    s->att_part = weir_carve(base, &at, weir_attention_parts(c, n_thread, ctx), 4, ALIGN);
+    s->act_q = weir_carve(base, &at, n * k_max, 1, ALIGN);
+    s->act_u = weir_carve(base, &at, n * k_max, 1, ALIGN);
+    s->act_d = weir_carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
+    s->act_s = weir_carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
+    s->act_b = weir_carve(base, &at, n * k_max / WEIR_ACT_SUM, 2, ALIGN);
     return at;
 }
 
@@ -86,29 +75,14 @@ int weir_scratch_init(struct weir_scratch *s, const struct weir_model *m, uint32
 
 void weir_scratch_done(struct weir_scratch *s) { weir_region_done(&s->mem); }
 
-int weir_pass_record(struct weir_model *m, struct weir_sched *sched, uint32_t *ret_max_parts,
-                     struct weir_err *err)
+uint32_t weir_device_rope_pos(const struct weir_pass *p, uint32_t row, uint32_t set)
 {
-    struct weir_pass p = { .model = m, .record = sched };
-    int r = m->arch->layers(&p, err);
-    if (r == 0)
-        r = weir_linear(&p, &(struct weir_product){ &m->out, NULL }, 1, NULL, 0, err);
-    *ret_max_parts = p.max_parts;
-    m->aux_bytes = p.max_aux;
-    return r;
-}
-
-/* What some architectures do to logits. */
-static void adjust_logits(struct weir_pass *p, float *logits, uint32_t rows)
-{
-    const struct weir_model *m = p->model;
-    const uint32_t n = m->cfg.n_vocab;
-    for (uint32_t r = 0; r < rows; r++, logits += n) {
-        for (uint32_t i = 0; m->out_scale && i < n; i++)
-            logits[i] *= m->out_scale[i];
-        if (m->cfg.out_softcap)
-            p->kern->softcap(logits, n, m->cfg.out_softcap);
-    }
+    const uint32_t pos = p->pos + row;
+    if (!p->model->arch->rope_2d)
+        return pos;
+    if (set == 0)
+        return pos < p->both_ways ? pos : p->mask_pos;
+    return pos < p->both_ways ? 0 : pos - p->both_ways + 1;
 }
 
 int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos,
@@ -125,21 +99,20 @@ int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, u
     p->pos = pos;
     p->n_tok = n_tok;
     p->step = 0;
-    int r = weir_embed(p, tokens, n_tok, err);
-    if (r < 0)
-        return r;
-    weir_block_angles(p);
-    r = m->arch->layers(p, err);
+    int r = p->dev->embed(p, tokens, err);
+    if (r == 0)
+        r = m->arch->layers(p, err);
     if (r < 0)
         return r;
     /* The product below reads the output matrix even when nobody wants logits: one pass is one pass
      * of the schedule, and the prefetcher is already there. */
     const uint32_t rows = n_logit ? n_logit : 1;
-    weir_block_norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, &m->out_norm, rows,
-                    m->cfg.n_embd);
-    r = weir_linear(p, &(struct weir_product){ &m->out, s->logits }, 1, s->xb, rows, err);
+    r = p->dev->norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, &m->out_norm, rows,
+                     m->cfg.n_embd, err);
     if (r == 0)
-        adjust_logits(p, s->logits, rows);
+        r = p->dev->linear(p, &(struct weir_product){ &m->out, s->logits }, 1, s->xb, rows, err);
+    if (r == 0)
+        r = p->dev->logits(p, rows, n_logit > 0, err);
     weir_trace_span(p->trace, WEIR_LANE_TOKEN, n_tok == 1 ? "token" : "prefill", t0, weir_now_ns(),
                     n_tok);
     return r;

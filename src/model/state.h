@@ -2,12 +2,13 @@
  *
  * A pass in progress: where it is in text and schedule, and the activations it works on.
  *
- * The same forward pass runs in two ways.  With `record` set it computes nothing and only notes, in
- * order, the matrices it would use: that is the schedule.  Otherwise it computes n_tok rows. */
+ * The same forward pass runs in several ways, which src/model/device.h tells apart: one only notes,
+ * in order, the matrices it would use, and that is the schedule; the others compute n_tok rows. */
 #ifndef WEIR_SRC_MODEL_STATE_H
 #define WEIR_SRC_MODEL_STATE_H
 
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/thread.h"
 #include "base/trace.h"
 #include "kernels/kernels.h"
@@ -49,6 +50,17 @@ struct weir_scratch {
     uint8_t *aux;    /* the small arrays of the packed matrices of one call of weir_linear */
 };
 
+/* Give out the next N * SIZE bytes of BASE, ALIGN a power of two.  With base NULL only the sum is
+ * made: that is how sizes are known before anything is allocated. */
+static inline void *weir_carve(uint8_t *base, uint64_t *at, uint64_t n, uint64_t size,
+                               uint64_t align)
+{
+    *at = weir_align_up(*at, align);
+    void *p = base ? base + *at : NULL;
+    *at += n * size;
+    return p;
+}
+
 /* Bytes weir_scratch_init takes.  N_LOGIT: rows whose logits are wanted in one pass. */
 uint64_t weir_scratch_bytes(const struct weir_model *m, uint32_t chunk, uint32_t ctx,
                             uint32_t n_thread, uint32_t n_logit);
@@ -64,11 +76,15 @@ struct weir_clocks {
 
 struct weir_part; /* src/model/linear.c */
 
+struct weir_device_ops; /* src/model/device.h */
+struct weir_gpu;        /* src/model/gpu.h */
+
 struct weir_pass {
     const struct weir_model *model;
-    struct weir_sched *record; /* set: note the weights, compute nothing */
-    uint32_t max_parts;        /* most steps of one call of weir_linear; found when recording */
-    uint64_t max_aux;          /* most bytes of scratch->aux a call needs; found when recording */
+    const struct weir_device_ops *dev; /* who does the work */
+    struct weir_sched *record;         /* where the recorder notes the weights */
+    uint32_t max_parts; /* most steps of one product or of several at once; found when recording */
+    uint64_t max_aux;   /* most bytes of scratch->aux they need; found when recording */
 
     /* Set when computing. */
     const struct weir_sched *sched;
@@ -78,7 +94,9 @@ struct weir_pass {
     const struct weir_io_file
         *files; /* by tensor->file: embedding rows are lent where files are mapped */
     struct weir_kv *kv;
+    struct weir_gpu *gpu; /* of weir_device_cuda */
     struct weir_scratch *scratch;
+    float *logits;           /* where the caller reads them: [scratch->n_logit][n_vocab] */
     struct weir_part *parts; /* [max_parts] */
     struct weir_trace *trace;
     bool act_f32;   /* multiply by float activations, exactly */
@@ -103,7 +121,7 @@ int weir_pass_record(struct weir_model *m, struct weir_sched *sched, uint32_t *r
 size_t weir_part_bytes(void);
 
 /* Compute rows for TOKENS[n_tok] at positions pos.. (pos + n_tok <= ctx, n_tok <= chunk).  Logits
- * of the last N_LOGIT rows (0..n_tok, at most scratch->n_logit) are left in scratch->logits. Once
+ * of the last N_LOGIT rows (0..n_tok, at most scratch->n_logit) are left in p->logits. Once
  * through the schedule: one pass of disk. 0; -EIO and the like when a read failed (the pass and its
  * ring are then dead); -EINVAL: a token is outside the vocabulary.  Engine thread. */
 int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos,

@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "mmap/guard.h"
 #include "src/model/source.h"
+#include "src/run/engine_gpu.h"
 #include "src/run/rates.h"
 #include "src/run/vocab.h"
 
@@ -78,6 +79,7 @@ void weir_engine_free(struct weir_engine *e)
         return;
     if (e->bound)
         sched_setaffinity(0, sizeof(e->unbound), &e->unbound);
+    weir_engine_gpu_stop(e);
     weir_ring_free(e->ring);
     weir_pool_free(e->pool);
     weir_free(e->pass.parts);
@@ -202,6 +204,8 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
     int r = choose_reach(e, ctx_min, open, err);
     if (r == 0)
         r = choose_machine(e, err);
+    if (r == 0)
+        r = weir_engine_gpu_choose(e, err);
     if (r < 0)
         return r;
     const unsigned threads = e->opts.threads ? e->opts.threads : e->machine.n_cpu;
@@ -230,6 +234,7 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
 
     if (!e->opts.machine)
         weir_rates_mul(&e->machine, &e->sched, e->pool, budget / 4, e->opts.force_probe);
+    weir_engine_gpu_rates(e, budget / 4);
     e->ctx_known = ctx_min && !open && !e->opts.ctx;
     const struct weir_config *c = &e->model.cfg;
     const uint32_t usual = weir_reach_of(c).usual;
@@ -255,6 +260,8 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
         .scratch_bytes = scratch_bytes,
         .scratch_arg = e,
     };
+    if (e->vram_budget)
+        weir_engine_gpu_plan(e, &in);
     r = weir_plan_make(&in, &e->plan, err);
     if (r == 0 && !e->plan.fits &&
         !e->opts.machine) { /* only a model that streams needs the disk's rate */
@@ -271,7 +278,7 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
         e->model.cfg.rope_ctx = e->plan.ctx;
         weir_model_rope(&e->model);
     }
-    if (automatic && e->plan.fits)
+    if (automatic && e->plan.fits && !e->vram_budget)
         r = open_files(e, &weir_io_mmap, err);
     return r;
 }
@@ -304,6 +311,23 @@ static void bind_threads(struct weir_engine *e)
                !sched_setaffinity(0, sizeof(m->cpus), &m->cpus);
 }
 
+/* What a pass on the CPU works with. */
+static int start_cpu(struct weir_engine *e, struct weir_err *err)
+{
+    const int r =
+        weir_scratch_init(&e->scratch, &e->model, e->plan.chunk, e->plan.ctx,
+                          weir_pool_size(e->pool), e->opts.all_logits ? e->plan.chunk : 1, err);
+    if (r < 0)
+        return r;
+    e->pass.parts = weir_alloc(WEIR_MEM_MISC, e->pass.max_parts, weir_part_bytes());
+    if (!e->pass.parts)
+        return weir_fail(err, -ENOMEM, "no memory for %u parts", e->pass.max_parts);
+    e->pass.dev = &weir_device_cpu;
+    e->pass.scratch = &e->scratch;
+    e->pass.logits = e->scratch.logits;
+    return 0;
+}
+
 int weir_engine_start(struct weir_engine *e, struct weir_err *err)
 {
     int r = 0;
@@ -311,13 +335,10 @@ int weir_engine_start(struct weir_engine *e, struct weir_err *err)
         r = weir_trace_new(e->opts.trace_events, &e->trace, err);
     if (r < 0)
         return r;
-    r = weir_scratch_init(&e->scratch, &e->model, e->plan.chunk, e->plan.ctx,
-                          weir_pool_size(e->pool), e->opts.all_logits ? e->plan.chunk : 1, err);
+    if (!e->vram_budget)
+        r = start_cpu(e, err);
     if (r < 0)
         return r;
-    e->pass.parts = weir_alloc(WEIR_MEM_MISC, e->pass.max_parts, weir_part_bytes());
-    if (!e->pass.parts)
-        return weir_fail(err, -ENOMEM, "no memory for %u parts", e->pass.max_parts);
     e->started_ns = weir_now_ns();
     r = start_ring(e, err);
     /* Containers and old kernels forbid io_uring: threads that pread do the same. */
@@ -337,10 +358,25 @@ int weir_engine_start(struct weir_engine *e, struct weir_err *err)
     e->pass.pool = e->pool;
     e->pass.ring = e->ring;
     e->pass.files = e->files;
-    e->pass.scratch = &e->scratch;
     e->pass.trace = e->trace;
     e->pass.act_f32 = e->opts.act_f32;
-    return 0;
+    return e->vram_budget ? weir_engine_gpu_start(e, err) : 0;
+}
+
+void weir_engine_set_last_pass(struct weir_engine *e, uint64_t n)
+{
+    if (e->feed)
+        weir_feed_set_last_pass(e->feed, n);
+    else
+        weir_ring_set_last_pass(e->ring, n);
+}
+
+void weir_engine_stop_reading(struct weir_engine *e)
+{
+    weir_feed_free(e->feed);
+    e->feed = e->gpu.feed = NULL;
+    weir_ring_free(e->ring);
+    e->ring = e->pass.ring = NULL;
 }
 
 int weir_engine_run_pass(struct weir_engine *e, struct weir_kv *kv, const uint32_t *tokens,
@@ -377,17 +413,29 @@ void weir_engine_meter(const struct weir_engine *e, struct weir_meter *ret)
         .n_read = s.n_read,
         .ready = s.ready,
     };
+    if (!e->feed)
+        return;
+    /* The device's own clocks: what the host waited for was mostly its work. */
+    struct weir_feed_stats f;
+    weir_feed_stats(e->feed, &f);
+    ret->stall_ns += f.gpu_stall_ns;
+    ret->compute_ns -= weir_min_u64(ret->compute_ns, f.gpu_stall_ns);
+    ret->bus_bytes = f.bytes;
+    ret->bus_busy_ns = f.bus_busy_ns;
 }
 
 struct weir_meter weir_meter_diff(const struct weir_meter *a, const struct weir_meter *b)
 {
     return (struct weir_meter){
         .wall_ns = b->wall_ns - a->wall_ns,
-        .compute_ns = b->compute_ns - a->compute_ns,
+        /* of a GPU the difference of two clocks that are not quite one */
+        .compute_ns = b->compute_ns - weir_min_u64(a->compute_ns, b->compute_ns),
         .stall_ns = b->stall_ns - a->stall_ns,
         .io_busy_ns = b->io_busy_ns - a->io_busy_ns,
         .bytes_read = b->bytes_read - a->bytes_read,
         .n_read = b->n_read - a->n_read,
+        .bus_bytes = b->bus_bytes - a->bus_bytes,
+        .bus_busy_ns = b->bus_busy_ns - a->bus_busy_ns,
         .ready = b->ready,
     };
 }
@@ -396,10 +444,16 @@ static double clamp01(double v) { return v < 0 ? 0 : v > 1 ? 1 : v; }
 
 double weir_meter_hidden(const struct weir_meter *m)
 {
-    return m->io_busy_ns ? clamp01(1 - (double)m->stall_ns / (double)m->io_busy_ns) : 1;
+    const uint64_t busy = weir_max_u64(m->io_busy_ns, m->bus_busy_ns);
+    return busy ? clamp01(1 - (double)m->stall_ns / (double)busy) : 1;
 }
 
 double weir_meter_duty(const struct weir_meter *m)
 {
     return m->wall_ns ? clamp01((double)m->io_busy_ns / (double)m->wall_ns) : 0;
+}
+
+double weir_meter_bus_duty(const struct weir_meter *m)
+{
+    return m->wall_ns ? clamp01((double)m->bus_busy_ns / (double)m->wall_ns) : 0;
 }

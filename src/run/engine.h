@@ -10,7 +10,9 @@
 #define WEIR_SRC_RUN_ENGINE_H
 
 #include "base/machine.h"
+#include "kernels/cuda.h"
 #include "prefetch/plan.h"
+#include "src/model/gpu.h"
 #include "src/model/lora.h"
 #include "src/model/reach.h"
 #include "src/model/state.h"
@@ -24,6 +26,9 @@ struct weir_engine_opts {
     const char *path;
     uint64_t ram_bytes;  /* 0: what is free now, less a margin */
     uint64_t ring_bytes; /* 0: choose */
+    uint64_t vram_bytes; /* device memory to compute in; 0: none, the CPU computes;
+                            WEIR_VRAM_AUTO: what is free, less a margin */
+    int gpu;             /* the device's number */
     uint32_t ctx;        /* 0: choose */
     uint32_t chunk;      /* rows of a prefill pass; 0: choose */
     unsigned threads;    /* 0: one for each CPU */
@@ -33,12 +38,14 @@ struct weir_engine_opts {
     bool act_f32;              /* float activations: slower, exact */
     bool all_logits;           /* logits of every row of a chunk are wanted, not only of the last */
     bool force_probe;          /* measure the rates even if they are known */
+    bool probe_gpu;            /* those of the GPU */
     const char *machine;       /* a synthetic machine to plan for (weir_machine_parse), or NULL */
     uint32_t trace_events;     /* per lane; 0: no trace */
     const char *const *loras;  /* [n_lora] adapters: FILE or FILE=SCALE */
     unsigned n_lora;
     uint64_t extra_bytes; /* what the caller takes beside the engine: it is part of the budget */
-    const struct weir_io_ops *io_ops; /* tests: read through these instead of `io` */
+    const struct weir_io_ops *io_ops;     /* tests: read through these instead of `io` */
+    const struct weir_cuda_ops *cuda_ops; /* tests: these devices, with `machine` too */
 };
 
 struct weir_engine {
@@ -60,6 +67,13 @@ struct weir_engine {
     struct weir_ring *ring;
     struct weir_scratch scratch;
     struct weir_trace *trace;
+    /* On a GPU; otherwise zero and NULL. */
+    uint64_t vram_budget; /* bytes: what opts.vram_bytes comes to */
+    bool gpu_rates_cached;
+    struct weir_cuda *cuda; /* the device, open from the plan on */
+    struct weir_gpu gpu;
+    struct weir_kv_far kv_far; /* where its caches are */
+    struct weir_feed *feed;
     struct weir_pass pass;
     uint64_t n_pass; /* passes begun since the start */
     uint64_t started_ns;
@@ -82,18 +96,28 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
 
 int weir_engine_start(struct weir_engine *e, struct weir_err *err);
 
+/* Do not read beyond pass N, counted from 1 since the start (0: read on for ever); see
+ * weir_ring_set_last_pass. */
+void weir_engine_set_last_pass(struct weir_engine *e, uint64_t n);
+
+/* Stop the threads that read and copy: no pass can follow, and the trace is complete. */
+void weir_engine_stop_reading(struct weir_engine *e);
+
 /* Clocks and counts since weir_engine_start; see struct weir_clocks and weir_ring_stats. */
 struct weir_meter {
     uint64_t wall_ns, compute_ns, stall_ns, io_busy_ns, bytes_read, n_read;
+    uint64_t bus_bytes, bus_busy_ns; /* copied to a GPU */
     uint32_t ready;
 };
 void weir_engine_meter(const struct weir_engine *e, struct weir_meter *ret);
 /* b - a, field by field (ready is b's). */
 struct weir_meter weir_meter_diff(const struct weir_meter *a, const struct weir_meter *b);
-/* Share of the disk's busy time that compute did not wait for: 1 - stall / io_busy, in 0..1. */
+/* Share of the busy time of the disk, or of the bus when it was busier, that compute did not wait
+ * for: 1 - stall / busy, in 0..1. */
 double weir_meter_hidden(const struct weir_meter *m);
 /* Share of wall time the disk was busy, in 0..1. */
 double weir_meter_duty(const struct weir_meter *m);
+double weir_meter_bus_duty(const struct weir_meter *m); /* the same of the bus */
 
 /* One pass: see weir_pass_run.  Also notices that a file was shortened or changed (-ESTALE). */
 int weir_engine_run_pass(struct weir_engine *e, struct weir_kv *kv, const uint32_t *tokens,

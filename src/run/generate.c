@@ -33,13 +33,13 @@ static int on_chunk(void *arg, uint32_t n_done, const float *rows, uint32_t n_ro
 static void announce_end(const struct weir_session *s, const struct weir_gen_opts *o,
                          uint32_t n_new, uint32_t n_gen)
 {
-    const struct weir_engine *e = s->engine;
+    struct weir_engine *e = s->engine;
     const uint64_t chunks = (n_new + e->plan.chunk - 1) / e->plan.chunk;
     const uint64_t room = s->kv.ctx - s->pos > n_new ? s->kv.ctx - s->pos - n_new : 0;
     uint64_t more = o->n_predict > n_gen ? (uint64_t)o->n_predict - n_gen - 1 : 0;
     if (o->n_predict < 0 || more > room)
         more = room;
-    weir_ring_set_last_pass(e->ring, e->n_pass + chunks + more);
+    weir_engine_set_last_pass(e, e->n_pass + chunks + more);
 }
 
 static int show(const struct weir_gen_opts *o, const char *text, size_t n)

@@ -13,9 +13,9 @@
 
 #include <stdbool.h>
 
-/* Fill m->disk_rate and m->disk_depth (0 where it cannot be told) for reads of F through IO.  FORCE: measure,
- * whatever the cache holds.  *ret_cached: it came from there.  A failed measurement is no error:
- * the forecast is then missing. */
+/* Fill m->disk_rate and m->disk_depth (0 where it cannot be told) for reads of F through IO. FORCE:
+ * measure, whatever the cache holds.  *ret_cached: it came from there.  A failed measurement is no
+ * error: the forecast is then missing. */
 void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io,
                      const struct weir_io_file *f, bool force, bool *ret_cached);
 /* Would weir_rates_disk answer without measuring? */

@@ -135,8 +135,7 @@ static void mul_key(char *buf, size_t n, uint32_t rate, const struct weir_pool *
              weir_pool_size(pool));
 }
 
-/* Which rates passes over S need: a step of each. */
-static void wanted(const struct weir_sched *s, const struct weir_step *ret[WEIR_RATE_COUNT])
+void weir_rates_wanted(const struct weir_sched *s, const struct weir_step *ret[WEIR_RATE_COUNT])
 {
     memset(ret, 0, WEIR_RATE_COUNT * sizeof(*ret));
     for (uint32_t i = 0; i < s->n_step; i++)
@@ -150,7 +149,7 @@ void weir_rates_mul_learn(const struct weir_machine *m, const struct weir_sched 
     char key[128];
     if (!(factor > 0.2 && factor < 5)) /* something else was going on */
         return;
-    wanted(s, want);
+    weir_rates_wanted(s, want);
     for (uint32_t i = 0; i < WEIR_RATE_COUNT; i++)
         if (want[i] && m->mul_rate[i] > 0) {
             mul_key(key, sizeof(key), i, pool);
@@ -166,7 +165,7 @@ void weir_rates_mul(struct weir_machine *m, const struct weir_sched *s, struct w
     static int16_t sum[MUL_COLS / WEIR_ACT_SUM];
     struct weir_region mem = { 0 };
     const struct weir_step *want[WEIR_RATE_COUNT];
-    wanted(s, want);
+    weir_rates_wanted(s, want);
     for (uint32_t i = 0; i < WEIR_RATE_COUNT; i++) {
         char key[128];
         if (!want[i] || m->mul_rate[i] > 0)

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/num.h"
+#include "src/run/engine_gpu.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -127,8 +128,8 @@ int weir_resume_id(const struct weir_engine *e, enum weir_saved_kind kind,
     snprintf(id.act, sizeof(id.act), "%s", e->opts.act_f32 ? "f32" : "q8");
     /* Without a name, an instruction set is never that of the file: positions are computed again.
      */
-    snprintf(id.isa, sizeof(id.isa), "%s",
-             angles_vary(e) || c->both_ways ? "" : weir_kernels()->name);
+    const char *isa = weir_engine_gpu_asked(e) ? "cuda" : weir_kernels()->name;
+    snprintf(id.isa, sizeof(id.isa), "%s", angles_vary(e) || c->both_ways ? "" : isa);
     *ret = id;
     return 0;
 }

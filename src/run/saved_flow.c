@@ -2,7 +2,8 @@
  *
  * Owns the way of keys and values between the cache and a file.  They are many gigabytes at times
  * and the budget has no room for them twice: so they are read and written where they lie, and at
- * most WEIR_SAVED_PAGES of them are in the page cache.  One thread. */
+ * most WEIR_SAVED_PAGES of them are in the page cache; those of a device go by way of a window. One
+ * thread. */
 #include "config.h"
 
 #include "base/num.h"
@@ -89,7 +90,7 @@ static int gather(struct walk *w, struct iovec *v, uint64_t *ret_bytes)
         const uint64_t left = (in ? w->wanted : w->bytes) - w->at;
         const uint64_t some = weir_min_u64(left, in ? WINDOW - bytes : BOUNCE);
         uint8_t *at =
-            in ? w->kv->mem.base + w->run * w->kv->head_stride + w->first + w->at : w->unwanted;
+            in ? w->kv->base + w->run * w->kv->head_stride + w->first + w->at : w->unwanted;
         v[n++] = (struct iovec){ at, (size_t)some };
         bytes += some;
         w->at += some;
@@ -126,8 +127,45 @@ static void add(struct stream_hash *s, const uint8_t *p, size_t n)
         s->rest[s->n_rest++] = *p++;
 }
 
-static int flow(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
-                uint32_t from, uint32_t to, uint32_t wanted, uint64_t *hash)
+/* The pieces V[n] of a cache that is not on the host, which add up to at most a window, between
+ * FILE and the cache by way of STAGE. */
+static int move_far(int fd, bool out, const struct walk *w, const struct iovec *v, int n,
+                    uint64_t offset, uint8_t *stage, struct stream_hash *s)
+{
+    const struct weir_kv_far *far = w->kv->far;
+    const int n_far = n && v[n - 1].iov_base == w->unwanted ? n - 1 : n;
+    struct iovec near[2] = { { stage, 0 } };
+    for (int i = 0; i < n_far; i++)
+        near[0].iov_len += v[i].iov_len;
+    if (n_far < n)
+        near[1] = v[n - 1];
+    const struct iovec done[2] = { near[0], near[1] };
+    int r = 0;
+    if (out && n_far)
+        r = far->move(far->arg, true, v, n_far, stage, NULL);
+    if (r == 0)
+        r = transfer(fd, out, near, 1 + (n_far < n), offset);
+    if (r == 0 && !out && n_far)
+        r = far->move(far->arg, false, v, n_far, stage, NULL);
+    for (int i = 0; r == 0 && i < 2; i++)
+        add(s, done[i].iov_base, done[i].iov_len);
+    return r;
+}
+
+static int move_near(int fd, bool out, const struct iovec *v, int n, uint64_t offset,
+                     struct stream_hash *s)
+{
+    struct iovec moved[N_PIECE];
+    memcpy(moved, v, (size_t)n * sizeof(*v));
+    const int r = transfer(fd, out, moved, n, offset);
+    for (int i = 0; r == 0 && i < n; i++)
+        add(s, v[i].iov_base, v[i].iov_len);
+    return r;
+}
+
+/* STAGE: a window, for a cache that is not on the host; or NULL. */
+static int flow_by(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
+                   uint32_t from, uint32_t to, uint32_t wanted, uint8_t *stage, uint64_t *hash)
 {
     const uint64_t row = kv->head_stride / kv->ctx;
     uint8_t unwanted[BOUNCE];
@@ -140,17 +178,15 @@ static int flow(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uin
     struct stream_hash s = { .h = *hash };
     uint64_t done = offset; /* up to here the pages are gone */
     while (w.run < w.n_run) {
-        struct iovec v[N_PIECE], moved[N_PIECE];
+        struct iovec v[N_PIECE];
         uint64_t bytes;
         const int n = gather(&w, v, &bytes);
-        memcpy(moved, v, sizeof(v));
         if (!out) /* what comes next, while this is copied and hashed */
             posix_fadvise(fd, (off_t)(offset + bytes), (off_t)(WINDOW / 2), POSIX_FADV_WILLNEED);
-        const int r = transfer(fd, out, moved, n, offset);
+        const int r = stage ? move_far(fd, out, &w, v, n, offset, stage, &s)
+                            : move_near(fd, out, v, n, offset, &s);
         if (r < 0)
             return r;
-        for (int i = 0; i < n; i++)
-            add(&s, v[i].iov_base, v[i].iov_len);
         offset += bytes;
         if (offset - done < WINDOW && w.run < w.n_run)
             continue;
@@ -166,6 +202,17 @@ static int flow(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uin
     }
     *hash = weir_hash_words(s.h, s.rest, s.n_rest);
     return 0;
+}
+
+static int flow(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
+                uint32_t from, uint32_t to, uint32_t wanted, uint64_t *hash)
+{
+    uint8_t *stage = kv->far ? weir_alloc(WEIR_MEM_MISC, WINDOW, 1) : NULL;
+    if (kv->far && !stage)
+        return -ENOMEM;
+    const int r = flow_by(fd, out, offset, kv, n_layer, from, to, wanted, stage, hash);
+    weir_free(stage);
+    return r;
 }
 
 int weir_saved_flow_out(int fd, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,

@@ -280,7 +280,7 @@ int weir_saved_keys(const struct weir_saved *f, const struct weir_kv *kv, uint32
     if (n > kv->ctx || id->n_head_kv != kv->n_head_kv ||
         id->row_bytes != kv->head_stride / kv->ctx ||
         weir_mul_over((uint64_t)id->n_layer * 2, id->n_head_kv, &per_pos) ||
-        weir_mul_over(per_pos, kv->head_stride, &bytes) || bytes > kv->mem.bytes)
+        weir_mul_over(per_pos, kv->head_stride, &bytes) || bytes > kv->bytes)
         return weir_fail(err, -EINVAL, "%s: its keys and values have another form than the model's",
                          f->path);
     per_pos *= id->row_bytes;

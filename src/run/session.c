@@ -15,7 +15,8 @@ int weir_session_init(struct weir_session *s, struct weir_engine *e, struct weir
     s->tokens = weir_alloc(WEIR_MEM_MISC, e->plan.ctx, sizeof(*s->tokens));
     if (!s->tokens)
         return weir_fail(err, -ENOMEM, "no memory for a context of %u tokens", e->plan.ctx);
-    return weir_kv_init(&s->kv, &e->model.cfg, e->opts.kv, e->plan.ctx, err);
+    return weir_kv_init(&s->kv, &e->model.cfg, e->opts.kv, e->plan.ctx,
+                        e->kv_far.alloc ? &e->kv_far : NULL, err);
 }
 
 void weir_session_done(struct weir_session *s)
@@ -106,16 +107,15 @@ int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n
         done += rows;
         for (uint32_t i = 0; i < n_logit;
              i++) /* by rows: an odd row has a tail, and chunks must not show */
-            s->logits_hash =
-                weir_hash_words(s->logits_hash, e->scratch.logits + (size_t)i * n_vocab,
-                                n_vocab * sizeof(float));
+            s->logits_hash = weir_hash_words(s->logits_hash, e->pass.logits + (size_t)i * n_vocab,
+                                             n_vocab * sizeof(float));
         if (fn) {
-            r = fn(arg, done, e->scratch.logits, want == WEIR_LOGITS_ALL ? n_logit : 0);
+            r = fn(arg, done, e->pass.logits, want == WEIR_LOGITS_ALL ? n_logit : 0);
             if (r < 0)
                 return r;
         }
     }
     if (ret_logits)
-        *ret_logits = e->scratch.logits;
+        *ret_logits = e->pass.logits;
     return 0;
 }

@@ -68,7 +68,7 @@ static void read_all(const char *path)
             abort();
         return;
     }
-    if (weir_kv_init(&kv, &c, WEIR_KV_F16, CTX, NULL))
+    if (weir_kv_init(&kv, &c, WEIR_KV_F16, CTX, NULL, NULL))
         abort();
     if (!weir_saved_state(f, &s, &err))
         for (uint32_t i = 0; i < s.n_pos; i++)

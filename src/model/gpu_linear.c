@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Owns matrix products on the device: step by step as the weights arrive there, and what adapters
+ * add.
+ *
+ * The small arrays of a packed matrix come as steps of their own, before the lines they belong to;
+ * slots are few, so such a step is put aside (an operation on the device) and given back at once.
+ * A stream is in order, so the next band may take the same place.  Engine thread. */
+#include "config.h"
+
+#include "base/num.h"
+#include "kernels/packed.h"
+#include "src/model/gpu.h"
+#include "src/model/linear.h"
+#include "src/model/lora.h"
+
+#include <errno.h>
+
+/* A band of steps: what the small arrays have for some rows, and those rows. */
+struct band {
+    const struct weir_linear *l; /* NULL: none has begun */
+    bool lines;                  /* some were multiplied: the next small array begins another */
+    uint8_t aux;                 /* the last small array, as in its step; 0: none */
+    uint32_t row;                /* the first row: the arrays begin there */
+    const uint8_t *at[WEIR_AUX_COUNT];
+    uint64_t used; /* of scratch->aux */
+};
+
+/* Steps of one matrix that lie one behind the other and wait for a launch that reads all of them:
+ * a launch takes as long as megabytes of weights do.  Slots wait for nothing. */
+struct run {
+    const struct weir_product *of; /* NULL: none wait */
+    const uint8_t *view;
+    uint64_t bytes;
+    uint32_t step, n_step; /* the first one's number */
+    uint32_t row, n_row;
+};
+
+static int launch(struct weir_pass *p, const struct weir_cuda_op *op, struct weir_err *err)
+{
+    return p->gpu->ops->launch(p->gpu->dev, WEIR_CUDA_COMPUTE, op, err);
+}
+
+/* The product with W as an operation that still lacks its memory. */
+static struct weir_cuda_op product(const struct weir_pass *p, const struct weir_tensor *w,
+                                   const struct weir_act *act)
+{
+    struct weir_cuda_op op = { .kind = w->packing ? WEIR_CUDA_MUL_PACKED : WEIR_CUDA_MUL };
+    if (w->packing) {
+        op.packed.p = *w->packing;
+        op.packed.exact = p->act_f32;
+        op.packed.act = *act;
+        op.packed.y_stride = weir_tensor_rows(w);
+    } else {
+        op.mul.dtype = w->dtype;
+        op.mul.exact = p->act_f32;
+        op.mul.row_bytes = weir_dtype_row_bytes(weir_dtype_info(w->dtype), act->k);
+        op.mul.act = *act;
+        op.mul.y_stride = weir_tensor_rows(w);
+    }
+    return op;
+}
+
+static bool reads_q8(const struct weir_cuda_op *op)
+{
+    return op->kind == WEIR_CUDA_MUL ? weir_cuda_mul_reads_q8(op) : weir_cuda_packed_reads_q8(op);
+}
+
+/* What the products of LIST read: X, and as int8 where one of them wants that. */
+static int prepare_act(struct weir_pass *p, const struct weir_product *list, uint32_t n,
+                       const float *x, uint32_t n_tok, struct weir_act *ret, struct weir_err *err)
+{
+    const struct weir_scratch *s = p->scratch;
+    *ret = (struct weir_act){ .n_tok = n_tok,
+                              .k = (uint32_t)weir_tensor_cols(list[0].l->w),
+                              .f32 = x };
+    bool q8 = false;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct weir_cuda_op op = product(p, list[i].l->w, ret);
+        q8 |= reads_q8(&op);
+    }
+    if (!q8)
+        return 0;
+    const struct weir_cuda_op op = {
+        .kind = WEIR_CUDA_ACT_Q8,
+        .act_q8 = { .act = *ret, .q = s->act_q, .d = s->act_d, .s = s->act_s, .b = s->act_b }
+    };
+    ret->q = s->act_q;
+    ret->d = s->act_d;
+    ret->s = s->act_s;
+    ret->b = s->act_b;
+    return launch(p, &op, err);
+}
+
+/* Bytes [row, row + n_row) of a small array have come to VIEW. */
+static int put_aside(struct weir_pass *p, struct band *b, const struct weir_linear *l,
+                     uint32_t step, const uint8_t *view, struct weir_err *err)
+{
+    const struct weir_sched *s = p->sched;
+    const struct weir_step *st = &s->steps[step];
+    const struct weir_coded *c = st->tensor->coded;
+    if (b->l != l || b->lines)
+        *b = (struct band){ .l = l };
+    const bool first = b->aux != st->aux;
+    const bool more = step + 1 < s->n_step && s->steps[step + 1].aux == st->aux;
+    b->aux = st->aux;
+    if (first && !more && !c && weir_feed_kept(p->gpu->feed, step)) {
+        b->at[st->aux - 1] = view; /* all of it, and it stays there */
+        return 0;
+    }
+    if (first)
+        b->used = weir_align_up(b->used, WEIR_CUDA_ALIGN);
+    uint8_t *to = p->scratch->aux + b->used;
+    if (first)
+        b->at[st->aux - 1] = to;
+    b->used += weir_coded_bytes(c, st->bytes);
+    struct weir_cuda_op op = {
+        .kind = WEIR_CUDA_ASIDE,
+        .aside = { .src = view, .at = st->row, .n = st->n_row, .dst = to, .is_coded = c != NULL }
+    };
+    if (c) {
+        op.aside.coded = *c;
+        op.aside.coded.value = weir_gpu_there(p->gpu, c->value);
+        op.aside.coded.scale = c->value ? weir_gpu_there(p->gpu, c->scale) : NULL;
+    }
+    return launch(p, &op, err);
+}
+
+/* Lines of a packed matrix have come to VIEW. */
+static int mul_lines(struct weir_pass *p, struct band *b, const struct weir_product *of,
+                     const struct weir_step *st, const struct weir_act *act, const uint8_t *view,
+                     struct weir_err *err)
+{
+    const struct weir_packing *k = of->l->w->packing;
+    struct weir_cuda_op op = product(p, of->l->w, act);
+    if (b->l != of->l) /* a matrix without small arrays has no step before its lines */
+        *b = (struct band){ .l = of->l };
+    if (!b->lines)
+        b->row = st->row;
+    b->lines = true;
+    for (int i = 0; i < WEIR_AUX_COUNT; i++)
+        op.packed.aux[i] = b->at[i];
+    op.packed.q = view;
+    if (!k->by_cols) {
+        op.packed.at = st->row - b->row;
+        op.packed.n = st->n_row;
+        op.packed.y = of->y + b->row;
+        return launch(p, &op, err);
+    }
+    /* Padding behind the end of k is stored, not multiplied. */
+    const uint32_t k0 = st->row * k->k_line;
+    op.packed.at = k0;
+    op.packed.n =
+        (uint32_t)weir_min_u64((uint64_t)st->n_row * k->k_line, k->k > k0 ? k->k - k0 : 0);
+    op.packed.first = st->row == 0;
+    op.packed.y = of->y;
+    return op.packed.n ? launch(p, &op, err) : 0;
+}
+
+static int mul_rows(struct weir_pass *p, const struct weir_product *of, const struct weir_step *st,
+                    const struct weir_act *act, const uint8_t *view, struct weir_err *err)
+{
+    struct weir_cuda_op op = product(p, of->l->w, act);
+    const float *bias = weir_gpu_there(p->gpu, of->l->bias);
+    op.mul.w = view;
+    op.mul.n_row = st->n_row;
+    op.mul.bias = bias ? bias + st->row : NULL;
+    op.mul.y = of->y + st->row;
+    return launch(p, &op, err);
+}
+
+/* The bias of a packed matrix, when all of it was multiplied. */
+static int add_bias(struct weir_pass *p, const struct weir_product *of, uint32_t n_tok,
+                    struct weir_err *err)
+{
+    const struct weir_cuda_op op = { .kind = WEIR_CUDA_ADD_COLS,
+                                     .add_cols = { .y = of->y,
+                                                   .f = weir_gpu_there(p->gpu, of->l->bias),
+                                                   .n_tok = n_tok,
+                                                   .width =
+                                                       (uint32_t)weir_tensor_rows(of->l->w) } };
+    return launch(p, &op, err);
+}
+
+/* Have one launch read the steps of RUN, and give them back.  None: nothing. */
+static int flush(struct weir_pass *p, struct run *run, struct band *b, const struct weir_act *act,
+                 struct weir_err *err)
+{
+    const struct weir_product *of = run->of;
+    if (!of)
+        return 0;
+    struct weir_step st = p->sched->steps[run->step];
+    st.n_row = run->n_row;
+    int r = of->l->w->packing ? mul_lines(p, b, of, &st, act, run->view, err)
+                              : mul_rows(p, of, &st, act, run->view, err);
+    for (uint32_t i = 0; r == 0 && i < run->n_step; i++)
+        r = weir_feed_release(p->gpu->feed, run->step + i, err);
+    *run = (struct run){ 0 };
+    return r;
+}
+
+/* Step p->step, which belongs to OF. */
+static int run_step(struct weir_pass *p, struct run *run, struct band *b,
+                    const struct weir_product *of, const struct weir_act *act, struct weir_err *err)
+{
+    const struct weir_step *st = &p->sched->steps[p->step];
+    const void *at;
+    int r = weir_feed_acquire(p->gpu->feed, p->step, &at, err);
+    if (r < 0)
+        return r;
+    const uint8_t *view = at;
+    const bool stays = weir_feed_kept(p->gpu->feed, p->step) != NULL;
+    const bool more = run->of == of && stays && !st->aux && view == run->view + run->bytes &&
+                      st->row == run->row + run->n_row;
+    if (!more)
+        r = flush(p, run, b, act, err);
+    if (r == 0 && st->aux) {
+        r = put_aside(p, b, of->l, p->step, view, err);
+        return r == 0 ? weir_feed_release(p->gpu->feed, p->step, err) : r;
+    }
+    if (!more)
+        *run = (struct run){ .of = of, .view = view, .step = p->step, .row = st->row };
+    run->n_step++;
+    run->n_row += st->n_row;
+    run->bytes += st->bytes;
+    /* The slot is wanted: others wait to be copied. */
+    return r == 0 && !stays ? flush(p, run, b, act, err) : r;
+}
+
+/* y += scale B (A x), in the order of the CPU's: the low row is scaled, not the sum. */
+static int adapt(struct weir_pass *p, const struct weir_lora *l, const float *x, uint32_t n_tok,
+                 float *y, struct weir_err *err)
+{
+    const struct weir_dtype_info *t = weir_dtype_info(l->type);
+    float *low = p->scratch->low, *sum = p->gpu->sum;
+    const struct weir_cuda_op ops[] = {
+        { .kind = WEIR_CUDA_MUL,
+          .mul = { .dtype = l->type,
+                   .exact = true,
+                   .w = weir_gpu_there(p->gpu, l->a),
+                   .row_bytes = weir_dtype_row_bytes(t, l->k),
+                   .n_row = l->r,
+                   .act = { .n_tok = n_tok, .k = l->k, .f32 = x },
+                   .y = low,
+                   .y_stride = l->r } },
+        { .kind = WEIR_CUDA_SCALE,
+          .scale = { .y = low, .x = low, .n = (uint64_t)n_tok * l->r, .scale = l->scale } },
+        { .kind = WEIR_CUDA_MUL,
+          .mul = { .dtype = l->type,
+                   .exact = true,
+                   .w = weir_gpu_there(p->gpu, l->b),
+                   .row_bytes = weir_dtype_row_bytes(t, l->r),
+                   .n_row = l->n,
+                   .act = { .n_tok = n_tok, .k = l->r, .f32 = low },
+                   .y = sum,
+                   .y_stride = l->n } },
+        { .kind = WEIR_CUDA_ADD,
+          .add = { .y = y, .x = sum, .n = (uint64_t)n_tok * l->n, .scale = 1 } },
+    };
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof(ops) / sizeof(*ops); i++)
+        r = launch(p, &ops[i], err);
+    return r;
+}
+
+int weir_gpu_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n,
+                    const float *x, uint32_t n_tok, struct weir_err *err)
+{
+    struct weir_act act;
+    struct band band = { 0 };
+    struct run run = { 0 };
+    const uint32_t begin = p->step;
+    uint32_t at = 0;
+    int r = prepare_act(p, list, n, x, n_tok, &act, err);
+    while (r == 0 && p->step < p->sched->n_step) {
+        const struct weir_product *of = weir_linear_owner(&p->sched->steps[p->step], list, n, &at);
+        if (!of)
+            break;
+        r = run_step(p, &run, &band, of, &act, err);
+        p->step++;
+    }
+    if (r == 0)
+        r = flush(p, &run, &band, &act, err);
+    if (r < 0)
+        return r;
+    if (p->step == begin || at + 1 < n)
+        return weir_fail(err, -EINVAL,
+                         "step %u of the schedule is not the next of '%s': this is a bug in weir",
+                         p->step, list[p->step == begin ? 0 : at].l->w->name);
+    for (uint32_t i = 0; r == 0 && i < n; i++) {
+        const struct weir_linear *l = list[i].l;
+        if (l->w->packing && l->bias)
+            r = add_bias(p, &list[i], n_tok, err);
+        size_t n_lora;
+        const struct weir_lora *v = weir_loras_of(p->model, l, &n_lora);
+        for (size_t k = 0; r == 0 && k < n_lora; k++)
+            r = adapt(p, &v[k], x, n_tok, list[i].y, err);
+    }
+    return r;
+}

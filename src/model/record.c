@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Owns the pass that computes nothing: it notes, in order, the matrices it would use, and what is
+ * needed for working through them.  Engine thread. */
+#include "config.h"
+
+#include "base/num.h"
+#include "src/model/device.h"
+#include "src/model/part.h"
+
+#include <errno.h>
+
+static int embed(struct weir_pass *p, const uint32_t *tokens, struct weir_err *err)
+{
+    (void)p;
+    (void)tokens;
+    (void)err;
+    return 0;
+}
+
+static int norm(struct weir_pass *p, float *y, const float *x, const struct weir_norm *w,
+                uint32_t n, uint32_t width, struct weir_err *err)
+{
+    (void)p;
+    (void)y;
+    (void)x;
+    (void)w;
+    (void)n;
+    (void)width;
+    (void)err;
+    return 0;
+}
+
+static int linear(struct weir_pass *p, const struct weir_product *list, uint32_t n, const float *x,
+                  uint32_t n_tok, struct weir_err *err)
+{
+    const uint32_t before = p->record->n_step;
+    (void)x;
+    (void)n_tok;
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].l->w->n_slice && n > 1)
+            return weir_fail(err, -ENOTSUP,
+                             "tensor '%s' lies in %u parts of its columns, which is not supported "
+                             "for a product beside %u others",
+                             list[i].l->w->name, list[i].l->w->n_slice, n - 1);
+        const int r = weir_sched_add(p->record, list[i].l->w, err);
+        if (r < 0)
+            return r;
+    }
+    for (uint32_t at = before, end; at < p->record->n_step; at = end) {
+        const uint64_t aux = weir_part_segment(p->record, at, p->record->n_step, &end);
+        p->max_aux = weir_max_u64(p->max_aux, aux);
+        p->max_parts = (uint32_t)weir_max_u64(p->max_parts, end - at);
+    }
+    return 0;
+}
+
+static int on_layer(struct weir_pass *p, const struct weir_layer *l, struct weir_err *err)
+{
+    (void)p;
+    (void)l;
+    (void)err;
+    return 0;
+}
+
+static int bend(struct weir_pass *p, const struct weir_layer *l, const float **ret,
+                struct weir_err *err)
+{
+    (void)p;
+    (void)l;
+    (void)err;
+    *ret = NULL;
+    return 0;
+}
+
+static int on_rows(struct weir_pass *p, struct weir_err *err)
+{
+    (void)p;
+    (void)err;
+    return 0;
+}
+
+static int logits(struct weir_pass *p, uint32_t rows, bool wanted, struct weir_err *err)
+{
+    (void)p;
+    (void)rows;
+    (void)wanted;
+    (void)err;
+    return 0;
+}
+
+const struct weir_device_ops weir_device_record = {
+    .name = "record",
+    .embed = embed,
+    .norm = norm,
+    .linear = linear,
+    .place = on_layer,
+    .attention = on_layer,
+    .bend = bend,
+    .restart = on_rows,
+    .add = on_rows,
+    .logits = logits,
+};
+
+int weir_pass_record(struct weir_model *m, struct weir_sched *sched, uint32_t *ret_max_parts,
+                     struct weir_err *err)
+{
+    struct weir_scratch none = { 0 };
+    struct weir_pass p = {
+        .model = m, .dev = &weir_device_record, .record = sched, .scratch = &none
+    };
+    int r = m->arch->layers(&p, err);
+    if (r == 0)
+        r = p.dev->linear(&p, &(struct weir_product){ &m->out, NULL }, 1, NULL, 0, err);
+    *ret_max_parts = p.max_parts;
+    m->aux_bytes = p.max_aux;
+    return r;
+}
