@@ -18,14 +18,21 @@ struct scene {
 };
 /* Contexts around the blocks of 256 positions, groups of one to many heads. */
 static const struct scene scenes[] = {
-    { 1, 0, 4, 4, 0, 0, 0, false },     { 1, 255, 4, 2, 0, 0, 0, false },
-    { 1, 256, 8, 1, 0, 0, 0, false },   { 1, 600, 4, 2, 0, 0, 0, false },
-    { 1, 600, 4, 2, 300, 0, 0, false }, { 2, 254, 6, 2, 0, 0, 0, false },
-    { 8, 300, 4, 2, 100, 0, 0, false }, { 8, 513, 4, 4, 0, 0, 0, false },
-    { 9, 40, 4, 1, 0, 0, 0, false },    { 33, 250, 2, 1, 0, 0, 0, false },
-    { 33, 0, 4, 2, 0, 50, 0, false },   { 33, 0, 3, 1, 16, 0, 0, false },
-    { 3, 100, 4, 2, 0, 0, 20, false },  { 5, 300, 4, 4, 0, 0, 0, true },
-    { 17, 60, 4, 2, 0, 0, 20, true },
+    { 1, 0, 4, 4, 0, 0, 0, false, WEIR_KV_F16, 0 },
+    { 1, 255, 4, 2, 0, 0, 0, false, WEIR_KV_F16, 0 },
+    { 1, 256, 8, 1, 0, 0, 0, false, WEIR_KV_F16, 0 },
+    { 1, 600, 4, 2, 0, 0, 0, false, WEIR_KV_F16, 0 },
+    { 1, 600, 4, 2, 300, 0, 0, false, WEIR_KV_F16, 0 },
+    { 2, 254, 6, 2, 0, 0, 0, false, WEIR_KV_F16, 0 },
+    { 8, 300, 4, 2, 100, 0, 0, false, WEIR_KV_F16, 0 },
+    { 8, 513, 4, 4, 0, 0, 0, false, WEIR_KV_F16, 0 },
+    { 9, 40, 4, 1, 0, 0, 0, false, WEIR_KV_F16, 0 },
+    { 33, 250, 2, 1, 0, 0, 0, false, WEIR_KV_F16, 0 },
+    { 33, 0, 4, 2, 0, 50, 0, false, WEIR_KV_F16, 0 },
+    { 33, 0, 3, 1, 16, 0, 0, false, WEIR_KV_F16, 0 },
+    { 3, 100, 4, 2, 0, 0, 20, false, WEIR_KV_F16, 0 },
+    { 5, 300, 4, 4, 0, 0, 0, true, WEIR_KV_F16, 0 },
+    { 17, 60, 4, 2, 0, 0, 20, true, WEIR_KV_F16, 0 },
 };
 #define N_SCENE (sizeof(scenes) / sizeof(scenes[0]))
 
