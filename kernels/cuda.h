@@ -10,8 +10,8 @@
  *
  * The law of kernels/kernels.h holds here in this form: what an operation writes for one (token,
  * row) pair depends only on the bytes of that row, on that token's activations and on whether
- * n_tok is above WEIR_CUDA_FEW; never on where a matrix is cut into steps, on how many rows a
- * call has or on addresses. */
+ * n_tok is above WEIR_CUDA_FEW (or `many` is set); never on where a matrix is cut into steps, on
+ * how many rows a call has or on addresses. */
 #ifndef WEIR_KERNELS_CUDA_H
 #define WEIR_KERNELS_CUDA_H
 
@@ -60,6 +60,8 @@ enum weir_cuda_glu { WEIR_CUDA_SILU_MUL, WEIR_CUDA_GELU_MUL, WEIR_CUDA_GELU };
  * Formulas are those of the entries of struct weir_kernels with the same name. */
 struct weir_cuda_op {
     enum weir_cuda_kind kind;
+    bool many; /* take the kernels for more than WEIR_CUDA_FEW tokens, however many there are: of a
+                  text longer than that, where it is cut into passes then changes no bit */
     union {
         /* q, d, s, b of `act` from act.f32; act.u is not used. */
         struct {
@@ -193,6 +195,11 @@ struct weir_cuda_op {
     };
 };
 #define WEIR_CUDA_TOP_MAX 256
+
+static inline bool weir_cuda_takes_many(const struct weir_cuda_op *op, uint32_t n_tok)
+{
+    return op->many || n_tok > WEIR_CUDA_FEW;
+}
 
 /* Bytes of attend.part for up to N_TOK rows with a context of CTX. */
 uint64_t weir_cuda_part_bytes(uint32_t n_tok, uint32_t n_head, uint32_t hd, uint32_t ctx);

@@ -31,6 +31,7 @@ struct fake_cuda_opts {
     uint64_t lose;                   /* from the N-th call of any kind on: -EIO */
     uint64_t skip;                   /* the N-th launch does nothing, and says nothing */
     bool loose;                      /* streams do not wait for events */
+    bool kernels;                    /* fake_cuda_kernels does the operations */
     bool no_pin;                     /* pin answers -EPERM */
     const char *log;                 /* where close writes the counts as a line of JSON, or NULL */
 };
@@ -58,7 +59,7 @@ void fake_cuda_set(const struct fake_cuda_opts *o);
 struct fake_cuda_counts fake_cuda_counts(void); /* any thread */
 
 /* "devices=1,mem=64M,taken=1M,copy=1G,vram=10G,launch=0.001,simulate,fail_alloc=3,fail_copy=3,
- * fail_launch=3,late,lose=100,skip=3,loose,no_pin,log=FILE" into *O.  0 or -EINVAL.  TEXT is
+ * fail_launch=3,late,lose=100,skip=3,loose,kernels,no_pin,log=FILE" into *O.  0 or -EINVAL.  TEXT is
  * changed, and kept for `log`. */
 int fake_cuda_parse(char *text, struct fake_cuda_opts *o, struct weir_err *err);
 
@@ -73,6 +74,11 @@ struct fake_cuda_range {
  * the answer. */
 int fake_cuda_ranges(struct weir_cuda_op *op, int (*fn)(void *arg, const struct fake_cuda_range *r),
                      void *arg);
+
+/* OP by the kernels of kernels/cuda, emulated, in programs that have tests/fake_cuda_kernels.c; else
+ * its address is NULL.  What the emulation has against it goes to stderr, and the program ends. */
+void fake_cuda_kernels(const struct weir_cuda_op *op) __attribute__((weak));
+
 const char *fake_cuda_kind_name(enum weir_cuda_kind kind);
 
 #endif

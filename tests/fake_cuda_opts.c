@@ -34,6 +34,7 @@ static const struct word {
     WORD("lose", COUNT, lose),
     WORD("skip", COUNT, skip),
     WORD("loose", FLAG, loose),
+    WORD("kernels", FLAG, kernels),
     WORD("no_pin", FLAG, no_pin),
     WORD("log", TEXT, log),
 #undef WORD

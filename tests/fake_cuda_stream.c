@@ -42,13 +42,22 @@ static double seconds_of(const struct task *t)
            (rate > 0 ? (double)t->bytes / rate : 0);
 }
 
+/* By the CUDA kernels themselves, where the program has them and was asked to. */
+static void compute(const struct weir_cuda_op *op)
+{
+    if (fake_cuda_opts.kernels && fake_cuda_kernels)
+        fake_cuda_kernels(op);
+    else
+        weir_cuda_ref(op);
+}
+
 /* Not locked: it may take long. */
 static void work(const struct task *t)
 {
     const uint64_t start = weir_now_ns();
 
     if (t->kind == LAUNCH && !t->skipped)
-        weir_cuda_ref(&t->op);
+        compute(&t->op);
     else if (t->kind != LAUNCH)
         memcpy(t->dst, t->src, t->bytes);
     last(start, seconds_of(t));

@@ -98,6 +98,9 @@ check "-f - reads standard input" test "$(number logits_hash "$work/s2.json")" =
 weir run "$model" --tokens 5,6,7 -n 0 --logits "$work/l.f32" -q --stats "$work/s.json"
 vocab=$(($(wc -c <"$work/l.f32") / 12))
 check "--logits writes f32 [tokens][vocabulary]" test "$rc" -eq 0 -a "$vocab" -gt 100 -a $((vocab * 12)) -eq "$(wc -c <"$work/l.f32")"
+weir run "$model" --tokens 5,6,7,8,9 -n 12 --temp 0 --ignore-eos -q; cp "$work/out" "$work/plain"
+weir run "$model" --tokens 5,6,7,8,9 -n 12 --temp 0 --ignore-eos -q --logits "$work/l.f32"
+check "what follows is the same with --logits" cmp "$work/out" "$work/plain"
 weir run "$model" --tokens 5 -n 200 --temp 0 --ignore-eos --ctx 16
 check "a full context ends with a sentence and status 0" sh -c "[ $rc -eq 0 ] && grep -q 'context is full' '$work/err'"
 weir plan "$model" --json

@@ -283,7 +283,7 @@ cudaError_t weir_cuda_launch_attend(const struct weir_cuda_op *op, cudaStream_t 
                             o.both_ways,
                             o.scale,
                             o.softcap };
-    if (o.n_tok > WEIR_CUDA_FEW)
+    if (weir_cuda_takes_many(op, o.n_tok))
         return weir_cuda_launch_attend_many(o.type, a, s);
     switch (o.type) {
     case WEIR_KV_F16: return launch_few<WEIR_KV_F16>(a, s);

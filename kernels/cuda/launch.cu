@@ -7,8 +7,8 @@ cudaError_t weir_cuda_launch(const struct weir_cuda_op *op, cudaStream_t s)
 {
     switch (op->kind) {
     case WEIR_CUDA_MUL:
-        return op->mul.act.n_tok > WEIR_CUDA_FEW ? weir_cuda_launch_mul_many(op, s)
-                                                 : weir_cuda_launch_mul(op, s);
+        return weir_cuda_takes_many(op, op->mul.act.n_tok) ? weir_cuda_launch_mul_many(op, s)
+                                                           : weir_cuda_launch_mul(op, s);
     case WEIR_CUDA_MUL_PACKED: return weir_cuda_launch_packed(op, s);
     case WEIR_CUDA_KV_STORE: return weir_cuda_launch_kv_store(op, s);
     case WEIR_CUDA_ATTEND: return weir_cuda_launch_attend(op, s);

@@ -11,7 +11,7 @@ cudaError_t weir_cuda_launch_mul(const struct weir_cuda_op *op, cudaStream_t s)
 
     if (!op->mul.n_row || !op->mul.act.n_tok)
         return cudaSuccess;
-    if (op->mul.act.n_tok > WEIR_CUDA_FEW || reinterpret_cast<uintptr_t>(op->mul.w) % 16)
+    if (weir_cuda_takes_many(op, op->mul.act.n_tok) || reinterpret_cast<uintptr_t>(op->mul.w) % 16)
         return cudaErrorInvalidValue;
     for (unsigned i = 0; i < sizeof of / sizeof *of && e == cudaErrorNotSupported; i++)
         e = of[i](op, s);

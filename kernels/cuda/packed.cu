@@ -86,7 +86,7 @@ cudaError_t weir_cuda_launch_packed(const struct weir_cuda_op *op, cudaStream_t 
     set_scheme(&a, p);
     a.act = op->packed.act;
     a.y = op->packed.y;
-    if (n_tok > WEIR_CUDA_FEW)
+    if (weir_cuda_takes_many(op, n_tok))
         return weir_cuda_packed_many(&a, p->by_cols, exact, s);
     return p->by_cols ? weir_cuda_packed_cols(&a, exact, s) : weir_cuda_packed_rows(&a, exact, s);
 }

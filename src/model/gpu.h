@@ -68,6 +68,9 @@ struct weir_kv_far weir_gpu_kv_far(struct weir_gpu *g);
 /* Where the device has HOST, an address inside of something listed; NULL stays NULL. */
 const void *weir_gpu_there(const struct weir_gpu *g, const void *host);
 
+/* Queue OP on the compute stream, for many tokens when the pass says so. */
+int weir_gpu_launch(struct weir_pass *p, const struct weir_cuda_op *op, struct weir_err *err);
+
 /* The products: weir_device_ops.linear. */
 int weir_gpu_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n,
                     const float *x, uint32_t n_tok, struct weir_err *err);

@@ -36,11 +36,6 @@ struct run {
     uint32_t row, n_row;
 };
 
-static int launch(struct weir_pass *p, const struct weir_cuda_op *op, struct weir_err *err)
-{
-    return p->gpu->ops->launch(p->gpu->dev, WEIR_CUDA_COMPUTE, op, err);
-}
-
 /* The product with W as an operation that still lacks its memory. */
 static struct weir_cuda_op product(const struct weir_pass *p, const struct weir_tensor *w,
                                    const struct weir_act *act)
@@ -89,7 +84,7 @@ static int prepare_act(struct weir_pass *p, const struct weir_product *list, uin
     ret->d = s->act_d;
     ret->s = s->act_s;
     ret->b = s->act_b;
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 /* Bytes [row, row + n_row) of a small array have come to VIEW. */
@@ -123,7 +118,7 @@ static int put_aside(struct weir_pass *p, struct band *b, const struct weir_line
         op.aside.coded.value = weir_gpu_there(p->gpu, c->value);
         op.aside.coded.scale = c->value ? weir_gpu_there(p->gpu, c->scale) : NULL;
     }
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 /* Lines of a packed matrix have come to VIEW. */
@@ -145,7 +140,7 @@ static int mul_lines(struct weir_pass *p, struct band *b, const struct weir_prod
         op.packed.at = st->row - b->row;
         op.packed.n = st->n_row;
         op.packed.y = of->y + b->row;
-        return launch(p, &op, err);
+        return weir_gpu_launch(p, &op, err);
     }
     /* Padding behind the end of k is stored, not multiplied. */
     const uint32_t k0 = st->row * k->k_line;
@@ -154,7 +149,7 @@ static int mul_lines(struct weir_pass *p, struct band *b, const struct weir_prod
         (uint32_t)weir_min_u64((uint64_t)st->n_row * k->k_line, k->k > k0 ? k->k - k0 : 0);
     op.packed.first = st->row == 0;
     op.packed.y = of->y;
-    return op.packed.n ? launch(p, &op, err) : 0;
+    return op.packed.n ? weir_gpu_launch(p, &op, err) : 0;
 }
 
 static int mul_rows(struct weir_pass *p, const struct weir_product *of, const struct weir_step *st,
@@ -166,7 +161,7 @@ static int mul_rows(struct weir_pass *p, const struct weir_product *of, const st
     op.mul.n_row = st->n_row;
     op.mul.bias = bias ? bias + st->row : NULL;
     op.mul.y = of->y + st->row;
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 /* The bias of a packed matrix, when all of it was multiplied. */
@@ -179,7 +174,7 @@ static int add_bias(struct weir_pass *p, const struct weir_product *of, uint32_t
                                                    .n_tok = n_tok,
                                                    .width =
                                                        (uint32_t)weir_tensor_rows(of->l->w) } };
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 /* Have one launch read the steps of RUN, and give them back.  None: nothing. */
@@ -259,7 +254,7 @@ static int adapt(struct weir_pass *p, const struct weir_lora *l, const float *x,
     };
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof(ops) / sizeof(*ops); i++)
-        r = launch(p, &ops[i], err);
+        r = weir_gpu_launch(p, &ops[i], err);
     return r;
 }
 

@@ -9,9 +9,11 @@
 #include "src/model/gpu.h"
 #include "src/model/rope.h"
 
-static int launch(struct weir_pass *p, const struct weir_cuda_op *op, struct weir_err *err)
+int weir_gpu_launch(struct weir_pass *p, const struct weir_cuda_op *op, struct weir_err *err)
 {
-    return p->gpu->ops->launch(p->gpu->dev, WEIR_CUDA_COMPUTE, op, err);
+    struct weir_cuda_op with = *op;
+    with.many = p->many;
+    return p->gpu->ops->launch(p->gpu->dev, WEIR_CUDA_COMPUTE, &with, err);
 }
 
 static int upload(struct weir_pass *p, void *to, const void *from, uint64_t bytes,
@@ -52,7 +54,7 @@ static int norm(struct weir_pass *p, float *y, const float *x, const struct weir
                                                .n = n,
                                                .width = width,
                                                .eps = p->model->cfg.norm_eps } };
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 static int split(struct weir_pass *p, struct weir_err *err)
@@ -70,7 +72,7 @@ static int split(struct weir_pass *p, struct weir_err *err)
                                                 .hd = c->head_dim,
                                                 .per_group =
                                                     p->model->arch->qkv == WEIR_QKV_PER_GROUP } };
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 /* Turn elements [first, first + rot_dim) of N heads of each row of X by rope set SET. */
@@ -89,7 +91,7 @@ static int turn(struct weir_pass *p, float *x, uint32_t n, uint32_t first, uint3
                                                .rot_dim = c->rot_dim,
                                                .first = first,
                                                .halves = c->rope_pairs == WEIR_ROPE_HALVES } };
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 /* Heads of X ready for attention. */
@@ -130,7 +132,7 @@ static int place(struct weir_pass *p, const struct weir_layer *l, struct weir_er
                                                    .n_head_kv = c->n_head_kv,
                                                    .hd = c->head_dim,
                                                    .pos = p->pos } };
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 static int attention(struct weir_pass *p, const struct weir_layer *l, struct weir_err *err)
@@ -156,7 +158,7 @@ static int attention(struct weir_pass *p, const struct weir_layer *l, struct wei
                                                  .softcap = c->attn_softcap,
                                                  .alibi = weir_gpu_there(p->gpu, p->model->alibi),
                                                  .part = p->gpu->part } };
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 /* Of a fused product [gate; up] rows are twice as long, and the result goes to where up would be.
@@ -183,7 +185,7 @@ static int bend(struct weir_pass *p, const struct weir_layer *l, const float **r
                                               .n_tok = p->n_tok,
                                               .width = n_ff } };
     *ret = op.glu.y;
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 static int restart(struct weir_pass *p, struct weir_err *err)
@@ -193,7 +195,7 @@ static int restart(struct weir_pass *p, struct weir_err *err)
                                                 .x = p->scratch->xb,
                                                 .n = (uint64_t)p->n_tok * p->model->cfg.n_embd,
                                                 .scale = p->model->cfg.norm_residual } };
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 static int add(struct weir_pass *p, struct weir_err *err)
@@ -203,7 +205,7 @@ static int add(struct weir_pass *p, struct weir_err *err)
                                               .x = p->scratch->xb,
                                               .n = (uint64_t)p->n_tok * p->model->cfg.n_embd,
                                               .scale = 1 } };
-    return launch(p, &op, err);
+    return weir_gpu_launch(p, &op, err);
 }
 
 static int adjust_logits(struct weir_pass *p, uint32_t rows, struct weir_err *err)
@@ -217,14 +219,14 @@ static int adjust_logits(struct weir_pass *p, uint32_t rows, struct weir_err *er
                                                          .f = weir_gpu_there(p->gpu, m->out_scale),
                                                          .n_tok = rows,
                                                          .width = m->cfg.n_vocab } };
-        r = launch(p, &op, err);
+        r = weir_gpu_launch(p, &op, err);
     }
     if (r == 0 && m->cfg.out_softcap) {
         const struct weir_cuda_op op = { .kind = WEIR_CUDA_SOFTCAP,
                                          .softcap = { .x = logits,
                                                       .n = (uint64_t)rows * m->cfg.n_vocab,
                                                       .cap = m->cfg.out_softcap } };
-        r = launch(p, &op, err);
+        r = weir_gpu_launch(p, &op, err);
     }
     return r;
 }

@@ -108,6 +108,8 @@ struct weir_pass {
      * when they are turned. */
     uint32_t both_ways, mask_pos;
     uint32_t n_tok; /* rows */
+    bool many; /* they are part of a text that is longer than WEIR_CUDA_FEW: a GPU computes them
+                  alike wherever it is cut.  Set by the caller of weir_pass_run */
     struct weir_clocks clocks;
     void (*on_layer)(void *arg); /* called before each layer, for progress; or NULL */
     void *on_layer_arg;

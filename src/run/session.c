@@ -92,13 +92,15 @@ int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n
         return r;
     e->pass.both_ways = s->both_ways;
     e->pass.mask_pos = s->mask_pos;
+    e->pass.many = n > WEIR_CUDA_FEW;
+    uint32_t n_logit = 0;
     for (uint32_t done = 0; done < n;) {
         /* As few passes as there can be, of about the same size, but the context in the first. */
         const uint32_t passes = (n - done + e->plan.chunk - 1) / e->plan.chunk;
         uint32_t rows = (n - done + passes - 1) / passes;
         if (s->pos == 0 && rows < s->both_ways)
             rows = s->both_ways;
-        const uint32_t n_logit = want == WEIR_LOGITS_ALL ? rows : done + rows == n;
+        n_logit = want == WEIR_LOGITS_ALL ? rows : done + rows == n;
         r = weir_engine_run_pass(e, &s->kv, tokens + done, rows, s->pos, n_logit, err);
         if (r < 0)
             return r;
@@ -116,6 +118,6 @@ int weir_session_eval(struct weir_session *s, const uint32_t *tokens, uint32_t n
         }
     }
     if (ret_logits)
-        *ret_logits = e->pass.logits;
+        *ret_logits = e->pass.logits + (n_logit ? (size_t)(n_logit - 1) * n_vocab : 0);
     return 0;
 }

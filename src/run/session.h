@@ -34,9 +34,9 @@ enum weir_logits { WEIR_LOGITS_LAST, WEIR_LOGITS_ALL };
  * wanted (0 rows when none).  A negative answer ends the evaluation with that value. */
 typedef int weir_session_fn(void *arg, uint32_t n_done, const float *rows, uint32_t n_row);
 
-/* Run TOKENS[n] through the model, in chunks of at most plan.chunk rows.  With LAST, *ret_logits is
- * the row of the last token [n_vocab], valid (and writable) until the next call.  With ALL (needs
- * opts.all_logits) every row goes to FN.  FN and ret_logits may be NULL.
+/* Run TOKENS[n] through the model, in chunks of at most plan.chunk rows.  *ret_logits is the row of
+ * the last token [n_vocab], valid (and writable) until the next call.  With ALL
+ * (needs opts.all_logits) every row goes to FN.  FN and ret_logits may be NULL.
  * -EINVAL: a model that sees its context both ways was given one without an end, or one that is
  * longer than a pass (nothing was done).
  * 0; -ENOSPC: n more positions do not fit the context (nothing was done); what FN answered; or what
