@@ -241,7 +241,8 @@ struct weir_cuda_ops {
     int (*alloc)(struct weir_cuda *g, uint64_t bytes, void **ret,
                  struct weir_err *err);         /* -ENOMEM */
     void (*free)(struct weir_cuda *g, void *p); /* NULL is fine */
-    /* Device memory that is free, as the driver says, now. */
+    /* Device memory that is free, as the driver says, now; less what the device will take by itself
+     * when kernels are first launched. */
     int (*mem_free)(struct weir_cuda *g, uint64_t *ret, struct weir_err *err);
     /* Make host memory one the device reads directly, so that copies from it run at the full rate
      * of the bus and beside compute.  May be refused (-EPERM, -ENOMEM): copies work all the same.

@@ -12,6 +12,9 @@
 #include <pthread.h>
 #include <string.h>
 
+#define MIB ((size_t)1 << 20)
+#define MEM (64 * MIB)
+
 /* ---- the runtime ---- */
 
 static struct {
@@ -20,6 +23,7 @@ static struct {
     int nth;
     cudaError_t error;
     int calls, streams, events, blocks, pins;
+    size_t taken; /* of the device's memory, by others */
 } rt;
 static __thread cudaError_t last_error;
 static __thread int current = -1;
@@ -76,7 +80,7 @@ const char *cudaGetErrorName(cudaError_t e) { return e ? "cudaErrorOfTest" : "cu
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 {
     ANSWER();
-    *free_bytes = 1000, *total_bytes = 4000;
+    *free_bytes = MEM - rt.taken, *total_bytes = MEM;
     return cudaSuccess;
 }
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attr, const void *fn)
@@ -221,8 +225,8 @@ static void test_none(void)
     ok(ops->info(2, &info, &err) == -ENODEV && says("finds 2"), "not so many: %s", err.msg);
     ok(ops->info(-1, &info, &err) == -ENODEV, "nor less than none");
     ok(ops->count() == 2 && ops->info(1, &info, &err) == 0 && !strcmp(info.name, "a device") &&
-           info.major == 8 && info.minor == 6 && info.n_sm == 29 && info.total_bytes == 4000 &&
-           info.free_bytes == 1000,
+           info.major == 8 && info.minor == 6 && info.n_sm == 29 && info.total_bytes == MEM &&
+           info.free_bytes == MEM,
        "what a device is");
 }
 
@@ -262,14 +266,21 @@ static void test_expected(void)
     struct weir_cuda_op op = { .kind = WEIR_CUDA_SCALE, .scale = { x, x, 2, 3 } };
 
     plan("cudaMalloc", 1, cudaErrorMemoryAllocation);
-    ok(ops->alloc(g, 5000, &p, &err) == -ENOMEM && !p && says("5000") && says("1000 of its 4000") &&
-           last_error == cudaSuccess,
+    ok(ops->alloc(g, 5000, &p, &err) == -ENOMEM && !p && says("5000") &&
+           says("67108864 of its 67108864") && last_error == cudaSuccess,
        "no memory: %s", err.msg);
     ok(ops->alloc(g, 64, &p, &err) == 0 && p, "and less of it is still to be had");
-    ok(ops->mem_free(g, &left, &err) == 0 && left == 1000, "what is free");
+    ok(ops->mem_free(g, &left, &err) == 0 && left == 48 * MIB,
+       "what is free, less what code will take");
+    rt.taken = MEM - 15 * MIB;
+    ok(ops->mem_free(g, &left, &err) == 0 && left == 0, "nothing, when code takes it all");
+    rt.taken = 0;
     plan("cudaHostRegister", 1, cudaErrorMemoryAllocation);
     ok(ops->pin(g, host, 64, &err) == -ENOMEM && last_error == cudaSuccess, "not pinned: %s",
        err.msg);
+    plan("cudaHostRegister", 1, cudaErrorOperatingSystem);
+    ok(ops->pin(g, host, 64, &err) == -EPERM && ops->mem_free(g, &left, &err) == 0,
+       "nor where the system does not lock pages, and the device goes on");
     plan("cudaHostRegister", 1, cudaErrorNotSupported);
     ok(ops->pin(g, host, 64, &err) == -EPERM && ops->pin(g, host, 64, &err) == 0 && rt.pins == 1,
        "not allowed: %s", err.msg);

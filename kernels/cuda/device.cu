@@ -34,6 +34,11 @@ struct weir_cuda {
     char why[256];
 };
 
+/* What the driver takes for code when kernels are first launched (it loads each of them then), and
+ * for the first copies of a stream: the objects of all kernels are 5 MiB for one device.  A launch
+ * that finds no room for its code loses the device, so this much is never given away. */
+#define LATER_BYTES ((size_t)16 << 20)
+
 /* Is there code for the device in this program?  It is asked for, not run. */
 __global__ void weir_cuda_nothing(void) {}
 
@@ -230,7 +235,7 @@ static int dev_mem_free(struct weir_cuda *g, uint64_t *ret, struct weir_err *err
     const cudaError_t e = cudaMemGetInfo(&free_bytes, &total_bytes);
     if (e != cudaSuccess)
         return lose(g, "it does not say what is free", e, err);
-    *ret = free_bytes;
+    *ret = free_bytes > LATER_BYTES ? free_bytes - LATER_BYTES : 0;
     return 0;
 }
 
@@ -243,10 +248,11 @@ static int dev_pin(struct weir_cuda *g, void *host, uint64_t bytes, struct weir_
     const cudaError_t e = cudaHostRegister(host, bytes, cudaHostRegisterDefault);
     if (e == cudaSuccess)
         return 0;
-    /* What the documentation lists as refusals; all else is a failure from before. */
+    /* What the documentation lists as refusals, and what the driver says when the system does not
+     * lock the pages (WSL, sandboxes); all else is a failure from before. */
     if (e != cudaErrorMemoryAllocation && e != cudaErrorNotSupported &&
         e != cudaErrorInvalidValue && e != cudaErrorHostMemoryAlreadyRegistered &&
-        e != cudaErrorNotPermitted)
+        e != cudaErrorNotPermitted && e != cudaErrorOperatingSystem)
         return lose(g, "host memory cannot be pinned", e, err);
     forget();
     return weir_fail(err, e == cudaErrorMemoryAllocation ? -ENOMEM : -EPERM,

@@ -156,15 +156,12 @@ static void compare(struct weir_selftest *t)
     }
 }
 
-int weir_selftest_case(struct weir_selftest *t, weir_selftest_build *fn, const void *what,
-                       struct weir_err *err)
+static int run_case(struct weir_selftest *t, weir_selftest_build *fn, const void *what,
+                    struct weir_err *err)
 {
     struct weir_cuda_op ops[WEIR_SELFTEST_OPS];
     const enum weir_cuda_stream s = WEIR_CUDA_COMPUTE;
     int r;
-
-    if (t->skip)
-        return 0;
     unsigned n = build(t, fn, what, t->device, ops);
     const uint64_t all = t->used + GUARD;
 
@@ -195,4 +192,14 @@ int weir_selftest_case(struct weir_selftest *t, weir_selftest_build *fn, const v
         return r;
     compare(t);
     return 0;
+}
+
+int weir_selftest_case(struct weir_selftest *t, weir_selftest_build *fn, const void *what,
+                       struct weir_err *err)
+{
+    struct weir_err why = { 0 };
+    const int r = t->skip ? 0 : run_case(t, fn, what, &why);
+
+    /* A kernel that faults loses the device: then this is all there is to find it by. */
+    return r < 0 ? weir_fail(err, r, "%s, case %u: %s", t->line.name, t->line.n_case, why.msg) : 0;
 }
