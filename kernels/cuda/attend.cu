@@ -20,6 +20,12 @@
 #define HD_MAX  256u
 #define NQ_MAX  8
 
+/* Rounds of a loop whose loads are asked for together: with a short context there are too few
+ * blocks to hide what each of them waits for.  As many as registers are there for. */
+template <bool FAST, int NQ> struct rounds {
+    enum { N = !FAST ? 1 : NQ < NQ_MAX ? 4 : 2 };
+};
+
 /* What the threads of a block share. */
 struct piece {
     uint32_t head, n_head; /* first head and how many */
@@ -31,6 +37,7 @@ template <enum weir_kv_type TYPE, bool FAST, int NQ>
 static __device__ void piece_scores(const attend_args &a, const piece &c, const uint8_t *keys,
                                     const float *q, float *p)
 {
+    enum { ROUNDS = rounds<FAST, NQ>::N };
     const uint32_t lane = threadIdx.x % LANES, pitch = (a.hd + 7) / 8 * 8;
 
     /* Whole warps go round together, for the shuffles. */
@@ -39,6 +46,7 @@ static __device__ void piece_scores(const attend_args &a, const piece &c, const 
         const bool there = i < c.to - c.from;
         float dot[NQ] = { 0 };
         if (there)
+#pragma unroll ROUNDS
             for (uint32_t u = lane; u < pitch / KV_UNIT; u += LANES) {
                 float k[8];
                 kv_unit<TYPE, FAST>(keys + (uint64_t)(c.from + i) * a.row_bytes, a.hd, u, k);
@@ -116,7 +124,9 @@ static __device__ void piece_mix(const attend_args &a, uint32_t n, const uint8_t
                                  const float *p, uint32_t u, uint32_t slot, uint32_t n_slot,
                                  float (*sum)[KV_UNIT])
 {
-#pragma unroll 2
+    enum { ROUNDS = rounds<FAST, NQ>::N };
+
+#pragma unroll ROUNDS
     for (uint32_t i = slot; i < n; i += n_slot) {
         float v[8];
         kv_unit<TYPE, FAST>(values + i * a.row_bytes, a.hd, u, v);
@@ -138,15 +148,16 @@ static __device__ __forceinline__ float *part_of(const attend_args &a, uint32_t 
 }
 
 template <enum weir_kv_type TYPE, bool FAST, int NQ>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, 2)
     piece_kernel(attend_args a, uint32_t first_piece, uint32_t n_piece)
 {
     WEIR_SHARED(float4, q_mem, [NQ * HD_MAX / 4]);
     WEIR_SHARED(float4, p_mem, [PIECE * NQ / 4]);
-    WEIR_SHARED(float, mix, [THREADS * KV_UNIT]);
+    WEIR_SHARED(float4, mix_mem, [THREADS * KV_UNIT / 4]);
     WEIR_SHARED(float, m, [NQ]);
     WEIR_SHARED(float, l, [NQ]);
     float *q = reinterpret_cast<float *>(q_mem), *p = reinterpret_cast<float *>(p_mem);
+    const float *mix = reinterpret_cast<const float *>(mix_mem);
     const uint32_t tiles = (a.group + NQ - 1) / NQ, tile = blockIdx.y % tiles;
     const uint32_t kvh = blockIdx.y / tiles, t = blockIdx.z, at = first_piece + blockIdx.x;
     const uint32_t start = attend_start(a, t), end = attend_end(a, t);
@@ -177,10 +188,11 @@ static __global__ void __launch_bounds__(THREADS)
     for (int h = 0; h < NQ; h++) {
         if (h >= (int)c.n_head)
             break;
-        if (slot < n_slot)
-#pragma unroll
-            for (uint32_t e = 0; e < KV_UNIT; e++)
-                mix[slot * pitch + u * KV_UNIT + e] = sum[h][e];
+        if (slot < n_slot) { /* 16 bytes at a time: four bytes would meet in four banks */
+            float4 *to = mix_mem + (slot * pitch + u * KV_UNIT) / 4;
+            to[0] = make_float4(sum[h][0], sum[h][1], sum[h][2], sum[h][3]);
+            to[1] = make_float4(sum[h][4], sum[h][5], sum[h][6], sum[h][7]);
+        }
         __syncthreads();
         if (threadIdx.x < a.hd) {
             float o = 0;

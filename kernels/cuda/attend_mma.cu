@@ -22,14 +22,28 @@
 #define KEYS    32u
 #define NTILE   ((int)KEYS / 8) /* tiles of eight keys */
 
-/* Shared memory of heads of up to D elements; rows are padded so that the 32 words of a fragment
- * come from as many banks. */
+/* Shared memory of heads of up to D elements.  The 32 words of a fragment come from as many banks:
+ * rows of keys are padded; in the others, runs of eight lie in another order in each row (mixed_q,
+ * mixed_v).  So two blocks fit into the 100 KiB of an SM of sm_86 and sm_89. */
 template <int D> struct tile_memory {
-    uint16_t high[QUERIES][D + 8], low[QUERIES][D + 8];
+    uint16_t high[QUERIES][D], low[QUERIES][D];
     uint16_t keys[KEYS][D + 8];
-    uint16_t values[D][KEYS + 8];
+    uint16_t values[D][KEYS];
     float scale[QUERIES]; /* what a product of the row is to be multiplied by */
 };
+
+static_assert(2 * (sizeof(tile_memory<128>) + 1024) <= 100 << 10, "1 KiB of a block is CUDA's");
+
+/* Where element E of row ROW of the queries, and key KEY of row ROW of the values, lies in its row.
+ */
+static __device__ __forceinline__ uint32_t mixed_q(uint32_t row, uint32_t e)
+{
+    return e ^ row % 8 * 8;
+}
+static __device__ __forceinline__ uint32_t mixed_v(uint32_t row, uint32_t key)
+{
+    return key ^ row / 2 % 4 * 8;
+}
 
 static __device__ __forceinline__ uint32_t word_at(const uint16_t *p)
 {
@@ -79,8 +93,8 @@ static __device__ void load_queries(const attend_args &a, uint32_t kvh, uint32_t
 #pragma unroll
         for (int j = 0; j < D / WEIR_WARP; j++) {
             const uint32_t e = lane + (uint32_t)j * WEIR_WARP;
-            m->high[i][e] = weir_round_half(x[j] * inv);
-            m->low[i][e] = weir_round_half(rest(x[j] * inv));
+            m->high[i][mixed_q(i, e)] = weir_round_half(x[j] * inv);
+            m->low[i][mixed_q(i, e)] = weir_round_half(rest(x[j] * inv));
         }
     }
 }
@@ -119,7 +133,8 @@ static __device__ void load_rows(const attend_args &a, uint32_t kvh, uint32_t at
         const uint32_t all[4] = { v.x, v.y, v.z, v.w };
 #pragma unroll
         for (uint32_t e = 0; e < KV_UNIT; e++)
-            m->values[v_u * KV_UNIT + e][v_key] = (uint16_t)(all[e / 2] >> 16 * (e % 2));
+            m->values[v_u * KV_UNIT + e][mixed_v(e, v_key)] =
+                (uint16_t)(all[e / 2] >> 16 * (e % 2));
     }
 }
 
@@ -138,10 +153,13 @@ static __device__ __forceinline__ void products(const tile_memory<D> *m, uint32_
     for (uint32_t e = 0; e < D; e += 16) {
         if (e >= hd)
             break;
-        const uint16_t *h0 = &m->high[row + g][e + t2], *h1 = &m->high[row + g + 8][e + t2];
-        const uint16_t *l0 = &m->low[row + g][e + t2], *l1 = &m->low[row + g + 8][e + t2];
-        const uint32_t high[4] = { word_at(h0), word_at(h1), word_at(h0 + 8), word_at(h1 + 8) };
-        const uint32_t low[4] = { word_at(l0), word_at(l1), word_at(l0 + 8), word_at(l1 + 8) };
+        const uint32_t x = mixed_q(g, e + t2), y = mixed_q(g, e + 8 + t2); /* of g + 8 too */
+        const uint16_t *h0 = m->high[row + g], *h1 = m->high[row + g + 8];
+        const uint16_t *l0 = m->low[row + g], *l1 = m->low[row + g + 8];
+        const uint32_t high[4] = { word_at(h0 + x), word_at(h1 + x), word_at(h0 + y),
+                                   word_at(h1 + y) };
+        const uint32_t low[4] = { word_at(l0 + x), word_at(l1 + x), word_at(l0 + y),
+                                  word_at(l1 + y) };
 #pragma unroll
         for (int n = 0; n < NTILE; n++) {
             const uint16_t *k = &m->keys[n * 8 + g][e + t2];
@@ -211,8 +229,9 @@ static __device__ __forceinline__ void mix(const tile_memory<D> *m, uint32_t hd,
         for (int n = 0; n < D / 8; n++) {
             if (n * 8 >= (int)hd)
                 break;
-            const uint16_t *v = &m->values[n * 8 + g][k * 16 + t2];
-            const uint32_t b[2] = { word_at(v), word_at(v + 8) };
+            const uint16_t *v = m->values[n * 8 + g];
+            const uint32_t b[2] = { word_at(v + mixed_v(g, k * 16 + t2)),
+                                    word_at(v + mixed_v(g, k * 16 + 8 + t2)) };
             weir_mma_f16_16816(o[n], low, b);
             weir_mma_f16_16816(o[n], high, b);
         }

@@ -16,6 +16,7 @@ struct many_decoded {
         int at[2];
         bool run;
     };
+    static __device__ __forceinline__ void begin(const params &) {}
 
     template <class S>
     static __device__ __forceinline__ void get_as(const many_args &a, uint32_t row, uint32_t k,

@@ -10,6 +10,7 @@ struct many_f32 {
     struct raw {
         float v[32];
     };
+    static __device__ __forceinline__ void begin(const params &) {}
     static __device__ __forceinline__ void get(const many_args &a, const params &, uint32_t row,
                                                uint32_t k, int piece, raw &r)
     {
@@ -34,6 +35,7 @@ template <bool BF16> struct many_16bit {
     struct raw {
         uint32_t w[16];
     };
+    static __device__ __forceinline__ void begin(const params &) {}
     static __device__ __forceinline__ void get(const many_args &a, const params &, uint32_t row,
                                                uint32_t k, int piece, raw &r)
     {

@@ -44,6 +44,7 @@ struct many_values {
  *   BLOCKS  that an SM has at once, as far as registers go
  *   WIDE    do threads that follow each other take other rows, or pieces of a row?
  *   raw     what get asks of memory and values makes of it
+ *   begin(params)  before all others, once, by all threads of a block
  *   get(a, params, row, k, piece, raw)
  *   values(params, piece, raw, values)
  * Elements from a.k on are 0. */
@@ -217,6 +218,7 @@ static __global__ void __launch_bounds__(MANY_THREADS, S::BLOCKS)
     many_sums y;
     float x[32];
 
+    S::begin(params);
     many_begin(a, at, y);
     for (uint32_t i = 0; i <= n; i++) {
         const uint32_t k = i * MANY_SLAB;

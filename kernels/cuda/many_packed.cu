@@ -49,6 +49,11 @@ template <bool COLS> struct many_packed_f32 {
     struct raw {
         float v[32];
     };
+    static __device__ __forceinline__ void begin(const params &p)
+    {
+        if (!COLS)
+            many_table_fill(p);
+    }
     static __device__ __forceinline__ void get(const many_args &a, const params &p, uint32_t row,
                                                uint32_t k, int piece, raw &r)
     {

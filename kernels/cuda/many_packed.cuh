@@ -170,14 +170,30 @@ static __device__ __forceinline__ int many_one(const packed_args &a, const many_
     return (int)(b >> ((k & 1) != (uint32_t)a.high_first ? 4 : 0) & 15);
 }
 
-/* What integer Q of an output in a group with head H stands for. */
+/* packed_args.table in shared memory.  Arguments are constant memory, which serves lanes that ask
+ * for different words one after the other. */
+static __device__ __forceinline__ float *many_table(void)
+{
+    WEIR_SHARED(float, table, [16]);
+    return table;
+}
+
+/* All threads of a block, once. */
+static __device__ __forceinline__ void many_table_fill(const packed_args &a)
+{
+    if (threadIdx.x < 16)
+        many_table()[threadIdx.x] = a.table[threadIdx.x];
+    __syncthreads();
+}
+
+/* What integer Q of an output in a group with head H stands for; many_table is filled. */
 template <bool COLS>
 static __device__ __forceinline__ float many_value(const packed_args &a, const many_head &h, int q)
 {
     if (!COLS && a.scheme == WEIR_SCHEME_FP8_E4M3)
         return many_e4m3((uint32_t)q & 0xff) * h.d;
     if (!COLS && (a.scheme == WEIR_SCHEME_BNB_NF4 || a.scheme == WEIR_SCHEME_BNB_FP4))
-        return a.table[q & 15] * h.d;
+        return many_table()[q & 15] * h.d;
     return fmaf((float)(q - h.z), h.d, -h.m);
 }
 

@@ -91,7 +91,7 @@ static __global__ void __launch_bounds__(MUL_WARPS *WEIR_WARP) weir_mul_float(mu
 #pragma unroll
         for (int t = 0; t < T; t++) {
             const float *at = a.act.f32 + mul_tok(a, p, t) * a.k + e;
-            float x[RUN];
+            alignas(16) float x[RUN]; /* it is written as float4 */
             if (a.wide && a.k % RUN == 0) {
                 *reinterpret_cast<float4 *>(x) = mul_x4(at, true);
                 *reinterpret_cast<float4 *>(x + 4) = mul_x4(at + 4, true);

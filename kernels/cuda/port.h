@@ -64,7 +64,10 @@ static __device__ __forceinline__ uint4 weir_load16(const void *p)
     return __ldg(static_cast<const uint4 *>(p));
 }
 
-/* ---- tensor cores ---- */
+/* ---- tensor cores ----
+ *
+ * All lanes of a warp take part: volatile, so that no compiler moves a product into a branch that
+ * only some of them take, because only they use what comes out. */
 
 /* d[16][8] += a[16][32] b[32][8], int8 into int32.  Fragments as the PTX ISA lays them out, with
  * g = lane / 4 and t = lane % 4; four elements of k to a word, the lowest byte first:
@@ -75,16 +78,17 @@ static __device__ __forceinline__ void weir_mma_s8_16832(int d[4], const uint32_
                                                          const uint32_t b[2])
 {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+    asm volatile(
+        "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
         "{%0,%1,%2,%3};"
         : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #else
 #pragma unroll
     for (int i = 0; i < 4; i++)
-        asm("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"
-            : "+r"(d[2 * (i & 1)]), "+r"(d[2 * (i & 1) + 1])
-            : "r"(a[i]), "r"(b[i >> 1]));
+        asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32 {%0,%1}, {%2}, {%3}, {%0,%1};"
+                     : "+r"(d[2 * (i & 1)]), "+r"(d[2 * (i & 1) + 1])
+                     : "r"(a[i]), "r"(b[i >> 1]));
 #endif
 }
 
@@ -96,14 +100,16 @@ static __device__ __forceinline__ void weir_mma_f16_16816(float d[4], const uint
                                                           const uint32_t b[2])
 {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
         "{%0,%1,%2,%3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 #else
 #pragma unroll
     for (int i = 0; i < 2; i++)
-        asm("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, "
+        asm volatile(
+            "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5}, {%6}, "
             "{%0,%1,%2,%3};"
             : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
             : "r"(a[2 * i]), "r"(a[2 * i + 1]), "r"(b[i]));
