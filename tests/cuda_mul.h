@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the tests of products on CUDA kernels share: numbers that look random, memory that ends at
- * an unreadable page, activations, and outputs between guards. */
+ * What the tests of products on CUDA kernels share: memory that ends at an unreadable page,
+ * activations, and outputs between guards. */
 #ifndef WEIR_TESTS_CUDA_MUL_H
 #define WEIR_TESTS_CUDA_MUL_H
 
 #include "kernels/cuda.h"
 #include "tests/cuda_emu.h"
+#include "tests/rnd.h"
 #include "tests/tap.h"
 
 #include <errno.h>
@@ -22,16 +23,6 @@
 #define MAX_TOK   20
 #define MAX_ROW   72
 #define MAX_K     4672
-
-static uint64_t cm_seed = 88172645463325252u;
-
-static inline uint32_t rnd(void)
-{
-    cm_seed ^= cm_seed << 13, cm_seed ^= cm_seed >> 7, cm_seed ^= cm_seed << 17;
-    return (uint32_t)(cm_seed >> 16);
-}
-
-static inline float rnd_float(void) { return (float)(rnd() & 0xffff) / 32768.0f - 1.0f; }
 
 /* ---- memory ---- */
 

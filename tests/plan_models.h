@@ -57,6 +57,24 @@ static void build(struct model *m, enum weir_dtype d)
     add(m, d == WEIR_DTYPE_Q4_K ? WEIR_DTYPE_Q6_K : d, m->n_embd, m->n_vocab);
 }
 
+/* N_STEP steps of very different sizes: shorter than a ring. */
+static void build_few(struct model *m, uint32_t n_step)
+{
+    *m = (struct model){ .name = "few",
+                         .n_layer = 1,
+                         .n_embd = 64,
+                         .n_ff = 64,
+                         .n_kv = 64,
+                         .n_vocab = 64,
+                         .ctx_train = 64,
+                         .n_thread = 1 };
+    m->tensors = calloc(n_step, sizeof(*m->tensors));
+    m->at = 4097 * 32;
+    weir_sched_init(&m->sched, 2 << 20);
+    for (uint32_t i = 0; i < n_step; i++)
+        add(m, WEIR_DTYPE_F32, 256, i % 2 ? 2048 : 3);
+}
+
 static void drop(struct model *m)
 {
     weir_sched_done(&m->sched);

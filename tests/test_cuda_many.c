@@ -6,9 +6,9 @@
 #include "config.h"
 
 #include "kernels/cuda.h"
-#include "kernels/scalar/unpack_codes.h"
 #include "tests/cuda_emu.h"
 #include "tests/tap.h"
+#include "tests/weights.h"
 
 #include <errno.h>
 #include <math.h>
@@ -23,14 +23,6 @@ int main(void) { skip_all("built without a C++ compiler"); }
 #define MAX_TOK   130
 #define MAX_K     512
 
-static uint64_t state = 0x9e3779b97f4a7c15;
-static uint32_t rnd(void)
-{
-    state ^= state << 13, state ^= state >> 7, state ^= state << 17;
-    return (uint32_t)(state >> 20);
-}
-static float rnd_float(void) { return (float)(rnd() & 0xffff) / 32768.0f - 1.0f; }
-
 static _Alignas(64) uint8_t w[MAX_ROWS * MAX_K * 4 + 64];
 static _Alignas(64) float x[MAX_TOK * MAX_K + 16];
 static _Alignas(64) int8_t q[MAX_TOK * MAX_K + 16];
@@ -38,81 +30,6 @@ static float d[MAX_TOK * MAX_K / 32], s[MAX_TOK * MAX_K / 32], bias[MAX_ROWS];
 static int16_t b[MAX_TOK * MAX_K / 16];
 static float want[MAX_TOK * (MAX_ROWS + 3)], got[MAX_TOK * (MAX_ROWS + 3)];
 static double mag[MAX_ROWS][MAX_K];
-
-/* ---- weights ---- */
-
-/* Halves at these offsets of a block are scales, which must be finite. */
-static const struct {
-    int dtype, n, at[2];
-} scale_at[] = {
-    { WEIR_DTYPE_Q4_0, 1, { 0 } },    { WEIR_DTYPE_Q4_1, 2, { 0, 2 } },
-    { WEIR_DTYPE_Q5_0, 1, { 0 } },    { WEIR_DTYPE_Q5_1, 2, { 0, 2 } },
-    { WEIR_DTYPE_Q8_0, 1, { 0 } },    { WEIR_DTYPE_Q2_K, 2, { 80, 82 } },
-    { WEIR_DTYPE_Q3_K, 1, { 108 } },  { WEIR_DTYPE_Q4_K, 2, { 0, 2 } },
-    { WEIR_DTYPE_Q5_K, 2, { 0, 2 } }, { WEIR_DTYPE_Q6_K, 1, { 208 } },
-    { WEIR_DTYPE_IQ4_NL, 1, { 0 } },  { WEIR_DTYPE_IQ4_XS, 1, { 0 } },
-    { WEIR_DTYPE_TQ1_0, 1, { 52 } },  { WEIR_DTYPE_TQ2_0, 1, { 64 } },
-    { WEIR_DTYPE_IQ2_XXS, 1, { 0 } }, { WEIR_DTYPE_IQ2_XS, 1, { 0 } },
-    { WEIR_DTYPE_IQ2_S, 1, { 0 } },   { WEIR_DTYPE_IQ3_XXS, 1, { 0 } },
-    { WEIR_DTYPE_IQ3_S, 1, { 0 } },   { WEIR_DTYPE_IQ1_S, 1, { 0 } },
-};
-
-static void make_float(enum weir_dtype dtype, uint8_t *p, float v)
-{
-    const uint16_t half = weir_f32_to_f16(v);
-    uint32_t u;
-
-    memcpy(&u, &v, sizeof(u));
-    const uint16_t top = (uint16_t)(u >> 16);
-    if (dtype == WEIR_DTYPE_F32)
-        memcpy(p, &v, 4);
-    else
-        memcpy(p, dtype == WEIR_DTYPE_F16 ? &half : &top, 2);
-}
-
-static void make_block(enum weir_dtype dtype, uint8_t *p, uint32_t bytes)
-{
-    for (uint32_t i = 0; i < bytes; i++)
-        p[i] = (uint8_t)rnd();
-    for (size_t i = 0; i < sizeof(scale_at) / sizeof(*scale_at); i++)
-        for (int j = 0; scale_at[i].dtype == (int)dtype && j < scale_at[i].n; j++)
-            make_float(WEIR_DTYPE_F16, p + scale_at[i].at[j], 0.1f * rnd_float());
-    if (dtype == WEIR_DTYPE_MXFP4)
-        *p = (uint8_t)(120 + rnd() % 8);
-    for (int i = 0; dtype == WEIR_DTYPE_IQ1_M && i < 4; i++) { /* four bits of a half each */
-        const int half = weir_f32_to_f16(0.1f * rnd_float());
-        p[49 + 2 * i] =
-            (uint8_t)((p[49 + 2 * i] & 15) | (i == 3 ? half >> 12 & 7 : rnd() & 15) << 4);
-    }
-}
-
-/* |d q| + |m| of every weight: what rounding is measured by. */
-static void magnitudes(enum weir_dtype dtype, const uint8_t *p, double *to, uint32_t k)
-{
-    const struct weir_dtype_info *info = weir_dtype_info(dtype);
-    float v[MAX_K];
-    struct weir_unpacked u;
-
-    if (info->block_elems == 1) {
-        weir_kernels_get(WEIR_ISA_SCALAR)->type[dtype].dequant(p, v, k);
-        for (uint32_t i = 0; i < k; i++)
-            to[i] = fabs((double)v[i]);
-        return;
-    }
-    for (uint32_t i = 0; i < k / info->block_elems; i++) {
-        switch ((int)dtype) {
-#define UNPACK(ID, name)                                                                           \
-    case WEIR_DTYPE_##ID:                                                                          \
-        unpack_##name(p + i * info->block_bytes, &u);                                              \
-        break;
-            WEIR_QUANT_TYPES(UNPACK)
-#undef UNPACK
-        }
-        for (uint32_t j = 0; j < info->block_elems; j++)
-            to[i * info->block_elems + j] =
-                fabs((double)u.d[j / 16] * u.q[j]) + fabs((double)u.m[j / 16]);
-    }
-}
 
 /* ---- operations ---- */
 
@@ -129,16 +46,12 @@ static void make(enum weir_dtype dtype, bool exact, uint32_t rows, uint32_t tok,
     for (uint32_t r = 0; r < rows; r++) {
         uint8_t *p = w + r * row_bytes;
         bias[r] = rnd_float();
-        for (uint32_t i = 0; i < k / info->block_elems; i++, p += info->block_bytes)
-            if (info->block_elems > 1)
-                make_block(dtype, p, info->block_bytes);
-            else
-                make_float(dtype, p,
-                           rnd_float() * (!wide ? 1
-                                          : dtype == WEIR_DTYPE_F16
-                                              ? ldexpf(1, (int)(i / 32 % 20))
-                                              : ldexpf(1, (int)(r % 80) - 40)));
-        magnitudes(dtype, w + r * row_bytes, mag[r], k);
+        fill_row(dtype, p, k, RANDOM);
+        for (uint32_t i = 0; wide && i < k; i++)
+            put_float(dtype, p + i * info->block_bytes,
+                      rnd_float() * (dtype == WEIR_DTYPE_F16 ? ldexpf(1, (int)(i / 32 % 20))
+                                                             : ldexpf(1, (int)(r % 80) - 40)));
+        magnitudes(dtype, p, k, mag[r]);
     }
     for (uint32_t i = 0; i < tok * k; i++)
         x[i] = rnd_float() * (wide ? ldexpf(1, (int)(i / k % 60) - 30) : 1);

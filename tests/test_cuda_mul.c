@@ -7,92 +7,14 @@
  * are computed apart, at another address and in any order of threads. */
 #include "config.h"
 
-#include "kernels/scalar/unpack_codes.h"
 #include "tests/cuda_mul.h"
+#include "tests/weights.h"
 
 #ifndef WEIR_BUILD_CUDA_EMU
 int main(void) { skip_all("built without a C++ compiler"); }
 #else
 #define ROWS 5
 #define TOKS 8
-
-enum fill { RANDOM, ALL_ONES, ALL_ZERO, HUGE_SCALE, TINY_SCALE, FILL_COUNT };
-
-/* Halves at these offsets of a block are scales. */
-static const struct {
-    int dtype, n, at[2];
-} scale_at[] = {
-    { WEIR_DTYPE_Q4_0, 1, { 0 } },    { WEIR_DTYPE_Q4_1, 2, { 0, 2 } },
-    { WEIR_DTYPE_Q5_0, 1, { 0 } },    { WEIR_DTYPE_Q5_1, 2, { 0, 2 } },
-    { WEIR_DTYPE_Q8_0, 1, { 0 } },    { WEIR_DTYPE_Q2_K, 2, { 80, 82 } },
-    { WEIR_DTYPE_Q3_K, 1, { 108 } },  { WEIR_DTYPE_Q4_K, 2, { 0, 2 } },
-    { WEIR_DTYPE_Q5_K, 2, { 0, 2 } }, { WEIR_DTYPE_Q6_K, 1, { 208 } },
-    { WEIR_DTYPE_IQ4_NL, 1, { 0 } },  { WEIR_DTYPE_IQ4_XS, 1, { 0 } },
-    { WEIR_DTYPE_TQ1_0, 1, { 52 } },  { WEIR_DTYPE_TQ2_0, 1, { 64 } },
-    { WEIR_DTYPE_IQ2_XXS, 1, { 0 } }, { WEIR_DTYPE_IQ2_XS, 1, { 0 } },
-    { WEIR_DTYPE_IQ2_S, 1, { 0 } },   { WEIR_DTYPE_IQ3_XXS, 1, { 0 } },
-    { WEIR_DTYPE_IQ3_S, 1, { 0 } },   { WEIR_DTYPE_IQ1_S, 1, { 0 } },
-};
-
-/* ALL_ONES would be NaN, so it gets an ordinary one. */
-static uint16_t scale_half(enum fill fill)
-{
-    switch (fill) {
-    case HUGE_SCALE: return rnd() & 1 ? 0x7bff : 0xfbff;
-    case TINY_SCALE: return (uint16_t)(1 + rnd() % 3);
-    case ALL_ONES: return 0xbc01;
-    default: return weir_f32_to_f16(rnd_float() * 0.1f);
-    }
-}
-
-static void fill_block(enum weir_dtype dtype, uint8_t *b, enum fill fill)
-{
-    const struct weir_dtype_info *info = weir_dtype_info(dtype);
-
-    for (uint32_t i = 0; i < info->block_bytes; i++)
-        b[i] = fill == ALL_ONES ? 0xff : fill == ALL_ZERO ? 0 : (uint8_t)rnd();
-    if (info->block_elems == 1) {
-        const float f = fill == ALL_ZERO ? 0 : rnd_float() * (fill == TINY_SCALE ? 1e-6f : 1.0f);
-        uint32_t u;
-        memcpy(&u, &f, 4);
-        const uint16_t h = dtype == WEIR_DTYPE_F16 ? weir_f32_to_f16(f) : (uint16_t)(u >> 16);
-        memcpy(b, dtype == WEIR_DTYPE_F32 ? (void *)&u : (void *)(uintptr_t)&h, info->block_bytes);
-        return;
-    }
-    const uint16_t half = scale_half(fill);
-    if (dtype == WEIR_DTYPE_MXFP4)
-        *b = (uint8_t)(fill == HUGE_SCALE ? 200 : fill == TINY_SCALE ? rnd() % 3 : 120 + rnd() % 8);
-    for (int i = 0; dtype == WEIR_DTYPE_IQ1_M && i < 4; i++)
-        b[49 + 2 * i] = (uint8_t)((b[49 + 2 * i] & 15) | (half >> 4 * i & 15) << 4);
-    for (size_t i = 0; i < sizeof scale_at / sizeof *scale_at; i++)
-        for (int j = 0; scale_at[i].dtype == (int)dtype && j < scale_at[i].n; j++) {
-            const uint16_t h = scale_half(fill);
-            memcpy(b + scale_at[i].at[j], &h, 2);
-        }
-}
-
-/* |d q| + |m| of each element of a block. */
-static void magnitudes(enum weir_dtype dtype, const uint8_t *b, double *mag)
-{
-    const uint32_t n = weir_dtype_info(dtype)->block_elems;
-    struct weir_unpacked u;
-    float f;
-
-    switch ((int)dtype) {
-#define UNPACK(ID, name)                                                                           \
-    case WEIR_DTYPE_##ID:                                                                          \
-        unpack_##name(b, &u);                                                                      \
-        break;
-        WEIR_QUANT_TYPES(UNPACK)
-#undef UNPACK
-    default:
-        weir_kernels_get(WEIR_ISA_SCALAR)->type[dtype].dequant(b, &f, 1);
-        *mag = fabs((double)f);
-        return;
-    }
-    for (uint32_t i = 0; i < n; i++)
-        mag[i] = fabs((double)u.d[i / 16] * u.q[i]) + fabs((double)u.m[i / 16]);
-}
 
 struct job {
     enum weir_dtype dtype;
@@ -106,21 +28,18 @@ struct job {
 
 static void job_make(struct job *j, enum weir_dtype dtype, uint32_t k, enum fill fill, int extreme)
 {
-    const struct weir_dtype_info *info = weir_dtype_info(dtype);
     static double mag[MAX_K];
 
     j->dtype = dtype;
     j->k = k;
-    j->row_bytes = weir_dtype_row_bytes(info, k);
+    j->row_bytes = weir_dtype_row_bytes(weir_dtype_info(dtype), k);
     j->w = edge_end(EDGE_W, ROWS * j->row_bytes, 16);
     j->x = act_make(TOKS, k, extreme);
     for (int r = 0; r < ROWS; r++) {
         uint8_t *row = j->w + (uint64_t)r * j->row_bytes;
         j->bias[r] = fill == RANDOM ? rnd_float() : 0;
-        for (uint32_t b = 0; b < k / info->block_elems; b++) {
-            fill_block(dtype, row + b * info->block_bytes, fill);
-            magnitudes(dtype, row + b * info->block_bytes, mag + b * info->block_elems);
-        }
+        fill_row(dtype, row, k, fill);
+        magnitudes(dtype, row, k, mag);
         for (uint32_t t = 0; t < TOKS; t++) {
             double sum = fabs((double)j->bias[r]);
             for (uint32_t i = 0; i < k; i++)

@@ -4,12 +4,12 @@
  * the emulation, for every scheme.
  *
  * Results are held against kernels/cuda_ref.c, within a tolerance times the sum of
- * (|q s| + |m|) |x|, and against themselves, bit for bit: for 1 to 8 tokens and for 9 to 20, cut into
- * steps along rows or along k, at odd addresses and in any order of threads. */
+ * (|q s| + |m|) |x|, and against themselves, bit for bit: for 1 to 8 tokens and for 9 to 20, cut
+ * into steps along rows or along k, at odd addresses and in any order of threads. */
 #include "config.h"
 
-#include "kernels/packed_get.h"
 #include "tests/cuda_mul.h"
+#include "tests/packed_fill.h"
 
 #ifndef WEIR_BUILD_CUDA_EMU
 int main(void) { skip_all("built without a C++ compiler"); }
@@ -17,69 +17,51 @@ int main(void) { skip_all("built without a C++ compiler"); }
 #define TOKS   MAX_TOK
 #define MANY_K 400 /* more is not emulated for many tokens */
 
-struct layout {
-    const char *name;
-    enum weir_scheme scheme;
-    uint8_t bits, zero_add;
-    enum weir_dtype scale_type;
-    uint32_t group; /* 0: k */
-    uint32_t group_n;
-    bool index;
-    enum weir_dtype elem;
-    uint32_t n, k[3]; /* 0: no more */
-};
-
-#define F16  WEIR_DTYPE_F16
-#define F32  WEIR_DTYPE_F32
-#define BF16 WEIR_DTYPE_BF16
-#define S(x) WEIR_SCHEME_##x
 /* clang-format off */
 static const struct layout layouts[] = {
-    { "awq gemm g32",            S(AWQ_GEMM),   4, 0, F16,  32,  1, 0, 0, 72, { 32, 352, 200 } },
-    { "awq gemm g128",           S(AWQ_GEMM),   4, 0, F16,  128, 1, 0, 0, 64, { 1280, 4480 } },
-    { "awq gemv g64",            S(AWQ_GEMV),   4, 0, F16,  64,  1, 0, 0, 33, { 64, 704, 200 } },
-    { "awq gemv g128",           S(AWQ_GEMV),   4, 0, F16,  128, 1, 0, 0, 5,  { 1280, 4480 } },
-    { "gptq 2 v1 g32",           S(GPTQ),       2, 1, F16,  32,  1, 0, 0, 64, { 32, 352 } },
-    { "gptq 3 v1 g64",           S(GPTQ),       3, 1, F16,  64,  1, 0, 0, 32, { 64, 352 } },
-    { "gptq 4 v1 g128",          S(GPTQ),       4, 1, F16,  128, 1, 0, 0, 64, { 128, 352, 4480 } },
-    { "gptq 4 v1 one group",     S(GPTQ),       4, 1, F16,  0,   1, 0, 0, 32, { 352 } },
-    { "gptq 8 v1 g32",           S(GPTQ),       8, 1, F16,  32,  1, 0, 0, 32, { 32, 352 } },
-    { "gptq 4 v2 g64, bf16",     S(GPTQ),       4, 0, BF16, 64,  1, 0, 0, 64, { 352 } },
-    { "gptq 8 v2 g128, f32",     S(GPTQ),       8, 0, F32,  128, 1, 0, 0, 64, { 352 } },
-    { "gptq 2 act-order",        S(GPTQ),       2, 1, F16,  32,  1, 1, 0, 64, { 352 } },
-    { "gptq 3 act-order",        S(GPTQ),       3, 1, F16,  32,  1, 1, 0, 32, { 352 } },
-    { "gptq 4 act-order",        S(GPTQ),       4, 1, F16,  128, 1, 1, 0, 64, { 352 } },
-    { "gptq 8 act-order",        S(GPTQ),       8, 0, F16,  40,  1, 1, 0, 64, { 352 } },
-    { "old gptq 2",              S(GPTQ_OLD),   2, 0, F32,  0,   1, 0, 0, 67, { 352 } },
-    { "old gptq 3",              S(GPTQ_OLD),   3, 0, F32,  0,   1, 0, 0, 67, { 352 } },
-    { "old gptq 4",              S(GPTQ_OLD),   4, 0, F32,  0,   1, 0, 0, 67, { 32, 352 } },
-    { "old gptq 8",              S(GPTQ_OLD),   8, 0, F32,  0,   1, 0, 0, 5,  { 352 } },
-    { "chatglm 4",               S(CHATGLM),    4, 0, F16,  0,   1, 0, 0, 33, { 32, 352, 130 } },
-    { "chatglm 8",               S(CHATGLM),    8, 0, F16,  0,   1, 0, 0, 5,  { 32, 352, 130 } },
-    { "mlc q3f16_1",             S(MLC_ROWS),   3, 0, F16,  40,  1, 0, 0, 33, { 40, 352, 172 } },
-    { "mlc q4f16_1",             S(MLC_ROWS),   4, 0, F16,  32,  1, 0, 0, 33, { 32, 352, 172 } },
-    { "mlc q4f32_1",             S(MLC_ROWS),   4, 0, BF16, 32,  1, 0, 0, 19, { 172 } },
-    { "mlc q8f16_1",             S(MLC_ROWS),   8, 0, F16,  32,  1, 0, 0, 19, { 352, 172 } },
-    { "mlc q3f16_0",             S(MLC_COLS),   3, 0, F16,  40,  1, 0, 0, 67, { 40, 352, 172 } },
-    { "mlc q4f16_0",             S(MLC_COLS),   4, 0, F16,  32,  1, 0, 0, 40, { 32, 352, 172 } },
-    { "mlc q8f32_0",             S(MLC_COLS),   8, 0, F32,  32,  1, 0, 0, 67, { 352, 172 } },
-    { "nf4 g64",                 S(BNB_NF4),    4, 0, F32,  64,  1, 0, 0, 33, { 64, 384, 1344 } },
-    { "nf4 g12",                 S(BNB_NF4),    4, 0, F32,  12,  1, 0, 0, 5,  { 180 } },
-    { "fp4 g64",                 S(BNB_FP4),    4, 0, F32,  64,  1, 0, 0, 5,  { 64, 384 } },
-    { "int8",                    S(INT8),       8, 0, F32,  0,   1, 0, 0, 33, { 32, 352, 77 } },
-    { "compressed-tensors 4 g128", S(CT_ROWS),  4, 0, BF16, 128, 1, 0, 0, 33, { 128, 352, 200 } },
-    { "compressed-tensors 4 per row", S(CT_ROWS), 4, 0, F16, 0,  1, 0, 0, 33, { 352, 72 } },
-    { "compressed-tensors 8 g32", S(CT_ROWS),   8, 0, F16,  32,  1, 0, 0, 33, { 352, 76 } },
-    { "fp8 128 by 128",          S(FP8_E4M3),   8, 0, F32,  128, 128, 0, 0, 33, { 352, 77 } },
-    { "fp8 per row",             S(FP8_E4M3),   8, 0, BF16, 0,   1, 0, 0, 33, { 352 } },
-    { "fp8 per tensor",          S(FP8_E4M3),   8, 0, F32,  0,   1000, 0, 0, 5, { 352 } },
-    { "transposed f32",          S(DENSE_COLS), 0, 0, F32,  0,   1, 0, F32,  67, { 32, 352, 77 } },
-    { "transposed f16",          S(DENSE_COLS), 0, 0, F32,  0,   1, 0, F16,  5,  { 352, 77 } },
-    { "transposed bf16",         S(DENSE_COLS), 0, 0, F32,  0,   1, 0, BF16, 67, { 352, 77 } },
+    { "awq gemm g32",            S(AWQ_GEMM),   4, 0, F16,  32,  1, 0, 0, { 72 }, { 32, 352, 200 } },
+    { "awq gemm g128",           S(AWQ_GEMM),   4, 0, F16,  128, 1, 0, 0, { 64 }, { 1280, 4480 } },
+    { "awq gemv g64",            S(AWQ_GEMV),   4, 0, F16,  64,  1, 0, 0, { 33 }, { 64, 704, 200 } },
+    { "awq gemv g128",           S(AWQ_GEMV),   4, 0, F16,  128, 1, 0, 0, { 5 },  { 1280, 4480 } },
+    { "gptq 2 v1 g32",           S(GPTQ),       2, 1, F16,  32,  1, 0, 0, { 64 }, { 32, 352 } },
+    { "gptq 3 v1 g64",           S(GPTQ),       3, 1, F16,  64,  1, 0, 0, { 32 }, { 64, 352 } },
+    { "gptq 4 v1 g128",          S(GPTQ),       4, 1, F16,  128, 1, 0, 0, { 64 }, { 128, 352, 4480 } },
+    { "gptq 4 v1 one group",     S(GPTQ),       4, 1, F16,  0,   1, 0, 0, { 32 }, { 352 } },
+    { "gptq 8 v1 g32",           S(GPTQ),       8, 1, F16,  32,  1, 0, 0, { 32 }, { 32, 352 } },
+    { "gptq 4 v2 g64, bf16",     S(GPTQ),       4, 0, BF16, 64,  1, 0, 0, { 64 }, { 352 } },
+    { "gptq 8 v2 g128, f32",     S(GPTQ),       8, 0, F32,  128, 1, 0, 0, { 64 }, { 352 } },
+    { "gptq 2 act-order",        S(GPTQ),       2, 1, F16,  32,  1, 1, 0, { 64 }, { 352 } },
+    { "gptq 3 act-order",        S(GPTQ),       3, 1, F16,  32,  1, 1, 0, { 32 }, { 352 } },
+    { "gptq 4 act-order",        S(GPTQ),       4, 1, F16,  128, 1, 1, 0, { 64 }, { 352 } },
+    { "gptq 8 act-order",        S(GPTQ),       8, 0, F16,  40,  1, 1, 0, { 64 }, { 352 } },
+    { "old gptq 2",              S(GPTQ_OLD),   2, 0, F32,  0,   1, 0, 0, { 67 }, { 352 } },
+    { "old gptq 3",              S(GPTQ_OLD),   3, 0, F32,  0,   1, 0, 0, { 67 }, { 352 } },
+    { "old gptq 4",              S(GPTQ_OLD),   4, 0, F32,  0,   1, 0, 0, { 67 }, { 32, 352 } },
+    { "old gptq 8",              S(GPTQ_OLD),   8, 0, F32,  0,   1, 0, 0, { 5 },  { 352 } },
+    { "chatglm 4",               S(CHATGLM),    4, 0, F16,  0,   1, 0, 0, { 33 }, { 32, 352, 130 } },
+    { "chatglm 8",               S(CHATGLM),    8, 0, F16,  0,   1, 0, 0, { 5 },  { 32, 352, 130 } },
+    { "mlc q3f16_1",             S(MLC_ROWS),   3, 0, F16,  40,  1, 0, 0, { 33 }, { 40, 352, 172 } },
+    { "mlc q4f16_1",             S(MLC_ROWS),   4, 0, F16,  32,  1, 0, 0, { 33 }, { 32, 352, 172 } },
+    { "mlc q4f32_1",             S(MLC_ROWS),   4, 0, BF16, 32,  1, 0, 0, { 19 }, { 172 } },
+    { "mlc q8f16_1",             S(MLC_ROWS),   8, 0, F16,  32,  1, 0, 0, { 19 }, { 352, 172 } },
+    { "mlc q3f16_0",             S(MLC_COLS),   3, 0, F16,  40,  1, 0, 0, { 67 }, { 40, 352, 172 } },
+    { "mlc q4f16_0",             S(MLC_COLS),   4, 0, F16,  32,  1, 0, 0, { 40 }, { 32, 352, 172 } },
+    { "mlc q8f32_0",             S(MLC_COLS),   8, 0, F32,  32,  1, 0, 0, { 67 }, { 352, 172 } },
+    { "nf4 g64",                 S(BNB_NF4),    4, 0, F32,  64,  1, 0, 0, { 33 }, { 64, 384, 1344 } },
+    { "nf4 g12",                 S(BNB_NF4),    4, 0, F32,  12,  1, 0, 0, { 5 },  { 180 } },
+    { "fp4 g64",                 S(BNB_FP4),    4, 0, F32,  64,  1, 0, 0, { 5 },  { 64, 384 } },
+    { "int8",                    S(INT8),       8, 0, F32,  0,   1, 0, 0, { 33 }, { 32, 352, 77 } },
+    { "compressed-tensors 4 g128", S(CT_ROWS),  4, 0, BF16, 128, 1, 0, 0, { 33 }, { 128, 352, 200 } },
+    { "compressed-tensors 4 per row", S(CT_ROWS), 4, 0, F16, 0,  1, 0, 0, { 33 }, { 352, 72 } },
+    { "compressed-tensors 8 g32", S(CT_ROWS),   8, 0, F16,  32,  1, 0, 0, { 33 }, { 352, 76 } },
+    { "fp8 128 by 128",          S(FP8_E4M3),   8, 0, F32,  128, 128, 0, 0, { 33 }, { 352, 77 } },
+    { "fp8 per row",             S(FP8_E4M3),   8, 0, BF16, 0,   1, 0, 0, { 33 }, { 352 } },
+    { "fp8 per tensor",          S(FP8_E4M3),   8, 0, F32,  0,   1000, 0, 0, { 5 }, { 352 } },
+    { "transposed f32",          S(DENSE_COLS), 0, 0, F32,  0,   1, 0, F32,  { 67 }, { 32, 352, 77 } },
+    { "transposed f16",          S(DENSE_COLS), 0, 0, F32,  0,   1, 0, F16,  { 5 },  { 352, 77 } },
+    { "transposed bf16",         S(DENSE_COLS), 0, 0, F32,  0,   1, 0, BF16, { 67 }, { 352, 77 } },
 };
 /* clang-format on */
-
-enum fill { RANDOM, TOP, BOTTOM, HOSTILE };
 
 struct job {
     struct weir_packing p;
@@ -93,77 +75,16 @@ struct job {
 /* ODD: the arrays begin at odd addresses. */
 static bool job_place(struct job *j, const struct layout *l, uint32_t k, unsigned odd)
 {
-    const uint32_t group = l->group ? l->group : k, groups = (k + group - 1) / group;
-
     memset(j, 0, sizeof *j);
-    j->p = (struct weir_packing){ .scheme = l->scheme,
-                                  .bits = l->bits,
-                                  .zero_add = l->zero_add,
-                                  .elem = l->elem,
-                                  .scale_type = l->scale_type,
-                                  .n = l->n,
-                                  .k = k,
-                                  .group = group,
-                                  .group_n = l->group_n,
-                                  .aux_line = (groups + 7) / 8 * 8 };
-    if (weir_packing_init(&j->p, l->index))
+    if (layout_packing(l, l->n[0], k, &j->p))
         return false;
-    j->bytes = j->p.n_line * j->p.line_bytes;
+    j->bytes = packed_bytes(&j->p);
     j->q = edge_end(EDGE_W, j->bytes + 8, 16) + odd;
     j->m.p = &j->p;
     for (int i = 0; i < WEIR_AUX_COUNT; i++)
         if (j->p.aux_bytes[i])
             j->m.aux[i] = edge_end(EDGE_SCALE + i, j->p.aux_bytes[i] + 4, 4) + odd % 4;
     return true;
-}
-
-static void put_float(enum weir_dtype t, uint8_t *a, uint64_t i, float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    const uint16_t h = t == F16 ? weir_f32_to_f16(f) : (uint16_t)(u >> 16);
-    if (t == F32)
-        memcpy(a + 4 * i, &u, 4);
-    else
-        memcpy(a + 2 * i, &h, 2);
-}
-
-static uint64_t count(enum weir_dtype t, uint64_t bytes) { return bytes / (t == F32 ? 4 : 2); }
-
-static void job_fill(struct job *j, enum fill fill)
-{
-    const struct weir_packing *p = &j->p;
-    uint8_t *aux[WEIR_AUX_COUNT];
-
-    for (int i = 0; i < WEIR_AUX_COUNT; i++)
-        aux[i] = (uint8_t *)(uintptr_t)j->m.aux[i];
-    for (uint64_t i = 0; i < j->bytes; i++)
-        j->q[i] = fill == TOP ? 0xff : fill == BOTTOM ? 0 : (uint8_t)rnd();
-    if (p->scheme == S(DENSE_COLS))
-        for (uint64_t i = 0; i < count(p->elem, j->bytes) && fill != HOSTILE; i++)
-            put_float(p->elem, j->q, i, fill == RANDOM ? rnd_float() : fill == TOP ? 1.0f : -1.0f);
-    if (p->scheme == S(FP8_E4M3)) /* no NaN */
-        for (uint64_t i = 0; i < j->bytes && fill != HOSTILE; i++)
-            j->q[i] = (uint8_t)(fill == TOP ? 0x7e : fill == BOTTOM ? 0xfe : j->q[i] & 0xf7);
-    for (uint64_t i = 0; i < p->aux_bytes[WEIR_AUX_ZERO]; i++)
-        aux[WEIR_AUX_ZERO][i] = fill == TOP ? 0 : fill == BOTTOM ? 0xff : (uint8_t)rnd();
-    if (p->scheme == S(GPTQ_OLD) && fill != HOSTILE)
-        for (uint64_t i = 0; i < p->n; i++)
-            put_float(F32, aux[WEIR_AUX_ZERO], i, rnd_float() * 0.5f);
-    for (uint64_t i = 0; i < count(p->scale_type, p->aux_bytes[WEIR_AUX_SCALE]); i++)
-        put_float(p->scale_type, aux[WEIR_AUX_SCALE], i,
-                  fill == HOSTILE  ? (rnd() & 1 ? NAN : INFINITY)
-                  : fill == RANDOM ? rnd_float() * 0.1f
-                                   : 0.1f);
-    for (uint64_t i = 0; i < p->aux_bytes[WEIR_AUX_INDEX] / 4; i++) {
-        const uint32_t g = fill == HOSTILE ? rnd() * 65537 : rnd() % weir_packed_groups(p);
-        memcpy(aux[WEIR_AUX_INDEX] + 4 * i, &g, 4);
-    }
-}
-
-static const uint8_t *line_at(const struct job *j, const uint8_t *q, uint32_t n, uint32_t k)
-{
-    return q + (j->p.by_cols ? k / j->p.k_line : n) * j->p.line_bytes;
 }
 
 static void job_x(struct job *j, bool extreme)
@@ -174,7 +95,8 @@ static void job_x(struct job *j, bool extreme)
     memset(j->mag, 0, sizeof j->mag);
     for (uint32_t n = 0; n < p->n; n++)
         for (uint32_t k = 0; k < p->k; k++) {
-            const struct weir_weight w = weir_packed_get(&j->m, line_at(j, j->q, n, k), n, k);
+            const struct weir_weight w =
+                weir_packed_get(&j->m, packed_line(&j->p, j->q, n, k), n, k);
             const double v = fabs((double)w.q * (double)w.s) + fabs((double)w.m);
             for (uint32_t t = 0; t < TOKS; t++)
                 j->mag[t][n] += v * fabs((double)j->x.f32[(size_t)t * p->k + k]);
@@ -211,7 +133,7 @@ static bool compute(const struct job *j, do_fn *fn, bool exact, const uint8_t *q
     for (uint32_t at = 0; at < end; at += op.packed.n) {
         op.packed.at = at;
         op.packed.n = at == 0 && cut ? cut : end - at;
-        op.packed.q = line_at(j, q, at, at);
+        op.packed.q = packed_line(&j->p, q, at, at);
         op.packed.first = at == 0;
         good &= fn(&op);
     }
@@ -248,8 +170,8 @@ static void job_run_some(const struct job *j, bool exact, uint32_t all, const ui
     uint8_t *moved = edge_end(EDGE_MOVED, j->bytes + 3, 16) + 3;
     memcpy(moved, j->q, j->bytes);
     weir_cuda_emu_seed(1 + rnd());
-    v->law &= compute(j, run, exact, moved, 0, toks[1], cut, y) &&
-              out_same(y, full, 0, toks[1], 0, p->n);
+    v->law &=
+        compute(j, run, exact, moved, 0, toks[1], cut, y) && out_same(y, full, 0, toks[1], 0, p->n);
     weir_cuda_emu_seed(0);
 }
 
@@ -275,12 +197,12 @@ static void check_layout(const struct layout *l)
                 ok(false, "%s: k = %u makes a matrix", l->name, l->k[i]);
                 return;
             }
-            job_fill(&j, fill);
+            packed_fill(&j.m, j.q, fill);
             job_x(&j, fill != RANDOM);
             for (int exact = 0; exact < 2; exact++)
                 job_run(&j, exact, &v[exact]);
         }
-    job_fill(&j, HOSTILE);
+    packed_fill(&j.m, j.q, HOSTILE);
     for (int exact = 0; exact < 2; exact++)
         hostile &= compute(&j, run, exact, j.q, 0, 2, 0, y);
     for (int exact = 0; exact < 2; exact++) {
@@ -300,7 +222,7 @@ static void check_added(void)
     bool good = true;
 
     job_place(&j, &layouts[1], 1280, 0);
-    job_fill(&j, RANDOM);
+    packed_fill(&j.m, j.q, RANDOM);
     job_x(&j, false);
     compute(&j, run, false, j.q, 0, 1, 0, a);
     struct weir_cuda_op op = { .kind = WEIR_CUDA_MUL_PACKED };

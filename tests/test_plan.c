@@ -441,19 +441,8 @@ static void test_extremes(void)
     /* Schedules shorter than a ring, with steps of very different sizes. */
     unsigned bad = 0;
     for (uint32_t n = 1; n <= 5; n++) {
-        struct model m = { .name = "few",
-                           .n_layer = 1,
-                           .n_embd = 64,
-                           .n_ff = 64,
-                           .n_kv = 64,
-                           .n_vocab = 64,
-                           .ctx_train = 64,
-                           .n_thread = 1 };
-        m.tensors = calloc(n, sizeof(*m.tensors));
-        m.at = 4097 * 32;
-        weir_sched_init(&m.sched, 2 << 20);
-        for (uint32_t i = 0; i < n; i++)
-            add(&m, WEIR_DTYPE_F32, 256, i % 2 ? 2048 : 3);
+        struct model m;
+        build_few(&m, n);
         struct weir_plan_in few = input(&m);
         few.misc_bytes = 0;
         for (uint32_t ring = 0; ring < 3; ring++) {

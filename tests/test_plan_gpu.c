@@ -481,20 +481,8 @@ static void test_odd(void)
     unsigned bad = 0, n = 0;
     for (uint32_t steps = 1; steps <= 12; steps++)
         for (uint32_t held = 0; held <= steps; held++) {
-            struct model m = { .name = "few",
-                               .n_layer = 1,
-                               .n_embd = 64,
-                               .n_ff = 64,
-                               .n_kv = 64,
-                               .n_vocab = 64,
-                               .ctx_train = 64,
-                               .n_thread = 1 };
-            m.tensors = calloc(steps, sizeof(*m.tensors));
-            m.at = 4097 * 32;
-            weir_sched_init(&m.sched, 2 << 20);
-            m.sched.step_max = 0;
-            for (uint32_t i = 0; i < steps; i++)
-                add(&m, WEIR_DTYPE_F32, 256, i % 2 ? 2048 : 3);
+            struct model m;
+            build_few(&m, steps);
             m.sched.bytes = m.sched.step_max = 0;
             for (uint32_t i = 0; i < steps; i++)
                 if (i < held) {
