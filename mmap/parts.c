@@ -21,20 +21,25 @@ struct parts {
     struct weir_err *err;
 };
 
+int weir_parts_add(struct weir_map *m, char *path, uint32_t *ret_file, struct weir_err *err)
+{
+    struct weir_err why = { 0 };
+    const int rc = path ? weir_map_add_file(m, path, ret_file, &why)
+                        : weir_fail(&why, -ENOMEM, "no memory for a file name");
+    if (rc == -ENOENT)
+        weir_fail(err, rc, "%s: this part of the model is missing", path);
+    else if (rc)
+        weir_fail(err, rc, "%s", why.msg);
+    weir_free(path);
+    return rc;
+}
+
 /* One more file, NAME in the folder of file 0. */
 static int read_beside(struct parts *p, const char *name, const struct weir_shards *shards,
                        int shard)
 {
-    struct weir_err why = { 0 };
     uint32_t file = 0;
-    char *path = weir_path_beside(p->m->file[0].path, name);
-    int rc = path ? weir_map_add_file(p->m, path, &file, &why)
-                  : weir_fail(&why, -ENOMEM, "no memory for a file name");
-    if (rc == -ENOENT)
-        weir_fail(p->err, rc, "%s: this part of the model is missing", path);
-    else if (rc)
-        weir_fail(p->err, rc, "%s", why.msg);
-    weir_free(path);
+    const int rc = weir_parts_add(p->m, weir_path_beside(p->m->file[0].path, name), &file, p->err);
     return rc ? rc : p->read(p->m, file, shards, shard, &p->taken, p->err);
 }
 

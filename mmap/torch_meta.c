@@ -101,18 +101,8 @@ static int take_part(struct parts *p, unsigned i, uint32_t file, weir_part_reade
 
 static int read_part(struct parts *p, unsigned i, unsigned own, weir_part_reader *read)
 {
-    struct weir_err why = { 0 };
     uint32_t file = 0;
-    if (i == own)
-        return take_part(p, i, 0, read);
-    char *path = path_of(p->m, i);
-    int rc = path ? weir_map_add_file(p->m, path, &file, &why)
-                  : weir_fail(&why, -ENOMEM, "no memory for a file name");
-    if (rc == -ENOENT)
-        weir_fail(p->err, rc, "%s: this part of the model is missing", path);
-    else if (rc)
-        weir_fail(p->err, rc, "%s", why.msg);
-    weir_free(path);
+    const int rc = i == own ? 0 : weir_parts_add(p->m, path_of(p->m, i), &file, p->err);
     return rc ? rc : take_part(p, i, file, read);
 }
 
