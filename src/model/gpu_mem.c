@@ -34,29 +34,9 @@ static uint64_t lay_out(struct weir_gpu *g, uint8_t *base, const struct weir_mod
                         uint32_t chunk, uint32_t ctx, uint32_t n_logit)
 {
     const struct weir_config *c = &m->cfg;
-    const uint64_t n = chunk, n_q = (uint64_t)c->n_head * c->head_dim,
-                   n_kv = (uint64_t)c->n_head_kv * c->head_dim;
-    const uint64_t k_max = weir_max_u64(weir_max_u64(c->n_embd, n_q), c->n_ff);
     struct weir_scratch *s = &g->s;
     uint64_t at = 0;
-    s->x = weir_carve(base, &at, n * c->n_embd, 4, ALIGN);
-    s->xb = weir_carve(base, &at, n * c->n_embd, 4, ALIGN);
-    /* Attention is over when the feed-forward begins: both work in the same memory. */
-    uint64_t ffn = at;
-    s->q = weir_carve(base, &at, n * n_q, 4, ALIGN);
-    s->k = weir_carve(base, &at, n * n_kv, 4, ALIGN);
-    s->v = weir_carve(base, &at, n * n_kv, 4, ALIGN);
-    s->att = s->qkv = weir_carve(base, &at, n * (m->fused_qkv ? n_q + 2 * n_kv : n_q), 4, ALIGN);
-    s->gate = weir_carve(base, &ffn, n * c->n_ff * (m->fused_ffn ? 2 : 1), 4, ALIGN);
-    s->up = m->arch->ffn == WEIR_FFN_GELU ? NULL : weir_carve(base, &ffn, n * c->n_ff, 4, ALIGN);
-    at = weir_max_u64(at, ffn);
-    s->logits = weir_carve(base, &at, (uint64_t)n_logit * c->n_vocab, 4, ALIGN);
-    s->angles = weir_carve(base, &at, n * c->rot_dim * m->n_rope, 4, ALIGN);
-    s->act_q = weir_carve(base, &at, n * k_max, 1, ALIGN);
-    s->act_d = weir_carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
-    s->act_s = weir_carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
-    s->act_b = weir_carve(base, &at, n * k_max / WEIR_ACT_SUM, 2, ALIGN);
-    s->low = weir_carve(base, &at, m->loras ? n * m->loras->r_max : 0, 4, ALIGN);
+    weir_scratch_carve(s, base, &at, m, chunk, n_logit, ALIGN);
     g->sum = weir_carve(base, &at, sum_floats(m, chunk, n_logit), 4, ALIGN);
     g->part =
         weir_carve(base, &at, weir_cuda_part_bytes(chunk, c->n_head, c->head_dim, ctx), 1, ALIGN);

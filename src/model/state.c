@@ -18,38 +18,52 @@
 
 #define ALIGN 64 /* a cache line, and the widest vector */
 
-static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir_model *m,
-                        uint32_t chunk, uint32_t ctx, uint32_t n_thread, uint32_t n_logit)
+/* Elements of the longest row that is multiplied. */
+static uint64_t longest(const struct weir_config *c)
+{
+    return weir_max_u64(weir_max_u64(c->n_embd, (uint64_t)c->n_head * c->head_dim), c->n_ff);
+}
+
+void weir_scratch_carve(struct weir_scratch *s, uint8_t *base, uint64_t *at,
+                        const struct weir_model *m, uint32_t chunk, uint32_t n_logit,
+                        uint32_t align)
 {
     const struct weir_config *c = &m->cfg;
     const uint64_t n = chunk, n_q = (uint64_t)c->n_head * c->head_dim,
                    n_kv = (uint64_t)c->n_head_kv * c->head_dim;
-    const uint64_t k_max = weir_max_u64(weir_max_u64(c->n_embd, n_q), c->n_ff);
+    const uint64_t k_max = longest(c);
+    s->x = weir_carve(base, at, n * c->n_embd, 4, align);
+    s->xb = weir_carve(base, at, n * c->n_embd, 4, align);
+    /* Attention is over when the feed-forward begins: both work in the same memory. */
+    uint64_t ffn = *at;
+    s->q = weir_carve(base, at, n * n_q, 4, align);
+    s->k = weir_carve(base, at, n * n_kv, 4, align);
+    s->v = weir_carve(base, at, n * n_kv, 4, align);
+    s->att = s->qkv = weir_carve(base, at, n * (m->fused_qkv ? n_q + 2 * n_kv : n_q), 4, align);
+    s->gate = weir_carve(base, &ffn, n * c->n_ff * (m->fused_ffn ? 2 : 1), 4, align);
+    s->up = m->arch->ffn == WEIR_FFN_GELU ? NULL : weir_carve(base, &ffn, n * c->n_ff, 4, align);
+    *at = weir_max_u64(*at, ffn);
+    s->logits = weir_carve(base, at, (uint64_t)n_logit * c->n_vocab, 4, align);
+    s->angles = weir_carve(base, at, n * c->rot_dim * m->n_rope, 4, align);
+    s->act_q = weir_carve(base, at, n * k_max, 1, align);
+    s->act_d = weir_carve(base, at, n * k_max / WEIR_ACT_BLOCK, 4, align);
+    s->act_s = weir_carve(base, at, n * k_max / WEIR_ACT_BLOCK, 4, align);
+    s->act_b = weir_carve(base, at, n * k_max / WEIR_ACT_SUM, 2, align);
+    s->low = weir_carve(base, at, m->loras ? n * m->loras->r_max : 0, 4, align);
+}
+
+static uint64_t lay_out(struct weir_scratch *s, uint8_t *base, const struct weir_model *m,
+                        uint32_t chunk, uint32_t ctx, uint32_t n_thread, uint32_t n_logit)
+{
+    const struct weir_config *c = &m->cfg;
     uint64_t at = 0;
     s->row = weir_carve(base, &at, weir_embed_bytes(m), 1, ALIGN);
-    s->low = weir_carve(base, &at, m->loras ? n * m->loras->r_max : 0, 4, ALIGN);
     s->aux = weir_carve(base, &at, m->aux_bytes, 1, ALIGN);
-    s->slice = weir_carve(base, &at, n * m->slice_cols, 4, ALIGN);
-    s->x = weir_carve(base, &at, n * c->n_embd, 4, ALIGN);
-    s->xb = weir_carve(base, &at, n * c->n_embd, 4, ALIGN);
-    /* Attention is over when the feed-forward begins: both work in the same memory. */
-    uint64_t ffn = at;
-    s->q = weir_carve(base, &at, n * n_q, 4, ALIGN);
-    s->k = weir_carve(base, &at, n * n_kv, 4, ALIGN);
-    s->v = weir_carve(base, &at, n * n_kv, 4, ALIGN);
-    s->att = s->qkv = weir_carve(base, &at, n * (m->fused_qkv ? n_q + 2 * n_kv : n_q), 4, ALIGN);
-    s->gate = weir_carve(base, &ffn, n * c->n_ff * (m->fused_ffn ? 2 : 1), 4, ALIGN);
-    s->up = m->arch->ffn == WEIR_FFN_GELU ? NULL : weir_carve(base, &ffn, n * c->n_ff, 4, ALIGN);
-    at = weir_max_u64(at, ffn);
-    s->logits = weir_carve(base, &at, (uint64_t)n_logit * c->n_vocab, 4, ALIGN);
-    s->angles = weir_carve(base, &at, n * c->rot_dim * m->n_rope, 4, ALIGN);
+    s->slice = weir_carve(base, &at, (uint64_t)chunk * m->slice_cols, 4, ALIGN);
+    weir_scratch_carve(s, base, &at, m, chunk, n_logit, ALIGN);
     s->scores = weir_carve(base, &at, weir_attention_scores(c, n_thread), 4, ALIGN);
     s->att_part = weir_carve(base, &at, weir_attention_parts(c, n_thread, ctx), 4, ALIGN);
-    s->act_q = weir_carve(base, &at, n * k_max, 1, ALIGN);
-    s->act_u = weir_carve(base, &at, n * k_max, 1, ALIGN);
-    s->act_d = weir_carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
-    s->act_s = weir_carve(base, &at, n * k_max / WEIR_ACT_BLOCK, 4, ALIGN);
-    s->act_b = weir_carve(base, &at, n * k_max / WEIR_ACT_SUM, 2, ALIGN);
+    s->act_u = weir_carve(base, &at, chunk * longest(c), 1, ALIGN);
     return at;
 }
 

@@ -61,6 +61,12 @@ static inline void *weir_carve(uint8_t *base, uint64_t *at, uint64_t n, uint64_t
     return p;
 }
 
+/* Give out from BASE, at *AT and multiples of ALIGN, what a pass needs whoever computes it: x to
+ * gate and up, logits, angles, the int8 activations and `low`. */
+void weir_scratch_carve(struct weir_scratch *s, uint8_t *base, uint64_t *at,
+                        const struct weir_model *m, uint32_t chunk, uint32_t n_logit,
+                        uint32_t align);
+
 /* Bytes weir_scratch_init takes.  N_LOGIT: rows whose logits are wanted in one pass. */
 uint64_t weir_scratch_bytes(const struct weir_model *m, uint32_t chunk, uint32_t ctx,
                             uint32_t n_thread, uint32_t n_logit);
