@@ -10,8 +10,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static double gb(double bytes_per_s) { return bytes_per_s / 1e9; }
-
 void weir_report_plan_json(weir_json *o, const struct weir_engine *e)
 {
     const struct weir_plan *p = &e->plan;
@@ -114,7 +112,7 @@ void weir_report_plan(FILE *out, const struct weir_engine *e)
     fprintf(out, "machine    %u%s CPUs, %s free, %s kernels", e->machine.n_cpu, cpus,
             weir_size_format(e->machine.mem_free, a, sizeof(a)), weir_kernels()->name);
     if (e->machine.disk_rate > 0)
-        fprintf(out, ", disk %.2f GB/s (%s, %s)", gb(e->machine.disk_rate),
+        fprintf(out, ", disk %.2f GB/s (%s, %s)", weir_gb(e->machine.disk_rate),
                 p->fits ? "reads" : e->io->name,
                 e->opts.machine       ? "as told"
                 : e->disk_rate_cached ? "known"
@@ -167,7 +165,7 @@ static void report_start(const struct weir_engine *e)
                 weir_size_format(p->budget_bytes, b, sizeof(b)),
                 weir_size_format(p->streamed_bytes_per_pass, c, sizeof(c)), e->io->name);
     if (!p->fits && p->disk_rate > 0)
-        fprintf(stderr, ", disk %.2f GB/s %s", gb(p->disk_rate),
+        fprintf(stderr, ", disk %.2f GB/s %s", weir_gb(p->disk_rate),
                 e->disk_rate_cached ? "known" : "measured");
     if (p->forecast_tok_per_s > 0)
         fprintf(stderr, ", forecast %.2f tok/s, bound by %s", p->forecast_tok_per_s, p->bound);
@@ -274,7 +272,7 @@ void weir_report_summary(const struct weir_engine *e, const struct weir_session 
         weir_report_gpu_summary(e, m);
     else if (m->bytes_read && seconds > 0)
         fprintf(stderr, "%.2f GB/s read, waited %.2f s on the disk, %.0f %% of it hidden; ",
-                gb((double)m->bytes_read / seconds), (double)m->stall_ns / 1e9,
+                weir_gb((double)m->bytes_read / seconds), (double)m->stall_ns / 1e9,
                 100 * weir_meter_hidden(m));
     fprintf(stderr, "peak RAM %s of %s; logits #%08x\n",
             weir_size_format(weir_peak_rss_bytes(), a, sizeof(a)),
@@ -290,7 +288,7 @@ void weir_report_tick(const struct weir_engine *e, const struct weir_gen_tick *t
             "ring %u/%u hidden %.0f %% duty %.0f %%",
             t->index, wall * 1e3, (double)m->compute_ns / 1e6, (double)m->stall_ns / 1e6,
             (double)m->io_busy_ns / 1e6, (double)m->bytes_read / 1e6,
-            wall > 0 ? gb((double)m->bytes_read / wall) : 0, m->ready, e->plan.n_slot,
+            wall > 0 ? weir_gb((double)m->bytes_read / wall) : 0, m->ready, e->plan.n_slot,
             100 * weir_meter_hidden(m), 100 * weir_meter_duty(m));
     if (e->feed)
         weir_report_gpu_tick(m);

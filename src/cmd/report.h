@@ -10,6 +10,8 @@
 
 #include <stdio.h>
 
+static inline double weir_gb(double bytes_per_s) { return bytes_per_s / 1e9; }
+
 /* Fields of the plan, by the names of the contract, into OBJECT. */
 void weir_report_plan_json(weir_json *object, const struct weir_engine *e);
 /* The same for people, to OUT. */

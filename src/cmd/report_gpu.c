@@ -5,11 +5,10 @@
 #include "src/cmd/report_gpu.h"
 
 #include "base/num.h"
+#include "src/cmd/report.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-static double gb(double bytes_per_s) { return bytes_per_s / 1e9; }
 
 static double percent(uint64_t part, uint64_t whole)
 {
@@ -57,9 +56,9 @@ void weir_report_gpu_accounts(FILE *out, const struct weir_engine *e)
             weir_size_format(m->vram_total, a, sizeof(a)),
             weir_size_format(m->vram_free, b, sizeof(b)));
     if (m->bus_rate > 0)
-        fprintf(out, ", bus %.2f GB/s", gb(m->bus_rate));
+        fprintf(out, ", bus %.2f GB/s", weir_gb(m->bus_rate));
     if (m->vram_rate > 0)
-        fprintf(out, ", memory %.1f GB/s", gb(m->vram_rate));
+        fprintf(out, ", memory %.1f GB/s", weir_gb(m->vram_rate));
     if (m->bus_rate > 0 || m->vram_rate > 0)
         fprintf(out, " (%s)",
                 e->opts.machine       ? "as told"
@@ -113,7 +112,7 @@ void weir_report_gpu_forecast(FILE *out, const struct weir_engine *e)
         fprintf(out,
                 "note       the CPU would multiply what is in RAM at %.1f GB/s, the bus brings it "
                 "to the GPU at %.1f\n",
-                gb(p->host_mul_rate), gb(p->bus_rate));
+                weir_gb(p->host_mul_rate), weir_gb(p->bus_rate));
     fprintf(out,
             "smallest   %s of the GPU's memory and %s beside it would still work (--vram %" PRIu64
             " --ram %" PRIu64 ")\n",

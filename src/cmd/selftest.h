@@ -73,6 +73,11 @@ int weir_selftest_case(struct weir_selftest *t, weir_selftest_build *build, cons
 /* For builders.  Memory at a multiple of 256; what no result is in must stay as it is. */
 void *weir_selftest_take(struct weir_selftest *t, uint64_t bytes);
 float *weir_selftest_floats(struct weir_selftest *t, uint64_t n); /* in [-1, 1) */
+/* BYTES of numbers in [-SCALE, SCALE), of type TYPE (F32, F16, BF16), to TO, at any alignment. */
+void weir_selftest_put(struct weir_selftest *t, enum weir_dtype type, uint8_t *to, uint64_t bytes,
+                       float scale);
+/* q, d, s and b of X, whose floats are there, by the scalar kernel. */
+void weir_selftest_act_q8(struct weir_selftest *t, struct weir_act *x);
 /* [AT, AT + bytes), taken before and in this order, is a result. */
 void weir_selftest_result(struct weir_selftest *t, const void *at, uint64_t bytes,
                           enum weir_selftest_look look);

@@ -90,6 +90,31 @@ float *weir_selftest_floats(struct weir_selftest *t, uint64_t n)
     return x;
 }
 
+void weir_selftest_put(struct weir_selftest *t, enum weir_dtype type, uint8_t *to, uint64_t bytes,
+                       float scale)
+{
+    const uint64_t size = weir_dtype_info(type)->block_bytes;
+    for (uint64_t i = 0; i < bytes / size; i++) {
+        const float f = weir_selftest_rnd_float(t) * scale;
+        uint32_t u;
+        memcpy(&u, &f, sizeof(u));
+        const uint16_t h = type == WEIR_DTYPE_F16 ? weir_f32_to_f16(f) : (uint16_t)(u >> 16);
+        memcpy(to + i * size, type == WEIR_DTYPE_F32 ? (const void *)&u : (const void *)&h, size);
+    }
+}
+
+void weir_selftest_act_q8(struct weir_selftest *t, struct weir_act *x)
+{
+    const uint64_t n = (uint64_t)x->n_tok * x->k;
+    int8_t *q = weir_selftest_take(t, n);
+    float *d = weir_selftest_take(t, n / WEIR_ACT_BLOCK * sizeof(*d));
+    float *s = weir_selftest_take(t, n / WEIR_ACT_BLOCK * sizeof(*s));
+    int16_t *b = weir_selftest_take(t, n / WEIR_ACT_SUM * sizeof(*b));
+    if (t->fill)
+        weir_kernels_get(WEIR_ISA_SCALAR)->act_q8(x->f32, n, q, d, s, b);
+    x->q = q, x->d = d, x->s = s, x->b = b;
+}
+
 void weir_selftest_result(struct weir_selftest *t, const void *at, uint64_t bytes,
                           enum weir_selftest_look look)
 {
