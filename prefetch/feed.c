@@ -25,8 +25,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#define ROW_ALIGN 16u /* what kernels want of the first byte of rows */
 /* Copies under way: enough that the bus goes on while the host wakes up. */
-#define ROW_ALIGN  16u /* what kernels want of the first byte of rows */
 #define FLIGHT_MIN 8
 #define FLIGHT_MAX 64
 #define N_STALL    (2 * FLIGHT_MAX) /* waits of the compute stream that are not over */

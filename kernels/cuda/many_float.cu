@@ -20,11 +20,7 @@ struct many_f32 {
     static __device__ __forceinline__ void values(const params &, int piece, const raw &r,
                                                   many_values &v)
     {
-#pragma unroll
-        for (int i = 0; i < 32; i++)
-            v.v[i / 16][i % 16] = r.v[i];
-        v.at[0] = MANY_RUN * piece, v.at[1] = v.at[0] + 16;
-        v.run = true;
+        many_values_run(r.v, piece, v);
     }
 };
 

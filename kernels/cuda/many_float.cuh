@@ -38,6 +38,16 @@ struct many_values {
     bool run;
 };
 
+/* The run of 32 that is piece PIECE of a slab. */
+static __device__ __forceinline__ void many_values_run(const float *run, int piece, many_values &v)
+{
+#pragma unroll
+    for (int i = 0; i < 32; i++)
+        v.v[i / 16][i % 16] = run[i];
+    v.at[0] = MANY_RUN * piece, v.at[1] = v.at[0] + 16;
+    v.run = true;
+}
+
 /* What weights are, S:
  *   params  what a launch gives its kernel beside many_args
  *   TERMS   2: hi and lo; 1: hi is all there is

@@ -143,14 +143,6 @@ static __device__ __forceinline__ float weir_warp_sum(float v)
     return v;
 }
 
-static __device__ __forceinline__ int weir_warp_sum_int(int v)
-{
-#pragma unroll
-    for (int i = WEIR_WARP / 2; i; i /= 2)
-        v += __shfl_xor_sync(WEIR_FULL, v, i);
-    return v;
-}
-
 static __device__ __forceinline__ float weir_warp_max(float v)
 {
 #pragma unroll
