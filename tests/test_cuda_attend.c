@@ -10,10 +10,8 @@
 #ifndef WEIR_BUILD_CUDA_EMU
 int main(void) { skip_all("built without a C++ compiler"); }
 #else
-/* Relative to the largest.  Rows of q8 and q4 are rounded to halves for tensor cores. */
-#define BOUND      1e-5
-#define BOUND_HALF 2e-3
-#define F          sizeof(float)
+#define BOUND 1e-5 /* relative to the largest */
+#define F     sizeof(float)
 
 struct shape {
     enum weir_kv_type type;
@@ -21,13 +19,6 @@ struct shape {
     float softcap;
     bool alibi;
 };
-
-static double bound_of(const struct shape *s)
-{
-    const bool rounded = s->n_tok > WEIR_CUDA_FEW && s->type != WEIR_KV_F32 &&
-                         s->type != WEIR_KV_F16 && s->hd % 16 == 0 && s->hd <= 128;
-    return rounded ? BOUND_HALF : BOUND;
-}
 
 /* A shape, and its operands. */
 struct attention {
@@ -115,7 +106,7 @@ static void check_shapes(const struct shape *s, unsigned n, const char *kind)
     for (unsigned i = 0; i < n; i++) {
         struct attention a;
         attention_init(&a, &s[i]);
-        compare_once(&w, a.name, &a.op, a.o, a.n, bound_of(&s[i]));
+        compare_once(&w, a.name, &a.op, a.o, a.n, BOUND);
         attention_done(&a);
     }
     report(&w, kind);
@@ -174,7 +165,7 @@ int main(void)
         { Q4, 9, 1, 1, 168, 4, 0, 0, 0, false },   { F16, 10, 1, 1, 8, 2, 0, 0, 0, false },
         { F16, 70, 1, 1, 16, 0, 0, 0, 0, false },  { F16, 9, 1, 1, 48, 40, 20, 0, 7, false },
     };
-    static const struct shape rounded[] = {
+    static const struct shape halves[] = {
         { Q8, 12, 3, 1, 128, 50, 0, 0, 0, false },
         { Q4, 11, 2, 2, 80, 33, 9, 0, 0, false },
         { Q8, 9, 5, 1, 112, 30, 0, 0, 5, false },
@@ -183,7 +174,7 @@ int main(void)
 
     check_shapes(few, sizeof(few) / sizeof(*few), "attend, few rows");
     check_shapes(many, sizeof(many) / sizeof(*many), "attend, many rows");
-    check_shapes(rounded, sizeof(rounded) / sizeof(*rounded), "attend, many rows of q8 and q4");
+    check_shapes(halves, sizeof(halves) / sizeof(*halves), "attend, many rows of q8 and q4");
     check_rows_alone(&(struct shape){ F16, 5, 6, 2, 64, 253, 0, 0, 0, true }, 1, 3);
     check_rows_alone(&(struct shape){ Q8, 3, 3, 1, 80, 510, 258, 0, 0, false }, 2, 1);
     check_rows_alone(&(struct shape){ F16, 35, 3, 1, 64, 21, 0, 0, 0, false }, 11, 12);

@@ -33,6 +33,8 @@ weir run "$model" -p "Once upon a time there was a clever" -n 4 --ctx 64 --temp 
 weir run "$model" -p "Once upon a time there was a clever" -n 4 --ctx 64 --temp 0 -q --chunk 4 --vram 64M
 cmp -s "$work/out" "$work/cpu" || other="$other chunks"
 check "every kind of cache, and few rows at a time (not:$other)" test -z "$other"
+weir selftest --cuda
+check "weir selftest: every kernel is right ($(tail -1 "$work/out"))" sh -c "[ $rc -eq 0 ] && grep -q 'all [0-9]* are right' '$work/out'"
 dir=${WEIR_DATA:-}/stories260K
 if [ -n "${WEIR_DATA:-}" ] && [ -e "$dir/derived/stories260K-f32.gguf" ]; then
     for type in f32 f16; do

@@ -8,10 +8,11 @@
  * arXiv:1805.02867), and weights are already where the second product wants them.  Keys, and values
  * transposed, are in shared memory as halves, once for the WARPS of a block.
  *
- * Halves of queries and weights would cost three digits, so each is the sum of two halves, and
- * every product is done twice: with f16 rows nothing is lost but the order of sums.  Elements of q8
- * and q4 rows are rounded to halves.  A query is first scaled by a power of two, so that its halves
- * have all their bits; what is behind a row's last position has weight 0.
+ * Halves alone would cost three digits, so queries, weights and the elements of q8 and q4 rows are
+ * each the sum of two halves, and every product is done twice, or three times (what two low halves
+ * give is below the last bit): nothing is lost but the order of sums.  A query is first scaled by a
+ * power of two, so that its halves have all their bits; what is behind a row's last position has
+ * weight 0.
  *
  * Bound by reads of shared memory, about 3 words for 2 products of 4096 terms. */
 #include "kernels/cuda/kv_rows.h"
@@ -22,21 +23,25 @@
 #define KEYS    32u
 #define NTILE   ((int)KEYS / 8) /* tiles of eight keys */
 
-/* Shared memory of heads of up to D elements.  The 32 words of a fragment come from as many banks:
- * rows of keys are padded; in the others, runs of eight lie in another order in each row (mixed_q,
- * mixed_v).  So two blocks fit into the 100 KiB of an SM of sm_86 and sm_89. */
-template <int D> struct tile_memory {
+/* How many halves an element of a row is the sum of. */
+static constexpr int halves_of(enum weir_kv_type type) { return type == WEIR_KV_F16 ? 1 : 2; }
+
+/* Shared memory of heads of up to D elements, where one of the cache is PARTS halves.  The 32 words
+ * of a fragment come from as many banks: runs of eight lie in another order in each row (mixed,
+ * mixed_v).  So with f16 rows two blocks fit into the 100 KiB of an SM of sm_86 and sm_89, and all
+ * fits into the 64 KiB of sm_75. */
+template <int D, int PARTS> struct tile_memory {
     uint16_t high[QUERIES][D], low[QUERIES][D];
-    uint16_t keys[KEYS][D + 8];
-    uint16_t values[D][KEYS];
-    float scale[QUERIES]; /* what a product of the row is to be multiplied by */
+    uint16_t keys[PARTS][KEYS][D];
+    uint16_t values[PARTS][D][KEYS];
 };
 
-static_assert(2 * (sizeof(tile_memory<128>) + 1024) <= 100 << 10, "1 KiB of a block is CUDA's");
+static_assert(2 * (sizeof(tile_memory<128, 1>) + 1024) <= 100 << 10, "1 KiB of a block is CUDA's");
+static_assert(sizeof(tile_memory<128, 2>) <= 64 << 10, "sm_75 has no more");
 
-/* Where element E of row ROW of the queries, and key KEY of row ROW of the values, lies in its row.
- */
-static __device__ __forceinline__ uint32_t mixed_q(uint32_t row, uint32_t e)
+/* Where element E of row ROW of queries and keys, and key KEY of row ROW of the values, lies in its
+ * row. */
+static __device__ __forceinline__ uint32_t mixed(uint32_t row, uint32_t e)
 {
     return e ^ row % 8 * 8;
 }
@@ -67,10 +72,11 @@ static __device__ __forceinline__ uint64_t row_of(const attend_args &a, uint32_t
     return (uint64_t)(i / a.group) * a.n_head + kvh * a.group + i % a.group;
 }
 
-/* The queries of this warp, [first, ...) below N, as two halves each. */
-template <int D>
+/* The queries of this warp, [first, ...) below N, as two halves each.  ret_scale: what products of
+ * this thread's rows, g and g + 8, are to be multiplied by. */
+template <int D, int PARTS>
 static __device__ void load_queries(const attend_args &a, uint32_t kvh, uint32_t first, uint32_t n,
-                                    tile_memory<D> *m)
+                                    tile_memory<D, PARTS> *m, float ret_scale[2])
 {
     const uint32_t warp = threadIdx.x / WEIR_WARP, lane = threadIdx.x % WEIR_WARP;
 
@@ -88,34 +94,48 @@ static __device__ void load_queries(const attend_args &a, uint32_t kvh, uint32_t
         const uint32_t two = __float_as_uint(top) & 0x7f800000u;
         const bool plain = two >= 2u << 23 && two <= 252u << 23;
         const float inv = plain ? __uint_as_float((254u << 23) - two) : 1.0f;
-        if (lane == 0)
-            m->scale[i] = plain ? __uint_as_float(two) : 1.0f;
+        if (i % 8 == lane / 4)
+            ret_scale[i / 8 % 2] = plain ? __uint_as_float(two) : 1.0f;
 #pragma unroll
         for (int j = 0; j < D / WEIR_WARP; j++) {
             const uint32_t e = lane + (uint32_t)j * WEIR_WARP;
-            m->high[i][mixed_q(i, e)] = weir_round_half(x[j] * inv);
-            m->low[i][mixed_q(i, e)] = weir_round_half(rest(x[j] * inv));
+            m->high[i][mixed(i, e)] = weir_round_half(x[j] * inv);
+            m->low[i][mixed(i, e)] = weir_round_half(rest(x[j] * inv));
         }
     }
 }
 
-/* Unit U of a row as halves. */
+/* Eight elements as halves, a word for two; as two halves each, the high ones first. */
+template <int PARTS> struct unit_parts {
+    uint4 part[PARTS];
+};
+
+/* Unit U of a row. */
 template <enum weir_kv_type TYPE, bool FAST>
-static __device__ __forceinline__ uint4 unit_halves(const uint8_t *row, uint32_t hd, uint32_t u)
+static __device__ __forceinline__ unit_parts<halves_of(TYPE)> unit_halves(const uint8_t *row,
+                                                                          uint32_t hd, uint32_t u)
 {
+    unit_parts<halves_of(TYPE)> out;
+
     if constexpr (TYPE == WEIR_KV_F16 && FAST) {
-        return weir_load16(row + u * 16);
+        out.part[0] = weir_load16(row + u * 16);
     } else {
         float v[8];
         kv_unit<TYPE, FAST>(row, hd, u, v);
-        return make_uint4(pair(v[0], v[1]), pair(v[2], v[3]), pair(v[4], v[5]), pair(v[6], v[7]));
+        for (uint4 &p : out.part) {
+            p = make_uint4(pair(v[0], v[1]), pair(v[2], v[3]), pair(v[4], v[5]), pair(v[6], v[7]));
+#pragma unroll
+            for (float &x : v)
+                x = rest(x);
+        }
     }
+    return out;
 }
 
 /* Positions at, at + 1, ... as halves; zeros from END on. */
 template <enum weir_kv_type TYPE, bool FAST, int D>
 static __device__ void load_rows(const attend_args &a, uint32_t kvh, uint32_t at, uint32_t end,
-                                 tile_memory<D> *m)
+                                 tile_memory<D, halves_of(TYPE)> *m)
 {
     const uint32_t units = a.hd / KV_UNIT;
     const uint8_t *keys = a.keys + kvh * a.head_stride, *values = a.values + kvh * a.head_stride;
@@ -124,23 +144,26 @@ static __device__ void load_rows(const attend_args &a, uint32_t kvh, uint32_t at
         /* Neighbours take neighbouring units of a key, but the same unit of neighbouring values:
          * they are written side by side. */
         const uint32_t key = i / units, u = i % units, v_key = i % KEYS, v_u = i / KEYS;
-        uint4 k = make_uint4(0, 0, 0, 0), v = k;
+        unit_parts<halves_of(TYPE)> k = {}, v = {};
         if (at + key < end)
             k = unit_halves<TYPE, FAST>(keys + (uint64_t)(at + key) * a.row_bytes, a.hd, u);
         if (at + v_key < end)
             v = unit_halves<TYPE, FAST>(values + (uint64_t)(at + v_key) * a.row_bytes, a.hd, v_u);
-        *reinterpret_cast<uint4 *>(&m->keys[key][u * KV_UNIT]) = k;
-        const uint32_t all[4] = { v.x, v.y, v.z, v.w };
 #pragma unroll
-        for (uint32_t e = 0; e < KV_UNIT; e++)
-            m->values[v_u * KV_UNIT + e][mixed_v(e, v_key)] =
-                (uint16_t)(all[e / 2] >> 16 * (e % 2));
+        for (int p = 0; p < halves_of(TYPE); p++) {
+            *reinterpret_cast<uint4 *>(&m->keys[p][key][mixed(key, u * KV_UNIT)]) = k.part[p];
+            const uint32_t all[4] = { v.part[p].x, v.part[p].y, v.part[p].z, v.part[p].w };
+#pragma unroll
+            for (uint32_t e = 0; e < KV_UNIT; e++)
+                m->values[p][v_u * KV_UNIT + e][mixed_v(e, v_key)] =
+                    (uint16_t)(all[e / 2] >> 16 * (e % 2));
+        }
     }
 }
 
 /* s[tile][..] = products of this warp's queries with the keys. */
-template <int D>
-static __device__ __forceinline__ void products(const tile_memory<D> *m, uint32_t hd,
+template <int D, int PARTS>
+static __device__ __forceinline__ void products(const tile_memory<D, PARTS> *m, uint32_t hd,
                                                 float s[NTILE][4])
 {
     const uint32_t row = threadIdx.x / WEIR_WARP * 16, g = threadIdx.x % WEIR_WARP / 4;
@@ -153,7 +176,7 @@ static __device__ __forceinline__ void products(const tile_memory<D> *m, uint32_
     for (uint32_t e = 0; e < D; e += 16) {
         if (e >= hd)
             break;
-        const uint32_t x = mixed_q(g, e + t2), y = mixed_q(g, e + 8 + t2); /* of g + 8 too */
+        const uint32_t x = mixed(g, e + t2), y = mixed(g, e + 8 + t2); /* of g + 8 k too */
         const uint16_t *h0 = m->high[row + g], *h1 = m->high[row + g + 8];
         const uint16_t *l0 = m->low[row + g], *l1 = m->low[row + g + 8];
         const uint32_t high[4] = { word_at(h0 + x), word_at(h1 + x), word_at(h0 + y),
@@ -162,8 +185,13 @@ static __device__ __forceinline__ void products(const tile_memory<D> *m, uint32_
                                   word_at(l1 + y) };
 #pragma unroll
         for (int n = 0; n < NTILE; n++) {
-            const uint16_t *k = &m->keys[n * 8 + g][e + t2];
-            const uint32_t b[2] = { word_at(k), word_at(k + 8) };
+            const uint16_t *k = m->keys[0][n * 8 + g];
+            const uint32_t b[2] = { word_at(k + x), word_at(k + y) };
+            if constexpr (PARTS == 2) {
+                const uint16_t *k_low = m->keys[1][n * 8 + g];
+                const uint32_t b_low[2] = { word_at(k_low + x), word_at(k_low + y) };
+                weir_mma_f16_16816(s[n], high, b_low);
+            }
             weir_mma_f16_16816(s[n], low, b);
             weir_mma_f16_16816(s[n], high, b);
         }
@@ -212,8 +240,8 @@ static __device__ __forceinline__ float weights(const attend_args &a, row_state 
 }
 
 /* o += weights times values. */
-template <int D>
-static __device__ __forceinline__ void mix(const tile_memory<D> *m, uint32_t hd,
+template <int D, int PARTS>
+static __device__ __forceinline__ void mix(const tile_memory<D, PARTS> *m, uint32_t hd,
                                            const float p[NTILE][4], float o[D / 8][4])
 {
     const uint32_t g = threadIdx.x % WEIR_WARP / 4, t2 = threadIdx.x % 4 * 2;
@@ -229,9 +257,14 @@ static __device__ __forceinline__ void mix(const tile_memory<D> *m, uint32_t hd,
         for (int n = 0; n < D / 8; n++) {
             if (n * 8 >= (int)hd)
                 break;
-            const uint16_t *v = m->values[n * 8 + g];
-            const uint32_t b[2] = { word_at(v + mixed_v(g, k * 16 + t2)),
-                                    word_at(v + mixed_v(g, k * 16 + 8 + t2)) };
+            const uint32_t at0 = mixed_v(g, k * 16 + t2), at1 = mixed_v(g, k * 16 + 8 + t2);
+            const uint16_t *v = m->values[0][n * 8 + g];
+            const uint32_t b[2] = { word_at(v + at0), word_at(v + at1) };
+            if constexpr (PARTS == 2) {
+                const uint16_t *v_low = m->values[1][n * 8 + g];
+                const uint32_t b_low[2] = { word_at(v_low + at0), word_at(v_low + at1) };
+                weir_mma_f16_16816(o[n], high, b_low);
+            }
             weir_mma_f16_16816(o[n], low, b);
             weir_mma_f16_16816(o[n], high, b);
         }
@@ -258,16 +291,17 @@ static __device__ __forceinline__ void write_row(const attend_args &a, uint32_t 
 template <enum weir_kv_type TYPE, bool FAST, int D>
 static __global__ void __launch_bounds__(THREADS) tile_kernel(attend_args a)
 {
-    WEIR_DYNAMIC_SHARED(tile_memory<D>, m);
+    typedef tile_memory<D, halves_of(TYPE)> memory;
+    WEIR_DYNAMIC_SHARED(memory, m);
     const uint32_t kvh = blockIdx.y, n = a.n_tok * a.group;
     /* The last rows look at most: they begin first. */
     const uint32_t first = (gridDim.x - 1 - blockIdx.x) * QUERIES;
     const uint32_t last = min(first + QUERIES, n) - 1, to = attend_end(a, last / a.group);
     const uint32_t mine = threadIdx.x / WEIR_WARP * 16 + threadIdx.x % WEIR_WARP / 4;
     row_state rows[2];
-    float o[D / 8][4];
+    float o[D / 8][4], scale[2];
 
-    load_queries<D>(a, kvh, first, n, m);
+    load_queries(a, kvh, first, n, m, scale);
     __syncthreads();
 #pragma unroll
     for (int r = 0; r < 2; r++) {
@@ -279,7 +313,7 @@ static __global__ void __launch_bounds__(THREADS) tile_kernel(attend_args a)
         rows[r].end = query < n ? attend_end(a, t) : 0;
         rows[r].m = -INFINITY;
         rows[r].l = 0;
-        rows[r].scale = m->scale[mine + 8 * (uint32_t)r];
+        rows[r].scale = scale[r];
     }
 #pragma unroll
     for (int i = 0; i < D / 8; i++)
@@ -289,7 +323,7 @@ static __global__ void __launch_bounds__(THREADS) tile_kernel(attend_args a)
         __syncthreads();
         load_rows<TYPE, FAST, D>(a, kvh, at, to, m);
         __syncthreads();
-        products<D>(m, a.hd, s);
+        products(m, a.hd, s);
         const float scale0 = weights(a, &rows[0], 0, at, s);
         const float scale1 = weights(a, &rows[1], 1, at, s);
 #pragma unroll
@@ -299,7 +333,7 @@ static __global__ void __launch_bounds__(THREADS) tile_kernel(attend_args a)
             o[i][2] *= scale1;
             o[i][3] *= scale1;
         }
-        mix<D>(m, a.hd, s, o);
+        mix(m, a.hd, s, o);
     }
 #pragma unroll
     for (int r = 0; r < 2; r++) {
@@ -312,7 +346,7 @@ template <enum weir_kv_type TYPE, bool FAST, int D>
 static cudaError_t launch_tiles(const attend_args &a, cudaStream_t s)
 {
     const uint64_t n = (uint64_t)a.n_tok * a.group;
-    const uint32_t shared = (uint32_t)sizeof(tile_memory<D>);
+    const uint32_t shared = (uint32_t)sizeof(tile_memory<D, halves_of(TYPE)>);
     const dim3 grid((unsigned)((n + QUERIES - 1) / QUERIES), a.n_head / a.group);
 
     if (n > UINT32_MAX - QUERIES)
