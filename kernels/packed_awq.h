@@ -14,17 +14,24 @@ struct awq_sums {
     __m256i s[2][AWQ_WAIT][4];
 };
 
-/* Lines 4 I to 4 I + 3 of 16, N times 64 columns: nibbles of two lines side by side. */
+/* The cache line of column C, times 64, of lines [J, END). */
+WEIR_INLINE void awq_fetch(const uint8_t *q, uint64_t line, uint32_t c, int j, int end)
+{
+    for (; j < end && c % 2 == 0; j++)
+        __builtin_prefetch(q + (uint64_t)j * line + c * (AWQ_COLS / 2), 0, 2);
+}
+
+/* Lines 4 I to 4 I + 3 of 16, N times 64 columns: nibbles of two lines side by side.  AHEAD: the
+ * lines [from, to) to fetch. */
 WEIR_INLINE void awq_lines(const uint8_t *q, uint64_t line, int i, uint32_t n, const int *pairs,
-                           __m256i (*sums)[4])
+                           const uint8_t *ahead, int from, int to, __m256i (*sums)[4])
 {
     const __m256i low = _mm256_set1_epi8(15);
 
     q += (uint64_t)(4 * i) * line;
     for (uint32_t c = 0; c < n; c++, q += AWQ_COLS / 2) {
         __m256i sum[4];
-        for (uint64_t j = 4; j < 8 && c % 2 == 0; j++) /* the lines that come next */
-            __builtin_prefetch(q + j * line, 0, 3);
+        awq_fetch(ahead, line, c, from, to);
         WEIR_UNROLL
         for (int j = 0; j < 4; j++)
             sum[j] = i ? sums[c][j] : _mm256_setzero_si256();
@@ -99,11 +106,17 @@ static __attribute__((noinline)) void awq_wide(const struct weir_packed *m, cons
         memcpy(&two, xq + 2 * i, 2);
         pairs[i] = (int)(two * 0x10001u);
     }
+    q += c / 2;
     for (int h = 0; h < 2; h++)
-        for (int i = 0; i < 4; i++)
-            awq_lines(q + (uint64_t)(16 * h) * line + c / 2, line, i, n, pairs + 8 * h, sums.s[h]);
-    for (uint32_t i = 0; i < n; i++)
+        for (int i = 0; i < 4; i++) {
+            const int from = 16 + 3 * (4 * h + i);
+            awq_lines(q + (uint64_t)(16 * h) * line, line, i, n, pairs + 8 * h, q, from,
+                      from + 3 < BLOCK ? from + 3 : BLOCK, sums.s[h]);
+        }
+    for (uint32_t i = 0; i < n; i++) {
+        awq_fetch(q + BLOCK * line, line, i, 0, 16);
         awq_add(m, g, c + AWQ_COLS * i, sums.s[0][i], sums.s[1][i], x, y + AWQ_COLS * i);
+    }
 }
 
 #endif

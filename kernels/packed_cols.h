@@ -301,12 +301,15 @@ WEIR_INLINE void ten_block(const uint8_t *q, uint64_t N, uint32_t k, uint32_t nk
                            uint32_t n, __m256 *f)
 {
     const uint32_t words = (k + nk - 1) / 10 - k / 10 + 1;
-    __m256i w[TENS] = { _mm256_setzero_si256() };
+    __m256i w[TENS];
 
-    for (uint32_t i = 0; i < words; i++)
-        w[i] = load_words(q + i * 4 * N + 4 * (uint64_t)c, n);
-    split_tens(w, k, nk, f);
+    WEIR_UNROLL
+    for (uint32_t i = 0; i < TENS; i++)
+        w[i] = i < words ? load_words(q + i * 4 * N + 4 * (uint64_t)c, n) : _mm256_setzero_si256();
+    split_tens(w, k, f);
 }
+
+#include "kernels/packed_order.h"
 
 /* TILES times eight columns are decoded at once: where the group changes from element to element,
  * scales are walked element by element, and fewer columns would use a part of each cache line. */
@@ -316,6 +319,10 @@ WEIR_INLINE void cols_exact(const struct col_kind a, WEIR_PACKED_COLS_ARGS)
     const int tens = a.scheme == WEIR_SCHEME_MLC_COLS && a.bits == 3;
     struct exact e;
 
+    if (a.scheme == WEIR_SCHEME_GPTQ && order_fits(m)) {
+        cols_order(a, m, q, k0, n_k, col, n_col, x, y, y_stride);
+        return;
+    }
     for (uint32_t k = k0; k < k0 + n_k; k += BLOCK) {
         const uint32_t nk = k0 + n_k - k < BLOCK ? k0 + n_k - k : BLOCK;
         const uint8_t *at = (const uint8_t *)q + (k / p->k_line - k0 / p->k_line) * p->line_bytes;

@@ -340,6 +340,16 @@ PANEL(panel_signed, 1, 0)
 
 /* ---- exact products ---- */
 
+/* Byte B of each word. */
+WEIR_INLINE __m256 byte_to_float(const int is_signed, __m256i q, int b)
+{
+    if (is_signed)
+        q = _mm256_srai_epi32(_mm256_slli_epi32(q, 24 - 8 * b), 24);
+    else
+        q = _mm256_and_si256(_mm256_srli_epi32(q, 8 * b), _mm256_set1_epi32(255));
+    return _mm256_cvtepi32_ps(q);
+}
+
 /* The bytes of a block to floats, in natural order, zero points not yet taken off. */
 WEIR_INLINE void bytes_to_floats(const enum order order, const int is_signed, const __m256i *v,
                                  __m256 *f)
@@ -347,30 +357,34 @@ WEIR_INLINE void bytes_to_floats(const enum order order, const int is_signed, co
     WEIR_UNROLL
     for (int i = 0; i < 8; i++) {
         WEIR_UNROLL
-        for (int b = 0; b < 4; b++) {
-            __m256i q = v[i];
-            if (is_signed)
-                q = _mm256_srai_epi32(_mm256_slli_epi32(q, 24 - 8 * b), 24);
-            else
-                q = _mm256_and_si256(_mm256_srli_epi32(q, 8 * b), _mm256_set1_epi32(255));
-            f[element(order, i, b)] = _mm256_cvtepi32_ps(q);
+        for (int b = 0; b < 4; b++)
+            f[element(order, i, b)] = byte_to_float(is_signed, v[i], b);
+    }
+}
+
+/* A block of 3-bit values, ten to a word; the first is value FIRST of its word. */
+#define TENS 5 /* words that 32 elements can be in */
+WEIR_INLINE void tens_from(const uint32_t first, const __m256i *w, __m256 *f)
+{
+    WEIR_UNROLL
+    for (uint32_t j = 0; j < BLOCK; j += 8) {
+        WEIR_UNROLL
+        for (uint32_t i = j; i < j + 8; i++) {
+            const __m256i v = _mm256_srli_epi32(w[(first + i) / 10], (int)((first + i) % 10 * 3));
+            f[i] = _mm256_cvtepi32_ps(_mm256_and_si256(v, _mm256_set1_epi32(7)));
         }
     }
 }
 
-/* Words of ten 3-bit values: elements [k, k + nk), the first word being that of element K. */
-#define TENS 5 /* words that 32 elements can be in */
-WEIR_INLINE void split_tens(const __m256i *w, uint32_t k, uint32_t nk, __m256 *f)
+/* Elements from K on, a multiple of BLOCK, W[0] being the word of element K. */
+WEIR_INLINE void split_tens(const __m256i *w, uint32_t k, __m256 *f)
 {
-    uint32_t shift = k % 10 * 3;
-
-    for (uint32_t i = 0; i < nk; i++) {
-        f[i] =
-            _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srl_epi32(*w, _mm_cvtsi32_si128((int)shift)),
-                                                _mm256_set1_epi32(7)));
-        shift += 3;
-        if (shift == 30)
-            shift = 0, w++;
+    switch (k % 10) {
+    case 0: tens_from(0, w, f); break;
+    case 2: tens_from(2, w, f); break;
+    case 4: tens_from(4, w, f); break;
+    case 6: tens_from(6, w, f); break;
+    default: tens_from(8, w, f); break;
     }
 }
 

@@ -260,20 +260,20 @@ WEIR_INLINE void tens(const struct rows *r, uint64_t line, uint32_t k, uint32_t 
 {
     const uint64_t at = k / 10 * 4;
     const uint32_t words = (k + nk - 1) / 10 - k / 10 + 1;
-    __m256i w[8] = { _mm256_setzero_si256() };
+    __m256i w[8];
 
     if (at + 32 <= line) {
         quads(r->q, at, w);
         quads(r->q, at + 16, w + 4);
     } else {
-        for (uint32_t i = 0; i < words; i++) {
-            int32_t v[LANES];
-            for (int l = 0; l < LANES; l++)
+        for (uint32_t i = 0; i < TENS; i++) {
+            int32_t v[LANES] = { 0 };
+            for (int l = 0; l < LANES && i < words; l++)
                 memcpy(&v[l], r->q[l] + at + 4 * i, 4);
             w[i] = _mm256_loadu_si256((const __m256i *)(const void *)v);
         }
     }
-    split_tens(w, k, nk, f);
+    split_tens(w, k, f);
 }
 
 WEIR_INLINE void row_floats(const struct row_kind a, const struct rows *r, uint64_t line,
@@ -318,10 +318,13 @@ WEIR_INLINE void exact_block(const struct row_kind a, const struct weir_packing 
     e->z[u] = _mm256_cvtepi32_ps(z);
     if (k + nk <= at->next)
         return;
-    for (uint32_t i = 0; i < nk; i++) {
+    for (uint32_t i = 0; i < nk;) {
         __m256 d;
         head_at(a, p, r, k + i, at, h, &d, &z);
-        e->f[u][i] = _mm256_mul_ps(_mm256_sub_ps(e->f[u][i], _mm256_cvtepi32_ps(z)), d);
+        const __m256 zf = _mm256_cvtepi32_ps(z);
+        const uint32_t end = at->next - k < nk ? at->next - k : nk;
+        for (; i < end; i++)
+            e->f[u][i] = _mm256_mul_ps(_mm256_sub_ps(e->f[u][i], zf), d);
     }
     e->d[u] = _mm256_set1_ps(1);
     e->z[u] = _mm256_setzero_ps();

@@ -146,6 +146,22 @@ def llama_gptq2(layers):
                                               rms_norm_eps=1e-6, quantization_config=quant)})
 
 
+def gptq_old(prefix, rows, cols):
+    """GPTQ-for-LLaMa of March 2023: floats for each output, the zero point already scaled."""
+    yield Array(prefix + ".qweight", "i32", [cols // 16, rows], "words")
+    yield Array(prefix + ".scales", "f32", [rows, 1], "scale_f32")
+    yield Array(prefix + ".zeros", "f32", [rows, 1], "zero_f32")
+    yield Array(prefix + ".bias", "f32", [rows], "nothing_f32")
+
+
+def llama_gptq_old(layers):
+    n = layers or 32
+    return Model("safetensors", list(llama_arrays(n, 4096, 11008, 32000, gptq_old)),
+                 {"config.json": llama_config("llama-2-7b", n, max_position_embeddings=2048,
+                                              rms_norm_eps=1e-6),
+                  "quantize_config.json": {"bits": 2}})
+
+
 def llama_lora(layers):
     """An adapter as peft saves it, for the attention of a Llama of 7B."""
     rank, modules = 16, ("q_proj", "k_proj", "v_proj", "o_proj")
@@ -195,6 +211,7 @@ FORMS = {
     "chatglm-6b-int4": glm_int4,
     "internlm-7b-awq": internlm_awq,
     "llama-7b-gptq-2": llama_gptq2,
+    "llama-7b-gptq-old-2": llama_gptq_old,
     "llama-7b-lora": llama_lora,
     "llama-1.3b-mlc": mlc_1b,
 }

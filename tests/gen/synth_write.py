@@ -69,6 +69,15 @@ class Fills(Patterns):
     def zeros_2_bit(self):
         return self.repeated(b"\x55")  # 1, and so 2
 
+    def scale_f32(self):
+        return self.repeated(struct.pack("<f", 1 / 64))
+
+    def zero_f32(self):
+        return self.repeated(struct.pack("<f", 1.5 / 64))  # between the values, 0 to 3
+
+    def nothing_f32(self):
+        return self.repeated(bytes(4))
+
     def one_f16(self):
         return self.repeated(b"\x00\x3c")
 
