@@ -69,14 +69,14 @@ fake=$(dirname "$WEIR")/tests/weir_fake
 if [ -x "$fake" ]; then
     WEIR_FAKE_CUDA=mem=64M,copy=100M,vram=1G,simulate; export WEIR_FAKE_CUDA
     WEIR=$fake
-    weir plan "$model" --vram 40M --ram 100M --json
+    weir plan "$model" --vram 40M --ram 400M --json
     check "its bus is measured" sh -c "[ $rc -eq 0 ] && [ '$(number bus_probe_bytes_per_s "$work/out" | cut -c1-3)' -ge 100 ] && grep -q '\"gpu\":[[:space:]]*\"fake device\"' '$work/out'"
-    weir plan "$model" --vram 40M --ram 100M
+    weir plan "$model" --vram 40M --ram 400M
     check "and known the next time" grep -q '^gpu .*bus 0.1. GB/s, memory .* (known)' "$work/out"
-    weir plan "$model" --vram 40M --ram 100M --probe
+    weir plan "$model" --vram 40M --ram 400M --probe
     check "and measured again with --probe" grep -q '^gpu .*(measured now)' "$work/out"
-    fails 1 "too small.*--vram" "too little of it" plan "$model" --vram 2M --ram 100M
-    fails 1 "80.00 MiB is more than the 64.00 MiB" "more than it has" plan "$model" --vram 80M --ram 100M
+    fails 1 "too small.*--vram" "too little of it" plan "$model" --vram 2M --ram 400M
+    fails 1 "80.00 MiB is more than the 64.00 MiB" "more than it has" plan "$model" --vram 80M --ram 400M
 else
     skip "a device that is measured" "tests/weir_fake was not built"
 fi
