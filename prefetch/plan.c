@@ -32,14 +32,34 @@ uint64_t weir_plan_step_mem(const struct weir_plan_in *in, uint32_t i)
     return weir_span_of(&in->sched->steps[i], in->align).bytes;
 }
 
+/* Mark steps of a quarter of the largest and less, when they take at most half of AVAIL: a small
+ * read costs about what a large one does, and the arrays of scales, which are small, are waited for
+ * by all threads. */
+static uint64_t choose_small(const struct weir_plan_in *in, weir_plan_mem mem, uint64_t avail,
+                             uint8_t mark, uint8_t *chosen)
+{
+    const uint32_t n = in->sched->n_step;
+    uint64_t most = 0, sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        most = chosen[i] ? most : weir_max_u64(most, mem(in, i));
+    for (uint32_t i = 0; i < n; i++)
+        sum += chosen[i] || mem(in, i) > most / 4 ? 0 : mem(in, i);
+    if (sum > avail / 2)
+        return 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (!chosen[i] && mem(in, i) <= most / 4)
+            chosen[i] = mark;
+    return sum;
+}
+
 uint64_t weir_plan_spread(const struct weir_plan_in *in, weir_plan_mem mem, uint64_t avail,
                           uint8_t mark, uint8_t *chosen)
 {
     const uint32_t n = in->sched->n_step;
-    uint64_t used = 0, all = 0;
+    uint64_t used = choose_small(in, mem, avail, mark, chosen), all = 0;
     for (uint32_t i = 0; i < n; i++)
         all += chosen[i] ? 0 : mem(in, i);
-    const double fraction = (double)avail / (double)all;
+    const double fraction = (double)(avail - used) / (double)weir_max_u64(all, 1);
     double owed = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (chosen[i])

@@ -9,8 +9,9 @@
 #define WEIR_PLAN_SLOTS_MIN 3u /* one computed on, one ready, one being read */
 #define WEIR_PLAN_CHUNK_MAX 512u
 
-/* Choose steps by error diffusion: after every step, the memory chosen so far is as near to an even
- * share of AVAIL as whole steps allow.  Steps that chosen[i] marks already stay as they are and
+/* Choose steps: the small ones, when they take no more than half of AVAIL, then the others by error
+ * diffusion: after every step, the memory chosen so far is as near to an even share of what is left
+ * as whole steps allow.  Steps that chosen[i] marks already stay as they are and
  * cost nothing; the others become MARK or stay 0.  MEM: what step I takes.  Returns the memory it
  * takes.
  */
