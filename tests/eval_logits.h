@@ -29,7 +29,8 @@ struct way {        /* to evaluate the same tokens */
     unsigned threads;
     enum weir_kv_type kv;
     bool act_q8;
-    const char *io; /* NULL: the engine chooses */
+    const char *io;                   /* NULL: the engine chooses */
+    const struct weir_io_ops *io_ops; /* not NULL: instead of it */
     const char *const *loras;
     unsigned n_lora;
     void (*opened)(struct weir_engine *e);  /* may change the schedule before it plans; or NULL */
@@ -73,6 +74,7 @@ static int start(const char *path, const struct way *w, uint32_t n, struct weir_
         .chunk = w->chunk ? w->chunk : n,
         .threads = w->threads,
         .io = w->io,
+        .io_ops = w->io_ops,
         .kv = w->kv,
         .act_f32 = !w->act_q8,
         .all_logits = true,

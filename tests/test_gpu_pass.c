@@ -256,19 +256,34 @@ struct outcome {
     float *rows;
 };
 
+static uint64_t fail_read;      /* which read of the disk fails; 0: none */
+static atomic_ullong reads_now; /* since the last attempt began */
+
+static unsigned reap_failing(void *io, struct weir_io_done *done, unsigned max, bool wait)
+{
+    const unsigned n = weir_io_pread.reap(io, done, max, wait);
+    for (unsigned i = 0; i < n; i++)
+        if (atomic_fetch_add(&reads_now, 1) + 1 == fail_read)
+            done[i].result = -EIO;
+    return n;
+}
+
 static struct outcome attempt(const struct subject *s)
 {
+    struct weir_io_ops disk = weir_io_pread;
     struct outcome o = { 0 };
     struct weir_engine *e = NULL;
     struct weir_session ses = { 0 };
     const struct way w = { .threads = 1,
                            .act_q8 = true,
-                           .io = "pread",
+                           .io_ops = &disk,
                            .chunk = 5,
                            .opened = cut_steps,
                            .planned = mix,
                            .vram_bytes = VRAM };
     struct keep k = { .rows = malloc(bytes_of(s)), .n_vocab = s->n_vocab };
+    disk.reap = reap_failing;
+    atomic_store(&reads_now, 0);
     fake_cuda_set(&device);
     o.r = start(s->path, &w, N_TOK, &e, &o.err);
     if (o.r == 0)
@@ -335,6 +350,7 @@ static void check_all_failures(const char *folder)
     check_failures(&s, "a copy under way", &device.fail_copy, true, -EIO, 200, whole);
     check_failures(&s, "a launch", &device.fail_launch, false, -EIO, 200, whole);
     check_failures(&s, "a launch under way", &device.fail_launch, true, -EIO, 200, whole);
+    check_failures(&s, "a read of the disk", &fail_read, false, -EIO, 200, whole);
     check_failures(&s, "every call from then on", &device.lose, false, -EIO, 200, whole);
     free(whole);
 }
