@@ -24,7 +24,7 @@
 #define NTILE   ((int)KEYS / 8) /* tiles of eight keys */
 
 /* How many halves an element of a row is the sum of. */
-static constexpr int halves_of(enum weir_kv_type type) { return type == WEIR_KV_F16 ? 1 : 2; }
+template <enum weir_kv_type TYPE> constexpr int HALVES = TYPE == WEIR_KV_F16 ? 1 : 2;
 
 /* Shared memory of heads of up to D elements, where one of the cache is PARTS halves.  The 32 words
  * of a fragment come from as many banks: runs of eight lie in another order in each row (mixed,
@@ -112,10 +112,10 @@ template <int PARTS> struct unit_parts {
 
 /* Unit U of a row. */
 template <enum weir_kv_type TYPE, bool FAST>
-static __device__ __forceinline__ unit_parts<halves_of(TYPE)> unit_halves(const uint8_t *row,
-                                                                          uint32_t hd, uint32_t u)
+static __device__ __forceinline__ unit_parts<HALVES<TYPE>> unit_halves(const uint8_t *row,
+                                                                       uint32_t hd, uint32_t u)
 {
-    unit_parts<halves_of(TYPE)> out;
+    unit_parts<HALVES<TYPE>> out;
 
     if constexpr (TYPE == WEIR_KV_F16 && FAST) {
         out.part[0] = weir_load16(row + u * 16);
@@ -135,7 +135,7 @@ static __device__ __forceinline__ unit_parts<halves_of(TYPE)> unit_halves(const 
 /* Positions at, at + 1, ... as halves; zeros from END on. */
 template <enum weir_kv_type TYPE, bool FAST, int D>
 static __device__ void load_rows(const attend_args &a, uint32_t kvh, uint32_t at, uint32_t end,
-                                 tile_memory<D, halves_of(TYPE)> *m)
+                                 tile_memory<D, HALVES<TYPE>> *m)
 {
     const uint32_t units = a.hd / KV_UNIT;
     const uint8_t *keys = a.keys + kvh * a.head_stride, *values = a.values + kvh * a.head_stride;
@@ -144,13 +144,13 @@ static __device__ void load_rows(const attend_args &a, uint32_t kvh, uint32_t at
         /* Neighbours take neighbouring units of a key, but the same unit of neighbouring values:
          * they are written side by side. */
         const uint32_t key = i / units, u = i % units, v_key = i % KEYS, v_u = i / KEYS;
-        unit_parts<halves_of(TYPE)> k = {}, v = {};
+        unit_parts<HALVES<TYPE>> k = {}, v = {};
         if (at + key < end)
             k = unit_halves<TYPE, FAST>(keys + (uint64_t)(at + key) * a.row_bytes, a.hd, u);
         if (at + v_key < end)
             v = unit_halves<TYPE, FAST>(values + (uint64_t)(at + v_key) * a.row_bytes, a.hd, v_u);
 #pragma unroll
-        for (int p = 0; p < halves_of(TYPE); p++) {
+        for (int p = 0; p < HALVES<TYPE>; p++) {
             *reinterpret_cast<uint4 *>(&m->keys[p][key][mixed(key, u * KV_UNIT)]) = k.part[p];
             const uint32_t all[4] = { v.part[p].x, v.part[p].y, v.part[p].z, v.part[p].w };
 #pragma unroll
@@ -291,7 +291,7 @@ static __device__ __forceinline__ void write_row(const attend_args &a, uint32_t 
 template <enum weir_kv_type TYPE, bool FAST, int D>
 static __global__ void __launch_bounds__(THREADS) tile_kernel(attend_args a)
 {
-    typedef tile_memory<D, halves_of(TYPE)> memory;
+    typedef tile_memory<D, HALVES<TYPE>> memory;
     WEIR_DYNAMIC_SHARED(memory, m);
     const uint32_t kvh = blockIdx.y, n = a.n_tok * a.group;
     /* The last rows look at most: they begin first. */
@@ -346,7 +346,7 @@ template <enum weir_kv_type TYPE, bool FAST, int D>
 static cudaError_t launch_tiles(const attend_args &a, cudaStream_t s)
 {
     const uint64_t n = (uint64_t)a.n_tok * a.group;
-    const uint32_t shared = (uint32_t)sizeof(tile_memory<D, halves_of(TYPE)>);
+    const uint32_t shared = (uint32_t)sizeof(tile_memory<D, HALVES<TYPE>>);
     const dim3 grid((unsigned)((n + QUERIES - 1) / QUERIES), a.n_head / a.group);
 
     if (n > UINT32_MAX - QUERIES)
