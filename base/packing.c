@@ -114,7 +114,7 @@ int weir_packing_init(struct weir_packing *p, bool index)
         break;
     case WEIR_SCHEME_INT8:
         rows(p, k);
-        n_scale = n;
+        n_scale = n * groups;
         break;
     case WEIR_SCHEME_CT_ROWS:
         if (!bits_in(p, BITS(4) | BITS(8)) || k % (32 / bits))

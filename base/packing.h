@@ -39,7 +39,8 @@ enum weir_scheme {
     WEIR_SCHEME_BNB_NF4,    /* bytes [n][k/2], the high nibble is first, an index into the 16 NF4
                                values; scale f32 [n][k/group] (absmax); w = table[q] s */
     WEIR_SCHEME_BNB_FP4,    /* the same with the FP4 values */
-    WEIR_SCHEME_INT8,       /* i8 [n][k], scale [n] (bitsandbytes: SCB / 127); w = q s */
+    WEIR_SCHEME_INT8,       /* i8 [n][k], scale [n][groups] (bitsandbytes: one group, SCB / 127;
+                               llama2.c: as they are); w = q s */
     WEIR_SCHEME_CT_ROWS,    /* words [n][k bits/32] natural, offset binary; scale [n][groups];
                                w = (q - 2^(bits-1)) s (compressed-tensors, pack-quantized) */
     WEIR_SCHEME_FP8_E4M3,   /* bytes [n][k]; scale [n/group_n][k/group]; w = q s */

@@ -146,7 +146,7 @@ static inline struct weir_weight weir_packed_get(const struct weir_packed *m, co
         break;
     case WEIR_SCHEME_INT8:
         w.q = (float)(int8_t)line[k];
-        w.s = weir_packed_float(p->scale_type, scale, n);
+        w.s = weir_packed_float(p->scale_type, scale, n * groups + g);
         break;
     case WEIR_SCHEME_CT_ROWS:
         w.q = (float)((int)weir_packed_bits(line, bits, k) - (1 << (bits - 1)));

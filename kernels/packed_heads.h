@@ -33,7 +33,7 @@ WEIR_INLINE void rows_find(const struct row_kind a, const struct weir_packed *m,
         uint64_t s = r * groups;
         if (a.scheme == WEIR_SCHEME_AWQ_GEMV)
             s = r * p->aux_line;
-        else if (a.scheme == WEIR_SCHEME_CHATGLM || a.scheme == WEIR_SCHEME_INT8)
+        else if (a.scheme == WEIR_SCHEME_CHATGLM)
             s = r;
         else if (a.scheme == WEIR_SCHEME_FP8_E4M3)
             s = r / p->group_n * groups;
@@ -124,7 +124,7 @@ struct place {
 
 WEIR_INLINE struct place place_at(const struct row_kind a, const struct weir_packing *p, uint32_t k)
 {
-    if (a.scheme == WEIR_SCHEME_CHATGLM || a.scheme == WEIR_SCHEME_INT8)
+    if (a.scheme == WEIR_SCHEME_CHATGLM)
         return (struct place){ 0, UINT32_MAX };
     return (struct place){ k / p->group, k - k % p->group + p->group };
 }

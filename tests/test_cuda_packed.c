@@ -51,6 +51,8 @@ static const struct layout layouts[] = {
     { "nf4 g12",                 S(BNB_NF4),    4, 0, F32,  12,  1, 0, 0, { 5 },  { 180 } },
     { "fp4 g64",                 S(BNB_FP4),    4, 0, F32,  64,  1, 0, 0, { 5 },  { 64, 384 } },
     { "int8",                    S(INT8),       8, 0, F32,  0,   1, 0, 0, { 33 }, { 32, 352, 77 } },
+    { "int8 g64",                S(INT8),       8, 0, F32,  64,  1, 0, 0, { 33 }, { 64, 352 } },
+    { "int8 g16",                S(INT8),       8, 0, F32,  16,  1, 0, 0, { 33 }, { 176 } },
     { "compressed-tensors 4 g128", S(CT_ROWS),  4, 0, BF16, 128, 1, 0, 0, { 33 }, { 128, 352, 200 } },
     { "compressed-tensors 4 per row", S(CT_ROWS), 4, 0, F16, 0,  1, 0, 0, { 33 }, { 352, 72 } },
     { "compressed-tensors 8 g32", S(CT_ROWS),   8, 0, F16,  32,  1, 0, 0, { 33 }, { 352, 76 } },

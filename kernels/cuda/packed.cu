@@ -41,7 +41,6 @@ static void set_scheme(struct packed_args *a, const struct weir_packing *p)
         for (int i = 0; i < 16; i++)
             a->table[i] = (p->scheme == WEIR_SCHEME_BNB_NF4 ? weir_nf4 : weir_fp4)[i];
         break;
-    case WEIR_SCHEME_INT8: a->group = UINT32_MAX, a->scale_line = 1; break;
     case WEIR_SCHEME_CT_ROWS:
         if (p->bits == 8)
             a->flip = top;

@@ -52,6 +52,7 @@ static const struct layout layouts[] = {
     L("fp4", BNB_FP4, 4, 0, 0, F32, 33, 384, 64, 1, 0),
     L("int8", INT8, 8, 0, 0, F32, 33, 352, 0, 1, 0),
     L("int8, odd", INT8, 8, 0, 0, F32, 33, 77, 0, 1, 0),
+    L("int8, groups", INT8, 8, 0, 0, F32, 33, 352, 32, 1, 0),
     L("compressed-tensors 4", CT_ROWS, 4, 0, 0, BF16, 33, 352, 128, 1, 0),
     L("compressed-tensors 8", CT_ROWS, 8, 0, 0, F16, 33, 76, 32, 1, 0),
     L("fp8, blocks", FP8_E4M3, 8, 0, 0, F32, 136, 352, 128, 128, 0),
