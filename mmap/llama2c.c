@@ -2,8 +2,10 @@
  *
  * Owns the files of llama2.c: a few numbers, then the weights as floats without names or shapes.
  * Version 0 begins with the numbers, so it is only taken when they and the length of the file agree
- * to the byte; version 1 has a magic number.  Tensors get the names they have in the program that
- * wrote them, which are Meta's.  The numbers become metadata under GGUF's keys. */
+ * to the byte; the others have a magic number.  Version 2 has matrices of int8, each followed by a
+ * float for every group of a row.  Tensors get the names they have in the program that wrote them,
+ * which are Meta's; scales, those of the matrix with "scales" in the place of "weight".  The
+ * numbers become metadata under GGUF's keys. */
 #include "config.h"
 
 #include "base/cur.h"
@@ -23,14 +25,17 @@
 #define LAYERS_MAX   1024
 #define NORM_EPS     1e-5
 #define LLAMA(key)   "llama." key
-#define HEADER_BYTES 64 /* that hold all numbers of either version */
+#define HEADER_BYTES 64 /* that hold all numbers of any version */
+#define SCALES_TRIED 32 /* of each matrix */
+#define SCALE_MAX    1e6
 
 typedef unsigned long long ull;
 
 struct header {
     uint32_t version;
     uint32_t dim, hidden, n_layer, n_head, n_kv, n_vocab, seq;
-    bool shared; /* the output uses the table of embeddings */
+    bool shared;    /* the output uses the table of embeddings */
+    uint32_t group; /* of int8 weights with one scale; 0: floats */
 };
 
 struct in {
@@ -68,10 +73,14 @@ static bool read_header(const uint8_t *p, uint64_t n, struct header *h)
         return read_numbers(&c, h);
     }
     h->version = weir_cur_u32(&c);
-    if (h->version != 1) /* opening will say what it thinks of a later one */
-        return h->version > 1;
-    const bool good = read_numbers(&c, h) && h->shared; /* no sign here */
+    if (h->version != 1 && h->version != 2) /* opening will say what it thinks of a later one */
+        return h->version > 2;
+    bool good = read_numbers(&c, h) && h->shared; /* no sign here */
     h->shared = weir_cur_u8(&c) != 0;
+    if (h->version == 2) {
+        h->group = weir_cur_u32(&c);
+        good = good && h->group && h->dim % h->group == 0;
+    }
     return good && !c.bad;
 }
 
@@ -82,19 +91,53 @@ static bool bid(const uint8_t *p, uint64_t n)
     return weir_cur_u32(&c) == MAGIC || read_header(p, n, &h);
 }
 
-/* The next tensor: COLS x ROWS floats (ROWS of 0: a vector). */
-static int add(struct in *in, const char *name, uint64_t cols, uint64_t rows)
+/* COLS x ROWS values of TYPE come next (ROWS of 0: a vector). */
+static int add_array(struct in *in, const char *name, enum weir_dtype type, uint64_t cols,
+                     uint64_t rows)
 {
-    struct weir_tensor t = { .dtype = WEIR_DTYPE_F32,
+    struct weir_tensor t = { .dtype = type,
                              .n_dim = rows ? 2 : 1,
                              .dim = { cols, rows ? rows : 1, 1, 1 },
                              .offset = in->pos };
-    t.bytes = t.dim[0] * t.dim[1] * sizeof(float); /* below 2^44 by the bounds of the header */
+    /* below 2^44 by the bounds of the header */
+    t.bytes = t.dim[0] * t.dim[1] * weir_dtype_info(type)->block_bytes;
     t.name = weir_arena_str(&in->m->arena, name, strlen(name));
     if (!t.name || weir_map_add_tensor(in->m, &t))
         return weir_fail(in->err, -ENOMEM, "%s: no memory for its tensors", in->m->file[0].path);
     in->pos += t.bytes;
     return 0;
+}
+
+/* A file of version 2 that has the scales of all matrices at its end, as an early export wrote
+ * them, is as long as one that has them beside each; what is there instead can hardly be scales. */
+static int check_scales(struct in *in, const char *name, uint64_t n)
+{
+    float s[SCALES_TRIED];
+    const uint64_t some = weir_min_u64(n, SCALES_TRIED);
+    int rc = weir_map_read(in->m, 0, in->pos, some * sizeof(*s), s, in->err);
+    for (uint64_t i = 0; i < some && !rc; i++)
+        if (!(s[i] >= 0 && s[i] < SCALE_MAX)) /* NaN too */
+            rc = weir_fail(in->err, -EINVAL,
+                           "%s: the scales of '%s' are not where llama2.c has them: export it "
+                           "again with a newer one",
+                           in->m->file[0].path, name);
+    return rc;
+}
+
+/* The next tensor: a matrix; or a vector (ROWS of 0), which is of floats in every version. */
+static int add(struct in *in, const char *name, uint64_t cols, uint64_t rows)
+{
+    const size_t stem = strlen(name) - strlen("weight");
+    char scales[96];
+    if (!rows || !in->h.group)
+        return add_array(in, name, WEIR_DTYPE_F32, cols, rows);
+    int rc = add_array(in, name, WEIR_DTYPE_I8, cols, rows);
+    if (!rc && in->pos < in->m->file[0].bytes) /* else it is cut, as is said in the end */
+        rc = check_scales(in, name,
+                          weir_min_u64(cols / in->h.group * rows,
+                                       (in->m->file[0].bytes - in->pos) / 4));
+    snprintf(scales, sizeof(scales), "%.*sscales", (int)stem, name);
+    return rc ? rc : add_array(in, scales, WEIR_DTYPE_F32, cols / in->h.group, rows);
 }
 
 /* One tensor for each layer. */
@@ -187,15 +230,15 @@ static int put_numbers(struct in *in)
 static int check_version(const struct in *in, bool good)
 {
     const char *path = in->m->file[0].path;
-    if (in->h.version == 2)
+    if (in->h.version > 2)
         return weir_fail(in->err, -ENOTSUP,
-                         "%s is a llama2.c model of version 2, whose weights are int8 in groups; "
-                         "this program reads versions 0 and 1, of floats: export it again",
-                         path);
-    if (in->h.version > 1)
+                         "%s is a llama2.c model of version %u, this program reads 0, 1 and 2",
+                         path, in->h.version);
+    if (good && in->h.group && in->h.hidden % in->h.group)
         return weir_fail(in->err, -ENOTSUP,
-                         "%s is a llama2.c model of version %u, this program reads 0 and 1", path,
-                         in->h.version);
+                         "%s: groups of %u run across the rows of its w2, which have %u: weir does "
+                         "not compute that",
+                         path, in->h.group, in->h.hidden);
     return good ? 0
                 : weir_fail(in->err, -EINVAL,
                             "%s begins as a llama2.c model, but its numbers are those of none: the "

@@ -163,14 +163,35 @@ static int fp8(struct weir_pack *p, struct weir_tensor *t, const struct weir_ten
     return weir_pack_give(p, &q, (const struct weir_tensor *[]){ scale, NULL, NULL });
 }
 
+/* Int8 in groups along the row, version 2 of llama2.c: [n][k], and then [n][groups] floats. */
+static int groups(struct weir_pack *p, struct weir_tensor *t, const struct weir_tensor *scale)
+{
+    const uint64_t n = weir_tensor_rows(t), k = weir_tensor_cols(t), n_group = scale->bytes / 4 / n;
+    if (scale->dtype != WEIR_DTYPE_F32 || !n_group || k % n_group ||
+        scale->bytes != n * n_group * 4)
+        return no_fit(p, scale);
+    const struct weir_packing q = {
+        .scheme = WEIR_SCHEME_INT8,
+        .bits = 8,
+        .scale_type = WEIR_DTYPE_F32,
+        .n = (uint32_t)n,
+        .k = (uint32_t)k,
+        .group = (uint32_t)(k / n_group),
+    };
+    return weir_pack_give(p, &q, (const struct weir_tensor *[]){ scale, NULL, NULL });
+}
+
 int weir_pack_bytes(struct weir_pack *p, struct weir_tensor *t)
 {
+    const struct weir_tensor *grouped = weir_pack_beside(p, ".scales");
     const struct weir_tensor *scale = weir_pack_beside(p, ".weight_scale");
     if (!scale)
         scale = weir_pack_beside(p, ".weight_scale_inv");
     const int e = weir_pack_bnb(p);
     if (e < 0 || t->packing)
         return e;
+    if (grouped && t->dtype == WEIR_DTYPE_I8 && t->n_dim == 2 && sane(t) && weir_tensor_rows(t))
+        return groups(p, t, grouped);
     if (!scale || t->n_dim != 2 || !sane(t) || !sane(scale))
         return 0;
     if (t->dtype == WEIR_DTYPE_I8 &&

@@ -88,6 +88,16 @@ def meta_parts(source, name, n, by_columns):
     meta_params(m, path)
 
 
+GROUP = 4
+
+
+def int8_groups(t):
+    """Int8 of the shape of T, and a float for each group of a row."""
+    w = t.float().reshape(-1, GROUP)
+    s = w.abs().amax(1) / 127
+    return torch.round(w / s[:, None]).to(torch.int8).reshape(t.shape), s
+
+
 def llama2c(source):
     m, w = model(source)
     w = renamed(w, "layers", NAMES, TOP)
@@ -117,9 +127,16 @@ def llama2c(source):
     for version, arrays in ((0, v0), (1, v1)):
         with open(os.path.join(OUT, f"{'shared' if shared else 'own'}-v{version}.bin"), "wb") as f:
             f.write(heads_of[version] + b"".join(a.float().numpy().tobytes() for a in arrays))
-    if not shared:
-        with open(os.path.join(OUT, "unsupported-v2.bin"), "wb") as f:
-            f.write((struct.pack("<Ii7iBi", 0x616b3432, 2, *head, vocab, seq, 0, 16)).ljust(512, b"\0"))
+    name = "shared" if shared else "own"
+    norms, matrices = [t for t in v1 if t.ndim == 1], [t for t in v1 if t.ndim == 2]
+    pairs = [int8_groups(t) for t in matrices]
+    with open(os.path.join(OUT, f"{name}-v2.bin"), "wb") as f:
+        f.write((struct.pack("<Ii7iBi", 0x616b3432, 2, *head, vocab, seq, shared, GROUP)).ljust(256, b"\0"))
+        f.write(b"".join(a.float().numpy().tobytes() for a in norms))
+        f.write(b"".join(q.numpy().tobytes() + s.numpy().tobytes() for q, s in pairs))
+    with open(os.path.join(OUT, f"{name}-v2-as-v1.bin"), "wb") as f:
+        f.write(heads_of[1] + b"".join(a.float().numpy().tobytes() for a in norms))
+        f.write(b"".join((q.reshape(-1, GROUP).float() * s[:, None]).numpy().tobytes() for q, s in pairs))
 
 
 def hf(source):
@@ -166,7 +183,7 @@ def main():
     with open(os.path.join(OUT, "README"), "w") as f:
         f.write("Models of tests/files/models in other forms, made by tests/gen/meta_models.py:\n"
                 "llama/, llama-2-parts/, llama-3-parts/ (Meta's) and hf/, hf-one/ (PyTorch files) of llama-gqa-f16, own-v* (llama2.c) of\n"
-                "llama-mha-f32, shared-v* of llama-tied-f32.\n")
+                "llama-mha-f32, shared-v* of llama-tied-f32; *-v2-as-v1 has the weights of *-v2 as floats.\n")
 
 
 main()
