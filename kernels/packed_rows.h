@@ -333,6 +333,7 @@ WEIR_INLINE void exact_block(const struct row_kind a, const struct weir_packing 
 WEIR_INLINE void rows_exact(const struct row_kind a, WEIR_PACKED_ROWS_ARGS)
 {
     const struct weir_packing *p = m->p;
+    const int fetch = (int)(LANES * p->line_bytes * 4 * BLOCK / p->k); /* in four blocks */
     struct exact e;
     struct rows r;
 
@@ -345,7 +346,9 @@ WEIR_INLINE void rows_exact(const struct row_kind a, WEIR_PACKED_ROWS_ARGS)
         uint32_t k = 0;
 
         rows_find(a, m, (const uint8_t *)q + c * p->line_bytes, row + c, n, &r);
+        uintptr_t next = (uintptr_t)r.q[0] + LANES * p->line_bytes;
         for (; k + 4 * BLOCK <= p->k; k += 4 * BLOCK) {
+            next = weir_fetch_ahead(next, fetch, 0);
             for (int u = 0; u < 4; u++)
                 exact_block(a, p, &r, k + (uint32_t)u * BLOCK, BLOCK, &at, &heads, &e, u);
             exact_4(&e, 0, k, BLOCK, x, y + c, y_stride, n);
