@@ -23,6 +23,8 @@ struct weir_machine {
     double mul_rate[WEIR_RATE_COUNT]; /* bytes/s of weights multiplied by one token with all
                                          threads, by base/rate.h; 0: not measured */
     double pass_overhead_s;           /* of a pass, per layer, besides matrix products */
+    double stream_slowdown;           /* how many times as long a pass computes while the disk
+                                         reads; 0: not known */
 
     /* A GPU; vram_total 0: there is none, or nobody asked. */
     char gpu_name[128];

@@ -4,7 +4,8 @@ AC_DEFUN([WEIR_SANITIZE], [
   AS_IF([test "x$enable_$1" = xyes],
     [WEIR_CFLAGS="$WEIR_CFLAGS -fsanitize=$2 -fno-omit-frame-pointer"
      LDFLAGS="$LDFLAGS -fsanitize=$2"
-     weir_sanitizers="$weir_sanitizers $1"])
+     weir_sanitizers="$weir_sanitizers $1"
+     AC_DEFINE([WEIR_SANITIZED], [1], [Built with a sanitizer, and so slower than others.])])
   AS_IF([test "x$1$enable_$1" = xubsanyes],
     [WEIR_CFLAGS="$WEIR_CFLAGS -fno-sanitize-recover=undefined"])
 ])

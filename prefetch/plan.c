@@ -161,6 +161,8 @@ static void forecast(const struct weir_plan_in *in, struct weir_plan *p)
         else
             known = false;
     }
+    if (p->streamed_bytes_per_pass && m->stream_slowdown > 0)
+        compute *= m->stream_slowdown;
     p->disk_rate = m->disk_rate;
     p->compute_s = known ? compute : 0;
     p->disk_s = m->disk_rate > 0 ? (double)p->streamed_bytes_per_pass / m->disk_rate : 0;

@@ -102,6 +102,8 @@ static unsigned check(const struct weir_plan_in *in, const struct weir_plan *p, 
     MUST(p->chunk >= 1 && p->chunk <= (in->chunk ? in->chunk : 512));
     MUST(p->disk_rate == m->disk_rate);
     MUST(!strcmp(p->bound, p->disk_s > p->compute_s ? "disk" : "compute"));
+    if (streamed && m->stream_slowdown > 0)
+        compute *= m->stream_slowdown;
     MUST(p->compute_s == (known ? compute : 0) ||
          (known && p->compute_s / compute > 0.999999 && p->compute_s / compute < 1.000001));
     MUST(p->disk_s == (m->disk_rate > 0 ? (double)streamed / m->disk_rate : 0));
@@ -408,6 +410,17 @@ static void test_forecast(void)
             p.forecast_tok_per_s == 1 / p.compute_s;
     weir_plan_done(&p);
     ok(good, "a slow disk bounds, a fast one does not");
+    const double alone = p.compute_s;
+    machine.stream_slowdown = 1.5;
+    good = !weir_plan_make(&in, &p, NULL) && p.compute_s > alone * 1.499 &&
+           p.compute_s < alone * 1.501;
+    weir_plan_done(&p);
+    in.budget_bytes = 12 * GIB;
+    good &= !weir_plan_make(&in, &p, NULL) && p.fits && p.compute_s < alone * 1.001;
+    weir_plan_done(&p);
+    in.budget_bytes = 2 * GIB;
+    machine.stream_slowdown = 0;
+    ok(good, "a disk that reads beside the kernels holds them up, where something streams");
     machine.disk_rate = 0;
     good = !weir_plan_make(&in, &p, NULL) && p.forecast_tok_per_s == 0;
     weir_plan_done(&p);

@@ -11,6 +11,7 @@
 #include "src/run/rates.h"
 #include "tests/tap.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -137,7 +138,7 @@ static double kept(const char *rate, const struct weir_pool *pool)
     char path[600], key[128], *text;
     size_t n;
     weir_json *j = NULL;
-    snprintf(path, sizeof(path), "%s/weir/rates.json", getenv("XDG_CACHE_HOME"));
+    snprintf(path, sizeof(path), "%s/weir/" WEIR_RATES_FILE, getenv("XDG_CACHE_HOME"));
     snprintf(key, sizeof(key), "mul %s %s %u threads", rate, weir_kernels()->name,
              weir_pool_size(pool));
     if (weir_file_read(path, 1 << 20, &text, &n, NULL))
@@ -151,15 +152,49 @@ static double kept(const char *rate, const struct weir_pool *pool)
 
 static bool near(double a, double b) { return a > b * 0.999999 && a < b * 1.000001; }
 
+/* A run that took three times as long takes half of that back, of each rate as far as it had to do
+ * with it. */
+static void test_learn(const struct weir_sched *s, const struct weir_machine *m,
+                       const struct weir_pool *pool, unsigned threads)
+{
+    double took[WEIR_RATE_COUNT] = { 0 }, all = 0;
+    unsigned wrong = 0, corrected = 0;
+    for (uint32_t i = 0; i < s->n_step; i++) {
+        const uint32_t rate = weir_step_rate(&s->steps[i]);
+        took[rate] += (double)s->steps[i].bytes / m->mul_rate[rate];
+        all += (double)s->steps[i].bytes / m->mul_rate[rate];
+    }
+    weir_rates_mul_learn(m, s, pool, 3);
+    for (uint32_t i = 0; i < WEIR_RATE_COUNT; i++) {
+        char name[WEIR_RATE_NAME];
+        const double share = took[i] / all, now = kept(weir_rate_name(i, name), pool);
+        if (!(share > 0))
+            continue;
+        corrected += share > 0.01;
+        wrong += !near(now, m->mul_rate[i] * (share > 0.01 ? 1 - share / 2 : 1));
+    }
+    ok(!wrong && corrected, "%u threads: a slow run corrects rates by their shares (%u of %u not)",
+       threads, wrong, corrected);
+    weir_rates_mul_learn(m, s, pool, 7);
+    ok(near(kept("q4_0", pool),
+            m->mul_rate[WEIR_DTYPE_Q4_0] * (1 - 0.5 * took[WEIR_DTYPE_Q4_0] / all)) ||
+           took[WEIR_DTYPE_Q4_0] <= 0.01 * all,
+       "%u threads: one far from everything corrects nothing", threads);
+}
+
 /* All are measured once, kept, and corrected. */
 static void test_measured(const struct weir_sched *s, unsigned threads)
 {
     struct weir_pool *pool;
     struct weir_machine m = { 0 }, again = { 0 };
-    unsigned missing = 0, differ = 0, stay = 0;
+    unsigned missing = 0, differ = 0;
     if (weir_pool_new(threads, &pool, NULL))
         exit(99);
     weir_rates_mul(&m, s, pool, 3 * MIB, false);
+    ok(m.mul_rate[WEIR_DTYPE_Q4_0] > 0 && kept("q4_0", pool) == 0,
+       "%u threads: what was measured in few MiB is not remembered", threads);
+    m = (struct weir_machine){ 0 };
+    weir_rates_mul(&m, s, pool, 96 * MIB, false);
     weir_rates_mul(&again, s, pool, 0, false); /* without memory to measure in: from the cache */
     for (unsigned i = 0; i < N_LAYOUT; i++) {
         const uint32_t rate = weir_rate_of_packing(&packings[i]);
@@ -171,14 +206,37 @@ static void test_measured(const struct weir_sched *s, unsigned threads)
        threads);
     ok(!differ && near(again.mul_rate[WEIR_DTYPE_Q4_0], m.mul_rate[WEIR_DTYPE_Q4_0]),
        "%u threads: and remembered", threads);
-    weir_rates_mul_learn(&m, s, pool, 3);
-    for (unsigned i = 0; i < N_LAYOUT; i++)
-        stay +=
-            !near(kept(layouts[i].name, pool), m.mul_rate[weir_rate_of_packing(&packings[i])] / 2);
-    ok(!stay && near(kept("q4_0", pool), m.mul_rate[WEIR_DTYPE_Q4_0] / 2),
-       "%u threads: a run that took three times as long takes half of that back (%u did not)",
-       threads, stay);
+    test_learn(s, &m, pool, threads);
     weir_pool_free(pool);
+}
+
+/* How much a disk that reads beside them holds the kernels up. */
+static void test_slowdown(const char *path)
+{
+    struct weir_machine m = { 0 };
+    struct weir_io_file f;
+    struct weir_pool *pool;
+    const struct weir_io_ops *io = weir_io_by_name("pread");
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || weir_io_file_open(fd, path, false, &f, NULL) || weir_pool_new(2, &pool, NULL))
+        exit(99);
+    weir_rates_stream(&m, io, &f, pool);
+    ok(m.stream_slowdown == 0, "no run has shown what a disk beside the kernels costs");
+    weir_rates_stream_learn(&m, io, &f, pool, 2);
+    weir_rates_stream(&m, io, &f, pool);
+    ok(near(m.stream_slowdown, 1.5), "half of what one shows is taken");
+    weir_rates_stream_learn(&m, io, &f, pool, 1.2);
+    weir_rates_stream(&m, io, &f, pool);
+    ok(near(m.stream_slowdown, 1.65), "and of what the next shows beyond it");
+    weir_rates_stream_learn(&m, io, &f, pool, 40);
+    weir_rates_stream(&m, io, &f, pool);
+    ok(near(m.stream_slowdown, 1.65), "one far from everything shows nothing");
+    weir_rates_stream_learn(&m, io, &f, pool, 0.1);
+    weir_rates_stream(&m, io, &f, pool);
+    ok(near(m.stream_slowdown, 1), "it is never less than none");
+    weir_pool_free(pool);
+    weir_io_file_close(&f);
+    close(fd);
 }
 
 static uint64_t scratch(const void *arg, uint32_t chunk, uint32_t ctx)
@@ -229,7 +287,8 @@ int main(void)
     test_measured(&s, 3);
     test_forecast(&s);
     weir_sched_done(&s);
-    snprintf(path, sizeof(path), "%s/weir/rates.json", dir);
+    snprintf(path, sizeof(path), "%s/weir/" WEIR_RATES_FILE, dir);
+    test_slowdown(path);
     unlink(path);
     *strrchr(path, '/') = 0;
     rmdir(path);

@@ -83,15 +83,20 @@ void weir_job_done(struct weir_job *j)
     *j = (struct weir_job){ 0 };
 }
 
-/* The disk shows its rate when it was the bound, the kernels always. */
+/* The disk shows its rate when it was the bound, the kernels theirs, or how much a disk that reads
+ * beside them holds them up. */
 void weir_job_learn(const struct weir_job *j, const struct weir_gen_result *res)
 {
     const struct weir_engine *e = j->engine;
     const struct weir_meter *m = &res->gen;
     if (res->n_gen_pass >= 4 && e->plan.compute_s > 0 && !e->plan.vram_budget_bytes &&
-        !e->opts.act_f32 && e->plan.matmul_bytes >= UINT64_C(1) << 28)
-        weir_rates_mul_learn(&e->machine, &e->sched, e->pool,
-                             (double)m->compute_ns / 1e9 / res->n_gen_pass / e->plan.compute_s);
+        !e->opts.act_f32 && e->plan.matmul_bytes >= UINT64_C(1) << 28) {
+        const double factor = (double)m->compute_ns / 1e9 / res->n_gen_pass / e->plan.compute_s;
+        if (e->plan.fits)
+            weir_rates_mul_learn(&e->machine, &e->sched, e->pool, factor);
+        else
+            weir_rates_stream_learn(&e->machine, e->io, &e->files[0], e->pool, factor);
+    }
     if (e->plan.fits || m->bytes_read < UINT64_C(1) << 30)
         return;
     /* Only a disk that is waited for shows its rate; one that is ahead idles with a short queue,

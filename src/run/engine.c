@@ -266,6 +266,8 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
     if (r == 0 && !e->plan.fits &&
         !e->opts.machine) { /* only a model that streams needs the disk's rate */
         weir_rates_disk(&e->machine, io, largest(e), e->opts.force_probe, &e->disk_rate_cached);
+        if (!e->opts.force_probe)
+            weir_rates_stream(&e->machine, io, largest(e), e->pool);
         weir_plan_done(&e->plan);
         r = weir_plan_make(&in, &e->plan, err);
     }

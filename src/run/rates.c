@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/outfile.h"
+#include "kernels/kernels.h"
 #include "prefetch/probe.h"
 #include "src/run/rates_private.h"
 
@@ -18,10 +19,11 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define PROBE_BYTES (UINT64_C(512) << 20)
-#define DEEPER      1.15 /* more reads in flight are worth it from here on: disks are noisy */
+#define PROBE_BYTES  (UINT64_C(512) << 20)
+#define SLOWDOWN_MAX 4.0
+#define DEEPER       1.15 /* more reads in flight are worth it from here on: disks are noisy */
 
-/* $XDG_CACHE_HOME/weir/rates.json; false when there is no home. */
+/* $XDG_CACHE_HOME/weir/ and the file; false when there is no home. */
 static bool cache_path(char *buf, size_t n, bool make)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -40,7 +42,7 @@ static bool cache_path(char *buf, size_t n, bool make)
     strcat(dir, "/weir");
     if (make)
         mkdir(dir, 0700);
-    return snprintf(buf, n, "%s/rates.json", dir) < (int)n;
+    return snprintf(buf, n, "%s/" WEIR_RATES_FILE, dir) < (int)n;
 }
 
 static weir_json *load(void)
@@ -127,6 +129,37 @@ void weir_rates_disk(struct weir_machine *m, const struct weir_io_ops *io,
     m->disk_rate = rate;
     weir_rates_remember(key, rate);
     weir_rates_remember(depth_key, m->disk_depth);
+}
+
+static bool slowdown_key(char *buf, size_t n, const struct weir_io_ops *io,
+                         const struct weir_io_file *f, const struct weir_pool *pool)
+{
+    char disk[96];
+    if (!disk_key(disk, sizeof(disk), io, f))
+        return false;
+    snprintf(buf, n, "slowdown %s %u threads beside %s", weir_kernels()->name, weir_pool_size(pool),
+             disk);
+    return true;
+}
+
+void weir_rates_stream(struct weir_machine *m, const struct weir_io_ops *io,
+                       const struct weir_io_file *f, const struct weir_pool *pool)
+{
+    char key[160];
+    if (slowdown_key(key, sizeof(key), io, f, pool))
+        m->stream_slowdown = weir_rates_recall(key);
+}
+
+void weir_rates_stream_learn(const struct weir_machine *m, const struct weir_io_ops *io,
+                             const struct weir_io_file *f, const struct weir_pool *pool,
+                             double factor)
+{
+    char key[160];
+    const double old = m->stream_slowdown > 0 ? m->stream_slowdown : 1;
+    const double new = old *(1 + factor) / 2;
+    /* Beyond that something else was going on. */
+    if (new < SLOWDOWN_MAX && slowdown_key(key, sizeof(key), io, f, pool))
+        weir_rates_remember(key, new > 1 ? new : 1);
 }
 
 bool weir_rates_disk_known(const struct weir_io_ops *io, const struct weir_io_file *f)

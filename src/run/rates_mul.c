@@ -24,6 +24,7 @@
 #define STEP      (UINT64_C(1) << 20) /* of a matrix stored by columns */
 #define UNIT_COLS 256u                /* of it, the fewest of a thread */
 #define TRIES     3                   /* the best counts: others only ever make it slower */
+#define SHARE_MIN 0.01                /* of a pass, from which on it says something of a rate */
 
 /* What is multiplied, over and over. */
 struct probe {
@@ -145,15 +146,21 @@ void weir_rates_wanted(const struct weir_sched *s, const struct weir_step *ret[W
 void weir_rates_mul_learn(const struct weir_machine *m, const struct weir_sched *s,
                           const struct weir_pool *pool, double factor)
 {
-    const struct weir_step *want[WEIR_RATE_COUNT];
+    double took[WEIR_RATE_COUNT] = { 0 }, all = 0;
     char key[128];
     if (!(factor > 0.2 && factor < 5)) /* something else was going on */
         return;
-    weir_rates_wanted(s, want);
+    for (uint32_t i = 0; i < s->n_step; i++) {
+        const uint32_t rate = weir_step_rate(&s->steps[i]);
+        if (!(m->mul_rate[rate] > 0))
+            return;
+        took[rate] += (double)s->steps[i].bytes / m->mul_rate[rate];
+        all += (double)s->steps[i].bytes / m->mul_rate[rate];
+    }
     for (uint32_t i = 0; i < WEIR_RATE_COUNT; i++)
-        if (want[i] && m->mul_rate[i] > 0) {
+        if (took[i] > all * SHARE_MIN) {
             mul_key(key, sizeof(key), i, pool);
-            weir_rates_remember(key, m->mul_rate[i] * 2 / (1 + factor));
+            weir_rates_remember(key, m->mul_rate[i] * (1 + took[i] / all * (2 / (1 + factor) - 1)));
         }
 }
 
@@ -196,7 +203,8 @@ void weir_rates_mul(struct weir_machine *m, const struct weir_sched *s, struct w
             b.row_bytes = weir_dtype_row_bytes(weir_dtype_info((enum weir_dtype)i), MUL_COLS);
             m->mul_rate[i] = run_rows(&b, pool);
         }
-        if (m->mul_rate[i] > 0)
+        /* What was measured in a cache holds for a budget that small only. */
+        if (m->mul_rate[i] > 0 && mem.bytes == MUL_BYTES)
             weir_rates_remember(key, m->mul_rate[i]);
     }
     weir_region_done(&mem);
