@@ -50,6 +50,7 @@ enum weir_cuda_kind {
     WEIR_CUDA_TOP_K,
     WEIR_CUDA_ADD_COLS,
     WEIR_CUDA_ASIDE,
+    WEIR_CUDA_TAKE_COLS,
     WEIR_CUDA_KIND_COUNT
 };
 
@@ -192,6 +193,12 @@ struct weir_cuda_op {
             bool is_coded;
             struct weir_coded coded;
         } aside;
+        struct { /* y[t][i] = x[t * x_stride + i], i < width: what a slice of a matrix reads */
+            float *y;
+            const float *x;
+            uint64_t x_stride;
+            uint32_t n_tok, width;
+        } take_cols;
     };
 };
 #define WEIR_CUDA_TOP_MAX 256

@@ -240,6 +240,13 @@ static void add_cols(const struct weir_cuda_op *op)
             op->add_cols.y[t * op->add_cols.width + i] += op->add_cols.f[i];
 }
 
+static void take_cols(const struct weir_cuda_op *op)
+{
+    for (uint64_t t = 0; t < op->take_cols.n_tok; t++)
+        memcpy(op->take_cols.y + t * op->take_cols.width,
+               op->take_cols.x + t * op->take_cols.x_stride, op->take_cols.width * sizeof(float));
+}
+
 static void aside(const struct weir_cuda_op *op)
 {
     if (op->aside.is_coded)
@@ -298,6 +305,7 @@ void weir_cuda_ref(const struct weir_cuda_op *op)
         [WEIR_CUDA_TOP_K] = top_k,
         [WEIR_CUDA_ADD_COLS] = add_cols,
         [WEIR_CUDA_ASIDE] = aside,
+        [WEIR_CUDA_TAKE_COLS] = take_cols,
     };
     refs[op->kind](op);
 }

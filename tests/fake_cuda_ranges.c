@@ -11,8 +11,9 @@
 const char *fake_cuda_kind_name(enum weir_cuda_kind kind)
 {
     static const char *const names[WEIR_CUDA_KIND_COUNT] = {
-        "act_q8", "mul", "packed", "norm",       "split",   "rope",  "kv_store", "attend",
-        "glu",    "add", "scale",  "scale_cols", "softcap", "top_k", "add_cols", "aside",
+        "act_q8",   "mul",    "packed",   "norm",  "split",     "rope",
+        "kv_store", "attend", "glu",      "add",   "scale",     "scale_cols",
+        "softcap",  "top_k",  "add_cols", "aside", "take_cols",
     };
     return (unsigned)kind < WEIR_CUDA_KIND_COUNT ? names[kind] : "no kind";
 }
@@ -204,12 +205,19 @@ static void aside(struct weir_cuda_op *op, struct visit *v)
     TOUCH(aside, coded.scale, (op->aside.at + op->aside.n - 1) / c->group + 1);
 }
 
+static void take_cols(struct weir_cuda_op *op, struct visit *v)
+{
+    const uint64_t n = op->take_cols.n_tok;
+    TOUCH(take_cols, y, n * op->take_cols.width);
+    TOUCH(take_cols, x, n ? (n - 1) * op->take_cols.x_stride + op->take_cols.width : 0);
+}
+
 int fake_cuda_ranges(struct weir_cuda_op *op, int (*fn)(void *arg, const struct fake_cuda_range *r),
                      void *arg)
 {
     static void (*const of[WEIR_CUDA_KIND_COUNT])(struct weir_cuda_op *, struct visit *) = {
-        act_q8, mul, packed, norm,       split,   rope,  kv_store, attend,
-        glu,    add, scale,  scale_cols, softcap, top_k, add_cols, aside,
+        act_q8, mul,   packed,     norm,    split, rope,     kv_store, attend,    glu,
+        add,    scale, scale_cols, softcap, top_k, add_cols, aside,    take_cols,
     };
     struct visit v = { .fn = fn, .arg = arg };
 

@@ -28,6 +28,26 @@ static void check_add_cols(void)
     report(&w, "add_cols");
 }
 
+static void check_take_cols(void)
+{
+    static const uint32_t widths[] = { 1, 7, 32, 300, 4096 };
+    struct worst w = { 0 };
+    for (unsigned i = 0; i < sizeof(widths) / sizeof(*widths); i++)
+        for (uint32_t n_tok = 1; n_tok <= 9; n_tok += 4) {
+            const uint32_t n = widths[i], all = 2 * n + 5;
+            float *x = floats((size_t)n_tok * all);
+            struct weir_cuda_op op = { .kind = WEIR_CUDA_TAKE_COLS,
+                                       .take_cols = {
+                                           .n_tok = n_tok, .width = n, .x_stride = all } };
+            struct operand o[] = { { &op.take_cols.y, .bytes = n_tok * n * F, .elem = 4 },
+                                   { &op.take_cols.x, .init = x,
+                                     .bytes = ((n_tok - 1) * all + n) * F, .elem = 4 } };
+            compare_once(&w, "take_cols", &op, o, 2, 0);
+            free(x);
+        }
+    report(&w, "take_cols");
+}
+
 static void check_aside(void)
 {
     static const uint64_t sizes[] = { 4, 16, 100, 4096, 70000 };
@@ -74,6 +94,7 @@ static void check_aside(void)
 int main(void)
 {
     check_add_cols();
+    check_take_cols();
     check_aside();
     return done();
 }

@@ -402,6 +402,13 @@ static void test_small(void)
         good &= out[i] == v[i] + f[i % 25];
     ok(good && kept(out, 50), "add_cols");
     good = 1;
+    memset(out, 0, 50 * sizeof(*out));
+    weir_cuda_ref(&(struct weir_cuda_op){ .kind = WEIR_CUDA_TAKE_COLS,
+                                          .take_cols = { out, v + 5, 20, 2, 9 } });
+    for (int i = 0; i < 18; i++)
+        good &= out[i] == v[5 + i / 9 * 20 + i % 9];
+    ok(good && out[18] == 0, "take_cols");
+    good = 1;
     memcpy(out, v, 50 * sizeof(*v));
     weir_cuda_ref(
         &(struct weir_cuda_op){ .kind = WEIR_CUDA_SOFTCAP, .softcap = { out, 50, 0.3f } });

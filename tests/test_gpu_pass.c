@@ -124,7 +124,7 @@ static void mix(struct weir_engine *e)
     struct weir_plan *p = &e->plan;
     uint32_t most = 1;
     n_kept = n_in_ram = n_streamed = 0;
-    const uint32_t kept = rnd(4), in_ram = rnd(4); /* thirds */
+    const uint32_t kept = rnd(3), in_ram = rnd(4); /* thirds; never all are kept */
     for (uint32_t i = 0; i < e->sched.n_step; i++) {
         const struct weir_step *st = &e->sched.steps[i];
         p->pinned[i] = st->held || rnd(3) < kept ? WEIR_KEEP_ONCE
@@ -374,6 +374,7 @@ int main(void)
         "chatglm1-int4", "chatglm1-int8", "chatglm2-int4",   "chatglm2-int8",  "transposed",
     };
     static const char *const archs[] = { "chatglm1" };
+    static const char *const slices[] = { "llama-2-parts", "llama-3-parts", "hf" };
     const char *top = getenv("srcdir_abs");
     char folder[512];
     setenv("WEIR_CPU", "scalar", 1);
@@ -385,6 +386,8 @@ int main(void)
     check_named(folder, packed, N(packed), 3);
     snprintf(folder, sizeof(folder), "%s/tests/files/archs", top ? top : ".");
     check_named(folder, archs, N(archs), 2);
+    snprintf(folder, sizeof(folder), "%s/tests/files/meta", top ? top : ".");
+    check_named(folder, slices, N(slices), 4);
     snprintf(folder, sizeof(folder), "%s/tests/files", top ? top : ".");
     check_loras(folder);
     snprintf(folder, sizeof(folder), "%s/tests/files/models", top ? top : ".");

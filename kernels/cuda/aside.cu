@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns what packed matrices need beside their products: small arrays put where they are used, and a
- * bias that is added to whole rows.  Bound by memory and small; the bits are those of
- * kernels/cuda_ref.c. */
+ * Owns what matrices in parts need beside their products: small arrays put where they are used, the
+ * columns that a slice reads, and a bias that is added to whole rows.  Bound by memory and small;
+ * the bits are those of kernels/cuda_ref.c. */
 #include "kernels/cuda/launch.h"
 
 #define BLOCK    256u
@@ -100,7 +100,27 @@ static cudaError_t launch_add_cols(const struct weir_cuda_op *op, cudaStream_t s
     return cudaGetLastError();
 }
 
+__global__ void take_cols_kernel(float *y, const float *x, uint64_t x_stride, uint64_t n,
+                                 uint32_t width)
+{
+    for (uint64_t i = first(); i < n; i += stride())
+        y[i] = x[i / width * x_stride + i % width];
+}
+
+static cudaError_t launch_take_cols(const struct weir_cuda_op *op, cudaStream_t s)
+{
+    const auto &o = op->take_cols;
+    const uint64_t n = (uint64_t)o.n_tok * o.width;
+    if (n)
+        WEIR_LAUNCH(take_cols_kernel, grid_of(n), BLOCK, 0, s, o.y, o.x, o.x_stride, n, o.width);
+    return cudaGetLastError();
+}
+
 cudaError_t weir_cuda_launch_aside(const struct weir_cuda_op *op, cudaStream_t s)
 {
-    return op->kind == WEIR_CUDA_ADD_COLS ? launch_add_cols(op, s) : launch_aside(op, s);
+    switch (op->kind) {
+    case WEIR_CUDA_ADD_COLS: return launch_add_cols(op, s);
+    case WEIR_CUDA_TAKE_COLS: return launch_take_cols(op, s);
+    default: return launch_aside(op, s);
+    }
 }

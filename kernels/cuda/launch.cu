@@ -14,6 +14,7 @@ cudaError_t weir_cuda_launch(const struct weir_cuda_op *op, cudaStream_t s)
     case WEIR_CUDA_ATTEND: return weir_cuda_launch_attend(op, s);
     case WEIR_CUDA_TOP_K: return weir_cuda_launch_top_k(op, s);
     case WEIR_CUDA_ADD_COLS:
+    case WEIR_CUDA_TAKE_COLS:
     case WEIR_CUDA_ASIDE: return weir_cuda_launch_aside(op, s);
     case WEIR_CUDA_ACT_Q8:
     case WEIR_CUDA_NORM:

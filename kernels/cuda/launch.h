@@ -22,6 +22,6 @@ weir_cuda_launch_fn weir_cuda_launch_rows;     /* rows.cu: everything that is on
 weir_cuda_launch_fn weir_cuda_launch_kv_store; /* kv.cu */
 weir_cuda_launch_fn weir_cuda_launch_attend;   /* attend.cu */
 weir_cuda_launch_fn weir_cuda_launch_top_k;    /* topk.cu */
-weir_cuda_launch_fn weir_cuda_launch_aside;    /* aside.cu: ASIDE, ADD_COLS */
+weir_cuda_launch_fn weir_cuda_launch_aside;    /* aside.cu: ASIDE, ADD_COLS, TAKE_COLS */
 
 #endif

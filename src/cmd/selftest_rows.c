@@ -165,6 +165,17 @@ static unsigned add_cols(struct weir_selftest *t, const void *what, struct weir_
     return 1;
 }
 
+static unsigned take_cols(struct weir_selftest *t, const void *what, struct weir_cuda_op *op)
+{
+    const struct shape *s = what;
+    op->kind = WEIR_CUDA_TAKE_COLS;
+    op->take_cols.x_stride = s->width + 7;
+    op->take_cols.x = weir_selftest_floats(t, (uint64_t)s->n * op->take_cols.x_stride);
+    op->take_cols.y = weir_selftest_floats(t, (uint64_t)s->n * s->width);
+    op->take_cols.n_tok = s->n, op->take_cols.width = s->width;
+    return 1;
+}
+
 static unsigned softcap(struct weir_selftest *t, const void *what, struct weir_cuda_op *op)
 {
     const struct shape *s = what;
@@ -254,6 +265,7 @@ int weir_selftest_rows(struct weir_selftest *t, struct weir_err *err)
         { "scale", 0, scale, 3 },
         { "scale_cols", 0, scale_cols, 0 },
         { "add_cols", 0, add_cols, 0 },
+        { "take_cols", 0, take_cols, 0 },
         { "softcap", ROUND, softcap, 3 },
     };
     int r = 0;

@@ -95,10 +95,12 @@ static bool computed(struct binder *b, const struct weir_tensor *t)
     return false;
 }
 
-static void note_slices(struct weir_model *m, const struct weir_tensor *t)
+static void note_slices(struct weir_model *m, const struct weir_tensor *t, bool is_out)
 {
     for (uint32_t i = 0; i < t->n_slice; i++)
         m->slice_cols = (uint32_t)weir_max_u64(m->slice_cols, weir_tensor_cols(&t->slice[i]));
+    if (t->n_slice && !is_out)
+        m->slice_rows = (uint32_t)weir_max_u64(m->slice_rows, weir_tensor_rows(t));
 }
 
 static struct weir_linear matrix(struct binder *b, const char *pattern, uint32_t layer,
@@ -111,7 +113,7 @@ static struct weir_linear matrix(struct binder *b, const char *pattern, uint32_t
     if (!computed(b, t))
         return l;
     l.w = t;
-    note_slices(b->model, t);
+    note_slices(b->model, t, !strcmp(pattern, "output"));
     if (bias)
         l.bias = vector(b, pattern, layer, ".bias", n_out, false);
     return l;
@@ -378,7 +380,7 @@ int weir_model_bind(const struct weir_map *m, struct weir_model *ret, struct wei
         ret->out = matrix(&b, "output", 0, c->n_embd, c->n_vocab, false);
     } else if (!b.bad) {
         ret->out.w = ret->embd;
-        note_slices(ret, ret->embd);
+        note_slices(ret, ret->embd, true);
     }
     if (!b.bad)
         bind_positions(&b);

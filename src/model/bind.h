@@ -105,6 +105,7 @@ struct weir_model {
     uint64_t vector_bytes;
     const struct weir_loras *loras; /* adapters applied beside the matrices, or NULL */
     uint32_t slice_cols; /* columns of the widest slice of a matrix; 0: no matrix lies in slices */
+    uint32_t slice_rows; /* most rows of a matrix in slices, but the output's */
     uint64_t aux_bytes;  /* most small arrays of packed matrices at a time; set by recording */
 };
 

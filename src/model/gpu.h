@@ -31,7 +31,7 @@ struct weir_gpu { /* start from {0} */
     uint8_t *copy_mem, *scratch_mem; /* device memory */
     struct weir_scratch s;           /* addresses of device memory; no region of its own */
     float *part;                     /* of attention over long contexts */
-    float *sum;                      /* [chunk][rows] of an adapter's second product */
+    float *sum; /* [chunk][rows] of a product that is added to another: of an adapter, a slice */
 
     struct weir_region host; /* what goes back and forth, pinned if the system allows */
     bool host_pinned;

@@ -5,7 +5,11 @@
  *
  * The small arrays of a packed matrix come as steps of their own, before the lines they belong to;
  * slots are few, so such a step is put aside (an operation on the device) and given back at once.
- * A stream is in order, so the next band may take the same place.  Engine thread. */
+ * A stream is in order, so the next band may take the same place.
+ *
+ * Slices of a matrix (mmap/map.h) come one after the other.  Each reads its columns of X; the first
+ * writes the product, the others are added to it when all of their rows have come, in the order of
+ * the CPU's additions.  Engine thread. */
 #include "config.h"
 
 #include "base/num.h"
@@ -152,11 +156,18 @@ static int mul_lines(struct weir_pass *p, struct band *b, const struct weir_prod
     return op.packed.n ? weir_gpu_launch(p, &op, err) : 0;
 }
 
+/* A bias is added last; that of a matrix in slices, and of a packed one, when all of it was
+ * multiplied. */
+static bool bias_apart(const struct weir_linear *l)
+{
+    return l->bias && (l->w->packing || l->w->n_slice);
+}
+
 static int mul_rows(struct weir_pass *p, const struct weir_product *of, const struct weir_step *st,
                     const struct weir_act *act, const uint8_t *view, struct weir_err *err)
 {
     struct weir_cuda_op op = product(p, of->l->w, act);
-    const float *bias = weir_gpu_there(p->gpu, of->l->bias);
+    const float *bias = bias_apart(of->l) ? NULL : weir_gpu_there(p->gpu, of->l->bias);
     op.mul.w = view;
     op.mul.n_row = st->n_row;
     op.mul.bias = bias ? bias + st->row : NULL;
@@ -164,7 +175,37 @@ static int mul_rows(struct weir_pass *p, const struct weir_product *of, const st
     return weir_gpu_launch(p, &op, err);
 }
 
-/* The bias of a packed matrix, when all of it was multiplied. */
+/* Rows of slice W of a matrix, the first ones or the next. */
+static int mul_slice(struct weir_pass *p, const struct weir_product *of, const struct weir_step *st,
+                     const struct weir_act *act, const uint8_t *view, struct weir_err *err)
+{
+    const struct weir_tensor *w = st->tensor;
+    const uint32_t rows = (uint32_t)weir_tensor_rows(w), cols = (uint32_t)weir_tensor_cols(w);
+    struct weir_act part = { .n_tok = act->n_tok, .k = cols, .f32 = act->f32 + w->col };
+    int r = 0;
+    if (act->n_tok > 1) { /* rows of X are longer than the slice's */
+        const struct weir_cuda_op take = { .kind = WEIR_CUDA_TAKE_COLS,
+                                           .take_cols = { .y = p->scratch->slice,
+                                                          .x = part.f32,
+                                                          .x_stride = act->k,
+                                                          .n_tok = act->n_tok,
+                                                          .width = cols } };
+        part.f32 = p->scratch->slice;
+        if (st->row == 0)
+            r = weir_gpu_launch(p, &take, err);
+    }
+    const struct weir_product to = { .l = of->l, .y = w->col ? p->gpu->sum : of->y };
+    if (r == 0)
+        r = mul_rows(p, &to, st, &part, view, err);
+    if (r < 0 || !w->col || st->row + st->n_row < rows)
+        return r;
+    const struct weir_cuda_op add = {
+        .kind = WEIR_CUDA_ADD,
+        .add = { .y = of->y, .x = p->gpu->sum, .n = (uint64_t)act->n_tok * rows, .scale = 1 }
+    };
+    return weir_gpu_launch(p, &add, err);
+}
+
 static int add_bias(struct weir_pass *p, const struct weir_product *of, uint32_t n_tok,
                     struct weir_err *err)
 {
@@ -186,8 +227,9 @@ static int flush(struct weir_pass *p, struct run *run, struct band *b, const str
         return 0;
     struct weir_step st = p->sched->steps[run->step];
     st.n_row = run->n_row;
-    int r = of->l->w->packing ? mul_lines(p, b, of, &st, act, run->view, err)
-                              : mul_rows(p, of, &st, act, run->view, err);
+    int r = of->l->w->packing     ? mul_lines(p, b, of, &st, act, run->view, err)
+            : st.tensor->is_slice ? mul_slice(p, of, &st, act, run->view, err)
+                                  : mul_rows(p, of, &st, act, run->view, err);
     for (uint32_t i = 0; r == 0 && i < run->n_step; i++)
         r = weir_feed_release(p->gpu->feed, run->step + i, err);
     *run = (struct run){ 0 };
@@ -284,7 +326,7 @@ int weir_gpu_linear(struct weir_pass *p, const struct weir_product *list, uint32
                          p->step, list[p->step == begin ? 0 : at].l->w->name);
     for (uint32_t i = 0; r == 0 && i < n; i++) {
         const struct weir_linear *l = list[i].l;
-        if (l->w->packing && l->bias)
+        if (bias_apart(l))
             r = add_bias(p, &list[i], n_tok, err);
         size_t n_lora;
         const struct weir_lora *v = weir_loras_of(p->model, l, &n_lora);

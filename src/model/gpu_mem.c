@@ -19,10 +19,13 @@
 
 /* ---- layouts ---- */
 
-/* Floats of G->sum: rows of the widest product that is adapted, for all tokens it is made for. */
+/* Floats of G->sum: rows of the widest product that is added to another, for all tokens it is made
+ * for. */
 static uint64_t sum_floats(const struct weir_model *m, uint64_t chunk, uint64_t n_logit)
 {
-    uint64_t most = 0;
+    uint64_t most = chunk * m->slice_rows;
+    if (m->out.w->n_slice)
+        most = weir_max_u64(most, n_logit * m->cfg.n_vocab);
     for (size_t i = 0; m->loras && i < m->loras->n; i++) {
         const struct weir_lora *l = &m->loras->v[i];
         most = weir_max_u64(most, (l->w == m->out.w ? weir_max_u64(n_logit, 1) : chunk) * l->n);
@@ -40,6 +43,7 @@ static uint64_t lay_out(struct weir_gpu *g, uint8_t *base, const struct weir_mod
     g->sum = weir_carve(base, &at, sum_floats(m, chunk, n_logit), 4, ALIGN);
     g->part =
         weir_carve(base, &at, weir_cuda_part_bytes(chunk, c->n_head, c->head_dim, ctx), 1, ALIGN);
+    s->slice = weir_carve(base, &at, (uint64_t)chunk * m->slice_cols, 4, ALIGN);
     /* each array of a band begins at a multiple */
     s->aux =
         weir_carve(base, &at, m->aux_bytes ? m->aux_bytes + WEIR_AUX_COUNT * ALIGN : 0, 1, ALIGN);

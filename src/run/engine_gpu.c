@@ -31,11 +31,6 @@ int weir_engine_gpu_choose(struct weir_engine *e, struct weir_err *err)
     const int r = weir_gpu_choose(&ask, &e->machine, &e->cuda, &e->vram_budget, err);
     if (r < 0 || !e->vram_budget)
         return r;
-    if (e->model.slice_cols)
-        return weir_fail(err, -ENOTSUP,
-                         "%s: matrices of this model are cut between their columns, which weir "
-                         "computes on the CPU only: leave --vram away",
-                         weir_map_file(e->map, 0)->path);
     e->machine.gpu_overhead_s = LAYER_COST_S;
     if (e->cuda) {
         e->gpu.ops = ops_of(e);
