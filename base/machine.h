@@ -29,6 +29,7 @@ struct weir_machine {
     /* A GPU; vram_total 0: there is none, or nobody asked. */
     char gpu_name[128];
     uint64_t vram_total, vram_free; /* bytes of device memory: all, and free now */
+    uint64_t gpu_cache_bytes;       /* its last-level cache; 0: not known */
     double bus_rate;  /* bytes/s from pinned host memory to the device; 0: not measured */
     double vram_rate; /* bytes/s the device reads its memory with; 0: not measured */
     double gpu_mul_rate[WEIR_RATE_COUNT]; /* as mul_rate, on the device; 0: vram_rate is used */

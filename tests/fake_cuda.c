@@ -110,6 +110,7 @@ static int dev_info(int index, struct weir_cuda_info *ret, struct weir_err *err)
                                     .major = 8,
                                     .minor = 6,
                                     .n_sm = 2,
+                                    .cache_bytes = fake_cuda_opts.cache_bytes,
                                     .total_bytes = fake_cuda_opts.mem_bytes,
                                     .free_bytes = fake_cuda_opts.mem_bytes -
                                                   fake_cuda_opts.taken_bytes -

@@ -18,6 +18,7 @@ struct fake_cuda_opts {
     unsigned devices;
     uint64_t mem_bytes;   /* of each device */
     uint64_t taken_bytes; /* of those, by other programs */
+    uint64_t cache_bytes; /* as the device says */
     /* How long things take at least; 0: as long as they do. */
     double copy_rate;      /* bytes per second between host and device */
     double vram_rate;      /* bytes per second that a launch reads and writes */

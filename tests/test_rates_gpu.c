@@ -41,22 +41,29 @@ static struct weir_sched sched_of(enum weir_dtype d, enum weir_dtype e)
 }
 
 /* Measure on a device with O; true when nothing was left on it. */
-static bool measure(const struct fake_cuda_opts *o, const char *name, uint64_t ram, bool force,
-                    struct weir_machine *m, bool *ret_cached)
+static bool measure_sched(const struct fake_cuda_opts *o, const struct weir_sched *s,
+                          const char *name, uint64_t ram, bool force, struct weir_machine *m,
+                          bool *ret_cached)
 {
-    const struct weir_sched s = sched_of(WEIR_DTYPE_Q4_K, WEIR_DTYPE_F16);
     struct weir_cuda *g = NULL;
-    *m = (struct weir_machine){ .vram_total = 256 * MIB };
+    *m = (struct weir_machine){ .vram_total = 256 * MIB, .gpu_cache_bytes = o->cache_bytes };
     snprintf(m->gpu_name, sizeof(m->gpu_name), "%s", name);
     *ret_cached = false;
     fake_cuda_set(o);
     if (weir_cuda_ops()->open(0, &g, NULL))
         return false;
-    weir_rates_gpu(m, weir_cuda_ops(), g, &s, ram, 4 * MIB, force, ret_cached);
+    weir_rates_gpu(m, weir_cuda_ops(), g, s, ram, 4 * MIB, force, ret_cached);
     weir_cuda_ops()->close(g);
     const struct fake_cuda_counts c = fake_cuda_counts();
     return !c.left_allocs && !c.left_events && !c.left_pins && c.mem_peak_bytes <= 4 * MIB &&
            c.pinned_bytes <= ram;
+}
+
+static bool measure(const struct fake_cuda_opts *o, const char *name, uint64_t ram, bool force,
+                    struct weir_machine *m, bool *ret_cached)
+{
+    const struct weir_sched s = sched_of(WEIR_DTYPE_Q4_K, WEIR_DTYPE_F16);
+    return measure_sched(o, &s, name, ram, force, m, ret_cached);
 }
 
 /* The memory of the device does half as much again: it counts what an addition both reads and
@@ -89,6 +96,74 @@ static void test_rates(void)
     o.no_pin = true;
     good = measure(&o, "third", 2 * MIB, false, &m, &cached);
     ok(good && near(m.bus_rate, 2e8), "memory that cannot be pinned is copied all the same");
+}
+
+/* Packed matrices have rates of their own, by rows and by columns, with groups in order or not. */
+static void test_packed(void)
+{
+    static struct weir_packing packings[] = {
+        { .scheme = WEIR_SCHEME_CHATGLM, .bits = 4, .group = 1280 },
+        { .scheme = WEIR_SCHEME_GPTQ, .bits = 4, .group = 128, .zero_add = 1 },
+        { .scheme = WEIR_SCHEME_GPTQ, .bits = 2, .group = 40, .zero_add = 1 },
+        { .scheme = WEIR_SCHEME_MLC_ROWS, .bits = 3, .group = 40 },
+        { .scheme = WEIR_SCHEME_BNB_NF4, .bits = 4, .group = 64, .scale_type = WEIR_DTYPE_F32 },
+        { .scheme = WEIR_SCHEME_FP8_E4M3, .bits = 8, .group = 128, .scale_type = WEIR_DTYPE_F32 },
+        { .scheme = WEIR_SCHEME_DENSE_COLS, .group = 1280, .elem = WEIR_DTYPE_BF16 },
+    };
+    enum { N = sizeof(packings) / sizeof(packings[0]) };
+    struct weir_tensor packed[N];
+    struct weir_step each[N];
+    struct weir_machine m;
+    unsigned bad = 0, again = 0;
+    bool cached;
+    for (unsigned i = 0; i < N; i++) {
+        struct weir_packing *p = &packings[i];
+        p->n = 96;
+        p->k = 1280;
+        p->group_n = p->scheme == WEIR_SCHEME_FP8_E4M3 ? 32 : 1;
+        if (p->scale_type != WEIR_DTYPE_F32 || p->scheme < WEIR_SCHEME_BNB_NF4)
+            p->scale_type = WEIR_DTYPE_F16;
+        if (weir_packing_init(p, i == 2)) {
+            ok(0, "packing %u cannot be", i);
+            return;
+        }
+        packed[i] = (struct weir_tensor){ .dtype = WEIR_DTYPE_I8, .packing = p };
+        each[i] = (struct weir_step){ .tensor = &packed[i], .n_row = 1, .bytes = 64 };
+    }
+    const struct weir_sched s = { .steps = each, .n_step = N, .bytes = 64 * N, .step_max = 64 };
+    struct fake_cuda_opts o = device(1e9, 1e8);
+    bool clean = measure_sched(&o, &s, "packed", 2 * MIB, false, &m, &cached) && !cached;
+    for (unsigned i = 0; i < N; i++) {
+        char name[WEIR_RATE_NAME];
+        const uint32_t r = weir_rate_of_packing(&packings[i]);
+        if (m.gpu_mul_rate[r] > 0.75e8 && m.gpu_mul_rate[r] < 1.05e8) /* beside small arrays */
+            continue;
+        bad++;
+        printf("# %s: %g\n", weir_rate_name(r, name), m.gpu_mul_rate[r]);
+    }
+    ok(clean && !bad, "packed matrices are measured, each way of packing (%u are not)", bad);
+    const struct weir_machine first = m;
+    clean = measure_sched(&o, &s, "packed", 2 * MIB, false, &m, &cached) && cached;
+    for (unsigned i = 0; i < N; i++)
+        again += !near(m.gpu_mul_rate[weir_rate_of_packing(&packings[i])],
+                       first.gpu_mul_rate[weir_rate_of_packing(&packings[i])]);
+    ok(clean && !again, "and known after that");
+}
+
+/* A budget below the cache of the device says nothing of larger ones. */
+static void test_cache(void)
+{
+    struct weir_machine m;
+    bool cached;
+    struct fake_cuda_opts o = device(1e8, 1e8);
+    o.cache_bytes = 2 * MIB;
+    bool good = measure(&o, "large cache", 2 * MIB, false, &m, &cached) && m.vram_rate > 0;
+    good &= measure(&o, "large cache", 2 * MIB, false, &m, &cached) && !cached;
+    ok(good, "what was measured in the device's cache is not kept");
+    o.cache_bytes = MIB;
+    good = measure(&o, "small cache", 2 * MIB, false, &m, &cached);
+    good &= measure(&o, "small cache", 2 * MIB, false, &m, &cached) && cached;
+    ok(good, "what was measured beyond it is");
 }
 
 /* Whatever fails, the rates that were not measured are 0 and nothing is left. */
@@ -219,6 +294,8 @@ int main(void)
         return 99;
     setenv("XDG_CACHE_HOME", dir, 1);
     test_rates();
+    test_packed();
+    test_cache();
     test_failures();
     test_choice();
     uint64_t left = 0;

@@ -49,6 +49,7 @@ static int open_device(const struct weir_gpu_ask *ask, struct weir_machine *m,
     snprintf(m->gpu_name, sizeof(m->gpu_name), "%s", info.name);
     m->vram_total = info.total_bytes;
     m->vram_free = free_bytes;
+    m->gpu_cache_bytes = info.cache_bytes;
     *ret = dev;
     return 0;
 }

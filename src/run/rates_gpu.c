@@ -6,20 +6,22 @@
 
 #include "base/mem.h"
 #include "base/num.h"
+#include "src/run/packed_sample.h"
 #include "src/run/rates_private.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define DEV_BYTES   (UINT64_C(256) << 20) /* beyond the last-level cache of any */
-#define HOST_BYTES  (UINT64_C(32) << 20)
-#define LEAST       (UINT64_C(1) << 20)
-#define SMALL_LEAST (UINT64_C(128) << 10)
-#define SPAN_S      0.02 /* one sample: long beside the launch of a copy or a kernel */
-#define REPS_MAX    64u
-#define TRIES       3 /* the best counts: others only ever make it slower */
-#define MUL_COLS    4096u
+#define DEV_BYTES    (UINT64_C(256) << 20) /* beyond the last-level cache of any */
+#define HOST_BYTES   (UINT64_C(32) << 20)
+#define LEAST        (UINT64_C(1) << 20)
+#define SMALL_LEAST  (UINT64_C(128) << 10)
+#define SPAN_S       0.02 /* one sample: long beside the launch of a copy or a kernel */
+#define REPS_MAX     64u
+#define TRIES        3 /* the best counts: others only ever make it slower */
+#define MUL_COLS     4096u
+#define PACKED_LEAST 256u /* rows of the smallest packed matrix that is measured */
 
 struct rig {
     const struct weir_cuda_ops *ops;
@@ -124,77 +126,177 @@ static double measure_memory(struct rig *r)
     return rate(r, WEIR_CUDA_COMPUTE, launch_once, &op, 3 * n * sizeof(float));
 }
 
-/* Weights of one token's products. */
-static double measure_mul(struct rig *r, enum weir_dtype d)
+/* A token's activations and results of its products, and what room is left behind them. */
+struct token {
+    struct weir_act act;
+    float *y;
+    uint32_t n_y;
+    uint8_t *rest;
+    uint64_t rest_bytes;
+};
+
+static struct token token_of(const struct rig *r, uint64_t most_y)
 {
-    const uint64_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(d), MUL_COLS);
-    uint8_t *at = r->small;
-    struct weir_cuda_op op = { .kind = WEIR_CUDA_MUL,
-                               .mul = { .dtype = d,
-                                        .w = r->dev,
-                                        .row_bytes = row_bytes,
-                                        .act = { .n_tok = 1, .k = MUL_COLS } } };
-    op.mul.act.f32 = (const float *)at;
+    struct token t = { .act = { .n_tok = 1, .k = MUL_COLS } };
+    uint8_t *at = r->small, *const end = at + r->small_bytes;
+    t.act.f32 = (const float *)at;
     at += MUL_COLS * sizeof(float);
-    op.mul.act.q = (const int8_t *)at;
+    t.act.q = (const int8_t *)at;
     at += MUL_COLS;
-    op.mul.act.d = op.mul.act.s = (const float *)at;
+    t.act.d = t.act.s = (const float *)at;
     at += weir_align_up(MUL_COLS / WEIR_ACT_BLOCK * sizeof(float), WEIR_CUDA_ALIGN);
-    op.mul.act.b = (const int16_t *)at;
+    t.act.b = (const int16_t *)at;
     at += weir_align_up(MUL_COLS / WEIR_ACT_SUM * sizeof(int16_t), WEIR_CUDA_ALIGN);
-    op.mul.y = (float *)at;
-    const uint64_t room = (r->small_bytes - (uint64_t)(at - r->small)) / sizeof(float);
-    op.mul.n_row = (uint32_t)weir_min_u64(r->dev_bytes / row_bytes, room);
-    op.mul.y_stride = op.mul.n_row;
-    return rate(r, WEIR_CUDA_COMPUTE, launch_once, &op, op.mul.n_row * row_bytes);
+    t.y = (float *)at;
+    t.n_y = (uint32_t)weir_min_u64(most_y, (uint64_t)(end - at) / sizeof(float));
+    at += weir_align_up(t.n_y * sizeof(float), WEIR_CUDA_ALIGN);
+    t.rest = at;
+    t.rest_bytes = at < end ? (uint64_t)(end - at) : 0;
+    return t;
 }
 
-/* The rates of a device, each with the name it is kept under. */
-static void key_of(char *buf, size_t n, const struct weir_machine *m, const char *what,
-                   const char *dtype)
+static double measure_rows(struct rig *r, enum weir_dtype d)
 {
-    snprintf(buf, n, "%s%s%s %s", what, *dtype ? " " : "", dtype, m->gpu_name);
+    const uint64_t row_bytes = weir_dtype_row_bytes(weir_dtype_info(d), MUL_COLS);
+    const struct token t = token_of(r, r->dev_bytes / row_bytes);
+    const struct weir_cuda_op op = { .kind = WEIR_CUDA_MUL,
+                                     .mul = { .dtype = d,
+                                              .w = r->dev,
+                                              .row_bytes = row_bytes,
+                                              .n_row = t.n_y,
+                                              .act = t.act,
+                                              .y = t.y,
+                                              .y_stride = t.n_y } };
+    return rate(r, WEIR_CUDA_COMPUTE, launch_once, &op, t.n_y * row_bytes);
+}
+
+/* Matrices that lie one behind the other. */
+struct stack {
+    struct weir_cuda_op op; /* of the first */
+    uint64_t bytes;         /* of one */
+    uint32_t n;
+};
+
+static int launch_stack(struct rig *r, const void *arg)
+{
+    const struct stack *s = arg;
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < s->n; i++) {
+        struct weir_cuda_op op = s->op;
+        op.packed.q = (const uint8_t *)op.packed.q + i * s->bytes;
+        rc = launch_once(r, &op);
+    }
+    return rc;
+}
+
+/* The small arrays of all of them are the same ones: P's, from SAMPLE. */
+static bool put_arrays(struct rig *r, const struct weir_packed_sample *sample, struct token *t,
+                       struct weir_cuda_op *op)
+{
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < WEIR_AUX_COUNT; i++) {
+        const uint64_t bytes = sample->p.aux_bytes[i], room = weir_align_up(bytes, WEIR_CUDA_ALIGN);
+        if (!bytes)
+            continue;
+        if (room > t->rest_bytes)
+            return false;
+        rc = r->ops->to_device(r->g, WEIR_CUDA_COMPUTE, t->rest, sample->aux[i], bytes, NULL);
+        op->packed.aux[i] = t->rest;
+        t->rest += room;
+        t->rest_bytes -= room;
+    }
+    return rc == 0 && r->ops->sync(r->g, WEIR_CUDA_COMPUTE, NULL) == 0;
+}
+
+static double measure_packed(struct rig *r, const struct weir_packing *like)
+{
+    double got = 0;
+    for (uint32_t n = MUL_COLS; !got && n >= PACKED_LEAST; n /= 2) {
+        struct weir_packed_sample sample;
+        struct token t = token_of(r, n);
+        struct stack s = { .op = { .kind = WEIR_CUDA_MUL_PACKED } };
+        if (weir_packed_sample_init(&sample, like, weir_kernels(), n, MUL_COLS) == 0) {
+            const struct weir_packing *p = &sample.p;
+            s.bytes = p->n_line * p->line_bytes;
+            s.n = (uint32_t)(r->dev_bytes / s.bytes);
+            s.op.packed.p = *p;
+            s.op.packed.first = true;
+            s.op.packed.q = r->dev;
+            s.op.packed.n = p->by_cols ? p->k : p->n;
+            s.op.packed.act = t.act;
+            s.op.packed.y = t.y;
+            s.op.packed.y_stride = n;
+            if (s.n && t.n_y == n && put_arrays(r, &sample, &t, &s.op))
+                got = rate(r, WEIR_CUDA_COMPUTE, launch_stack, &s, s.n * s.bytes);
+        }
+        weir_packed_sample_done(&sample);
+    }
+    return got;
+}
+
+/* Weights of one token's products. */
+static double measure_mul(struct rig *r, uint32_t rate_of, const struct weir_step *like)
+{
+    return rate_of < (uint32_t)WEIR_DTYPE_COUNT ? measure_rows(r, (enum weir_dtype)rate_of)
+                                                : measure_packed(r, like->tensor->packing);
+}
+
+/* What is measured, and when it was first needed a rig to measure it with. */
+struct survey {
+    struct weir_machine *m;
+    struct rig rig;
+    uint64_t ram_bytes, vram_bytes;
+    bool force, tried, can, cached;
+};
+
+/* Is a rate under KEY known, into *TO?  Else s->rig is ready, if s->can. */
+static bool known(struct survey *s, const char *key, double *to)
+{
+    if (!s->force && (*to = weir_rates_recall(key)) > 0)
+        return true;
+    s->cached = false;
+    if (!s->tried)
+        s->can = rig_init(&s->rig, s->ram_bytes, s->vram_bytes) == 0;
+    s->tried = true;
+    return !s->can;
+}
+
+/* What was measured in the device's cache holds for a budget that small only. */
+static void keep(const struct survey *s, const char *key, double got, double *to)
+{
+    *to = got;
+    if (got > 0 && s->rig.dev_bytes / 2 >= s->m->gpu_cache_bytes)
+        weir_rates_remember(key, got);
 }
 
 void weir_rates_gpu(struct weir_machine *m, const struct weir_cuda_ops *ops, struct weir_cuda *g,
                     const struct weir_sched *s, uint64_t ram_bytes, uint64_t vram_bytes, bool force,
                     bool *ret_cached)
 {
-    char key[3 + WEIR_DTYPE_COUNT][192];
-    double *at[3 + WEIR_DTYPE_COUNT], got;
+    struct survey v = { .m = m,
+                        .rig = { .ops = ops, .g = g },
+                        .ram_bytes = ram_bytes,
+                        .vram_bytes = vram_bytes,
+                        .force = force,
+                        .cached = true };
     const struct weir_step *want[WEIR_RATE_COUNT];
-    int dtype[3 + WEIR_DTYPE_COUNT];
-    unsigned n = 2;
-    key_of(key[0], sizeof(key[0]), m, "bus", "");
-    key_of(key[1], sizeof(key[1]), m, "vmem", "");
-    at[0] = &m->bus_rate;
-    at[1] = &m->vram_rate;
+    char key[64 + sizeof(m->gpu_name)], name[WEIR_RATE_NAME];
+    snprintf(key, sizeof(key), "bus %s", m->gpu_name);
+    if (!known(&v, key, &m->bus_rate))
+        keep(&v, key, rate(&v.rig, WEIR_CUDA_COPY, copy_once, NULL, v.rig.host.bytes),
+             &m->bus_rate);
+    snprintf(key, sizeof(key), "vmem %s", m->gpu_name);
+    if (!known(&v, key, &m->vram_rate))
+        keep(&v, key, measure_memory(&v.rig), &m->vram_rate);
     weir_rates_wanted(s, want);
-    for (int d = 0; d < WEIR_DTYPE_COUNT; d++) /* packed matrices: the memory's rate */
-        if (want[d]) {
-            key_of(key[n], sizeof(key[n]), m, "gmul", weir_dtype_info(d)->name);
-            dtype[n] = d;
-            at[n++] = &m->gpu_mul_rate[d];
-        }
-    struct rig rig = { .ops = ops, .g = g };
-    bool tried = false, can = false;
-    *ret_cached = true;
-    for (unsigned i = 0; i < n; i++) {
-        if (!force && (*at[i] = weir_rates_recall(key[i])) > 0)
+    for (uint32_t i = 0; i < WEIR_RATE_COUNT; i++) {
+        if (!want[i])
             continue;
-        *ret_cached = false;
-        if (!tried)
-            can = rig_init(&rig, ram_bytes, vram_bytes) == 0;
-        tried = true;
-        if (!can)
-            continue;
-        got = i == 0   ? rate(&rig, WEIR_CUDA_COPY, copy_once, NULL, rig.host.bytes)
-              : i == 1 ? measure_memory(&rig)
-                       : measure_mul(&rig, (enum weir_dtype)dtype[i]);
-        *at[i] = got;
-        if (got > 0)
-            weir_rates_remember(key[i], got);
+        snprintf(key, sizeof(key), "gmul %s %s", weir_rate_name(i, name), m->gpu_name);
+        if (!known(&v, key, &m->gpu_mul_rate[i]))
+            keep(&v, key, measure_mul(&v.rig, i, want[i]), &m->gpu_mul_rate[i]);
     }
-    if (tried)
-        rig_done(&rig);
+    if (v.tried)
+        rig_done(&v.rig);
+    *ret_cached = v.cached;
 }
