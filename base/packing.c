@@ -85,7 +85,7 @@ int weir_packing_init(struct weir_packing *p, bool index)
         if (!bits_in(p, BITS(4) | BITS(8)) || k % 2)
             return -EINVAL;
         rows(p, k * bits / 8);
-        n_scale = n;
+        n_scale = n * groups;
         break;
     case WEIR_SCHEME_MLC_ROWS:
     case WEIR_SCHEME_MLC_COLS: {

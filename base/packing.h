@@ -31,7 +31,7 @@ enum weir_scheme {
                                index i32 [k] or none: k/group; w = (q - z - zero_add) s */
     WEIR_SCHEME_GPTQ_OLD,   /* words as GPTQ; scale f32 [n], zero f32 [n]; w = q s - zero */
     WEIR_SCHEME_CHATGLM,    /* bytes [n][k bits/8], signed; 4 bits: the high nibble is first;
-                               scale [n]; w = q s */
+                               scale [n][groups] (ChatGLM: one); w = q s */
     WEIR_SCHEME_MLC_ROWS,   /* words [n][groups * group / (32/bits)] natural, 32/bits to a word;
                                scale [n][groups]; w = (q - (2^(bits-1) - 1)) s; k may end inside
                                the last group */

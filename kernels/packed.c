@@ -38,11 +38,11 @@ bool weir_packed_is_int8(const struct weir_packing *p)
     switch (p->scheme) {
     case WEIR_SCHEME_AWQ_GEMM:
     case WEIR_SCHEME_AWQ_GEMV:
+    case WEIR_SCHEME_CHATGLM:
     case WEIR_SCHEME_INT8:
     case WEIR_SCHEME_CT_ROWS: return whole;
     case WEIR_SCHEME_GPTQ: return whole && !p->aux_bytes[WEIR_AUX_INDEX];
-    case WEIR_SCHEME_GPTQ_OLD:
-    case WEIR_SCHEME_CHATGLM: return true;
+    case WEIR_SCHEME_GPTQ_OLD: return true;
     case WEIR_SCHEME_MLC_ROWS:
     case WEIR_SCHEME_MLC_COLS: return whole && p->bits != 3;
     default: return false;

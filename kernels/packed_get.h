@@ -127,7 +127,7 @@ static inline struct weir_weight weir_packed_get(const struct weir_packed *m, co
     case WEIR_SCHEME_CHATGLM:
         w.q = bits == 8 ? (float)(int8_t)line[k]
                         : (float)((int)((line[k / 2] >> (k % 2 ? 0 : 4) & 15) ^ 8) - 8);
-        w.s = weir_packed_float(p->scale_type, scale, n);
+        w.s = weir_packed_float(p->scale_type, scale, n * groups + g);
         break;
     case WEIR_SCHEME_MLC_ROWS:
     case WEIR_SCHEME_MLC_COLS: {

@@ -33,8 +33,6 @@ WEIR_INLINE void rows_find(const struct row_kind a, const struct weir_packed *m,
         uint64_t s = r * groups;
         if (a.scheme == WEIR_SCHEME_AWQ_GEMV)
             s = r * p->aux_line;
-        else if (a.scheme == WEIR_SCHEME_CHATGLM)
-            s = r;
         else if (a.scheme == WEIR_SCHEME_FP8_E4M3)
             s = r / p->group_n * groups;
         ret->scale[i] = m->aux[WEIR_AUX_SCALE] + s * size;
@@ -122,10 +120,8 @@ struct place {
     uint32_t g, next; /* the element at which group g ends */
 };
 
-WEIR_INLINE struct place place_at(const struct row_kind a, const struct weir_packing *p, uint32_t k)
+WEIR_INLINE struct place place_at(const struct weir_packing *p, uint32_t k)
 {
-    if (a.scheme == WEIR_SCHEME_CHATGLM)
-        return (struct place){ 0, UINT32_MAX };
     return (struct place){ k / p->group, k - k % p->group + p->group };
 }
 
@@ -137,8 +133,7 @@ WEIR_INLINE void head_at(const struct row_kind a, const struct weir_packing *p,
     if (k >= at->next)
         at->g++, at->next += p->group;
     if (at->g - h->first >= h->n)
-        heads_load(a, p->scale_type, r, at->g, at->next == UINT32_MAX ? 1 : weir_packed_groups(p),
-                   h);
+        heads_load(a, p->scale_type, r, at->g, weir_packed_groups(p), h);
     *d = h->d[at->g - h->first];
     *z = h->z[at->g - h->first];
 }

@@ -76,7 +76,7 @@ WEIR_INLINE void order_columns(const struct col_kind a, const int tiles, WEIR_PA
             else
                 order_floats(a, v, d, z, group, e.f[u]);
         }
-        if (tiles == 4 && last == LANES)
+        if (tiles == ORDER_TILES && last == LANES)
             exact_4(&e, 0, k0 + k, nk, x, y, y_stride, LANES);
         else
             for (int u = 0; u < tiles; u++)

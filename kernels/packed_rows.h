@@ -104,7 +104,7 @@ WEIR_INLINE void rows_one(const struct row_kind a, const struct weir_packed *m, 
     __m256 acc = _mm256_setzero_ps(), d;
     __m256i z, s[LANES], x0, x1, dot0, dot1;
     struct heads heads = { 0 };
-    struct place at = place_at(a, m->p, 0);
+    struct place at = place_at(m->p, 0);
     struct rows r;
     uint32_t i = 0;
     uintptr_t next = (uintptr_t)q + LANES * m->p->line_bytes;
@@ -190,7 +190,7 @@ WEIR_INLINE void rows_many(const struct row_kind a, WEIR_PACKED_ROWS_ARGS)
                 const uint32_t n = n_row - c < LANES ? n_row - c : LANES;
                 rows_find(a, m, (const uint8_t *)q + c * m->p->line_bytes, row + c, n, &r);
                 struct heads heads = { 0 };
-                struct place at = place_at(a, m->p, i);
+                struct place at = place_at(m->p, i);
                 for (int b = 0; b < nb; b++) {
                     const uint32_t e = i + (uint32_t)b * BLOCK;
                     row_block(a, r.q, (uint64_t)(e / BLOCK) * bytes, p.w[b]);
@@ -342,7 +342,7 @@ WEIR_INLINE void rows_exact(const struct row_kind a, WEIR_PACKED_ROWS_ARGS)
     for (uint32_t c = 0; c < n_row; c += LANES) {
         const uint32_t n = n_row - c < LANES ? n_row - c : LANES;
         struct heads heads = { 0 };
-        struct place at = place_at(a, p, 0);
+        struct place at = place_at(p, 0);
         uint32_t k = 0;
 
         rows_find(a, m, (const uint8_t *)q + c * p->line_bytes, row + c, n, &r);

@@ -24,7 +24,6 @@ static void set_scheme(struct packed_args *a, const struct weir_packing *p)
             a->zero_point = -128, a->flip = top;
         break;
     case WEIR_SCHEME_CHATGLM:
-        a->group = UINT32_MAX, a->scale_line = 1;
         a->high_first = true;
         if (p->bits == 4)
             a->flip = 0x88888888, a->zero_point = 8;

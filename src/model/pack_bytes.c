@@ -183,14 +183,15 @@ static int groups(struct weir_pack *p, struct weir_tensor *t, const struct weir_
 
 int weir_pack_bytes(struct weir_pack *p, struct weir_tensor *t)
 {
-    const struct weir_tensor *grouped = weir_pack_beside(p, ".scales");
     const struct weir_tensor *scale = weir_pack_beside(p, ".weight_scale");
     if (!scale)
         scale = weir_pack_beside(p, ".weight_scale_inv");
     const int e = weir_pack_bnb(p);
     if (e < 0 || t->packing)
         return e;
-    if (grouped && t->dtype == WEIR_DTYPE_I8 && t->n_dim == 2 && sane(t) && weir_tensor_rows(t))
+    const struct weir_tensor *grouped =
+        t->dtype == WEIR_DTYPE_I8 ? weir_pack_beside(p, ".scales") : NULL;
+    if (grouped && t->n_dim == 2 && sane(t) && weir_tensor_rows(t))
         return groups(p, t, grouped);
     if (!scale || t->n_dim != 2 || !sane(t) || !sane(scale))
         return 0;
