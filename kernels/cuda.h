@@ -56,6 +56,13 @@ enum weir_cuda_kind {
 
 enum weir_cuda_glu { WEIR_CUDA_SILU_MUL, WEIR_CUDA_GELU_MUL, WEIR_CUDA_GELU };
 
+/* Activations as int8, for products to read: [n_tok][k], and for each 32 or 16 of them. */
+struct weir_cuda_q8 {
+    int8_t *q; /* NULL: not wanted */
+    float *d, *s;
+    int16_t *b;
+};
+
 /* All pointers are device memory.  f32 unless said otherwise, row-major, aligned to their element;
  * act.q of products is a multiple of 16, act.b of 4.
  * Formulas are those of the entries of struct weir_kernels with the same name. */
@@ -64,16 +71,16 @@ struct weir_cuda_op {
     bool many; /* take the kernels for more than WEIR_CUDA_FEW tokens, however many there are: of a
                   text longer than that, where it is cut into passes then changes no bit */
     union {
-        /* q, d, s, b of `act` from act.f32; act.u is not used. */
+        /* `to` from act.f32, k a multiple of 32; act.u is not used. */
         struct {
             struct weir_act act;
-            int8_t *q;
-            float *d, *s;
-            int16_t *b;
+            struct weir_cuda_q8 to;
         } act_q8;
-        /* y[t * y_stride + r] = w[r] . x[t] + bias[r], r in [0, n_row). */
+        /* y[t * y_stride + r] = w[r] . x[t] + bias[r], r in [0, n_row); or, `onto`, added to what
+         * y holds. */
         struct {
             enum weir_dtype dtype;
+            bool onto;
             bool exact;    /* decoded weights times float activations, act.f32; else what the
                               scalar table's type[dtype].act says */
             const void *w; /* [n_row][row_bytes]; a multiple of 16 */
@@ -101,12 +108,13 @@ struct weir_cuda_op {
             float *y;
             uint64_t y_stride;
         } packed;
-        /* n rows of `width`; b: layer_norm, NULL: rms_norm.  y may be x. */
+        /* n rows of `width`; b: layer_norm, NULL: rms_norm.  y may be x.  And ACT_Q8 of y. */
         struct {
             float *y;
             const float *x, *w, *b;
             uint32_t n, width;
             float eps;
+            struct weir_cuda_q8 q8;
         } norm;
         /* q [n_tok][n_head * hd], k and v [n_tok][n_head_kv * hd] from rows of a fused product,
          * stacked or per group (enum weir_qkv of src/model/bind.h). */
@@ -118,11 +126,11 @@ struct weir_cuda_op {
         } split;
         /* Turn elements [first, first + rot_dim) of each head of x[n_tok][n_head][hd] in place by
          * angles[n_tok][rot_dim], (cos, sin) a pair; halves: pairs are (i, i + rot_dim / 2), else
-         * adjacent. */
+         * adjacent.  The same of z[n_tok][n_head_z][hd], unless n_head_z is 0. */
         struct {
-            float *x;
+            float *x, *z;
             const float *angles;
-            uint32_t n_tok, n_head, hd, rot_dim, first;
+            uint32_t n_tok, n_head, n_head_z, hd, rot_dim, first;
             bool halves;
         } rope;
         /* Rows of the cache at positions pos.. from k and v [n_tok][n_head_kv][hd]; keys and
@@ -151,13 +159,15 @@ struct weir_cuda_op {
             float *part;
         } attend;
         /* y[t * y_stride + i] = f(gate[t * gate_stride + i], up[t * up_stride + i]), i < width.
-         * y may be gate when strides are equal; GELU has no up. */
+         * y may be gate when strides are equal; GELU has no up.  And ACT_Q8 of y, whose rows then
+         * lie one behind the other. */
         struct {
             enum weir_cuda_glu how;
             float *y;
             const float *gate, *up;
             uint64_t y_stride, gate_stride, up_stride;
             uint32_t n_tok, width;
+            struct weir_cuda_q8 q8;
         } glu;
         struct { /* y[i] += scale * x[i]; SCALE: y[i] = scale * x[i] */
             float *y;

@@ -34,26 +34,34 @@ bool weir_cuda_packed_reads_q8(const struct weir_cuda_op *op)
     return !op->packed.exact && weir_packed_is_int8(p) && p->k % WEIR_ACT_BLOCK == 0;
 }
 
+/* N rows of K elements X; nothing when it is not wanted. */
+static void quantize(const struct weir_cuda_q8 *to, const float *x, uint64_t n, uint32_t k)
+{
+    for (uint64_t t = 0; to->q && t < n; t++)
+        scalar()->act_q8(x + t * k, k, to->q + t * k, to->d + t * (k / WEIR_ACT_BLOCK),
+                         to->s + t * (k / WEIR_ACT_BLOCK), to->b + t * (k / WEIR_ACT_SUM));
+}
+
 static void act_q8(const struct weir_cuda_op *op)
 {
-    const struct weir_act *x = &op->act_q8.act;
-
-    for (uint64_t t = 0; t < x->n_tok; t++)
-        scalar()->act_q8(x->f32 + t * x->k, x->k, op->act_q8.q + t * x->k,
-                         op->act_q8.d + t * (x->k / WEIR_ACT_BLOCK),
-                         op->act_q8.s + t * (x->k / WEIR_ACT_BLOCK),
-                         op->act_q8.b + t * (x->k / WEIR_ACT_SUM));
+    quantize(&op->act_q8.to, op->act_q8.act.f32, op->act_q8.act.n_tok, op->act_q8.act.k);
 }
 
 static void mul(const struct weir_cuda_op *op)
 {
     const struct weir_kern_type *type = &scalar()->type[op->mul.dtype];
     weir_mul_fn *fn = op->mul.exact ? type->mul_f32 : type->mul;
+    const uint8_t *w = op->mul.w;
+    float row[op->mul.act.n_tok + 1]; /* of one row: no bit depends on how many a call has */
 
-    fn(op->mul.w, op->mul.row_bytes, op->mul.n_row, &op->mul.act, op->mul.y, op->mul.y_stride);
-    for (uint64_t t = 0; op->mul.bias && t < op->mul.act.n_tok; t++)
-        for (uint32_t r = 0; r < op->mul.n_row; r++)
-            op->mul.y[t * op->mul.y_stride + r] += op->mul.bias[r];
+    for (uint64_t r = 0; r < op->mul.n_row; r++) {
+        fn(w + r * op->mul.row_bytes, op->mul.row_bytes, 1, &op->mul.act, row, 1);
+        for (uint64_t t = 0; t < op->mul.act.n_tok; t++) {
+            float *y = op->mul.y + t * op->mul.y_stride + r;
+            const float v = op->mul.bias ? row[t] + op->mul.bias[r] : row[t];
+            *y = op->mul.onto ? *y + v : v;
+        }
+    }
 }
 
 static void mul_packed(const struct weir_cuda_op *op)
@@ -80,13 +88,15 @@ static void mul_packed(const struct weir_cuda_op *op)
 
 static void norm(const struct weir_cuda_op *op)
 {
-    for (uint64_t i = 0, at = 0; i < op->norm.n; i++, at += op->norm.width)
+    const uint32_t width = op->norm.width;
+
+    for (uint64_t i = 0, at = 0; i < op->norm.n; i++, at += width)
         if (op->norm.b)
-            scalar()->layer_norm(op->norm.y + at, op->norm.x + at, op->norm.w, op->norm.b,
-                                 op->norm.width, op->norm.eps);
+            scalar()->layer_norm(op->norm.y + at, op->norm.x + at, op->norm.w, op->norm.b, width,
+                                 op->norm.eps);
         else
-            scalar()->rms_norm(op->norm.y + at, op->norm.x + at, op->norm.w, op->norm.width,
-                               op->norm.eps);
+            scalar()->rms_norm(op->norm.y + at, op->norm.x + at, op->norm.w, width, op->norm.eps);
+    quantize(&op->norm.q8, op->norm.y, op->norm.n, width);
 }
 
 static const float *take(float *to, const float *from, uint64_t n)
@@ -109,13 +119,13 @@ static void split(const struct weir_cuda_op *op)
     }
 }
 
-static void rope(const struct weir_cuda_op *op)
+static void turn(const struct weir_cuda_op *op, float *all, uint32_t n_head)
 {
     const uint32_t half = op->rope.rot_dim / 2;
 
-    for (uint64_t i = 0; i < (uint64_t)op->rope.n_tok * op->rope.n_head; i++) {
-        float *x = op->rope.x + i * op->rope.hd + op->rope.first;
-        const float *angles = op->rope.angles + i / op->rope.n_head * op->rope.rot_dim;
+    for (uint64_t i = 0; i < (uint64_t)op->rope.n_tok * n_head; i++) {
+        float *x = all + i * op->rope.hd + op->rope.first;
+        const float *angles = op->rope.angles + i / n_head * op->rope.rot_dim;
         for (uint32_t j = 0; j < half; j++) {
             float *a = op->rope.halves ? x + j : x + 2 * j, *b = op->rope.halves ? a + half : a + 1;
             const float va = *a, vb = *b, c = angles[2 * j], s = angles[2 * j + 1];
@@ -123,6 +133,12 @@ static void rope(const struct weir_cuda_op *op)
             *b = va * s + vb * c;
         }
     }
+}
+
+static void rope(const struct weir_cuda_op *op)
+{
+    turn(op, op->rope.x, op->rope.n_head);
+    turn(op, op->rope.z, op->rope.n_head_z);
 }
 
 static void kv_store(const struct weir_cuda_op *op)
@@ -212,6 +228,7 @@ static void glu(const struct weir_cuda_op *op)
         else
             scalar()->gelu(y, width);
     }
+    quantize(&op->glu.q8, op->glu.y, op->glu.n_tok, width);
 }
 
 static void add(const struct weir_cuda_op *op)

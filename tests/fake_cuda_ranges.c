@@ -58,14 +58,21 @@ static uint64_t strided(uint64_t n, uint64_t stride, uint64_t width)
         }                                                                                          \
     } while (0)
 
+/* N elements as int8, when they are wanted. */
+#define TOUCH_Q8(part, field, n)                                                                   \
+    do {                                                                                           \
+        const uint64_t q8_ = op->part.field.q ? (n) : 0;                                           \
+        TOUCH(part, field.q, q8_);                                                                 \
+        TOUCH(part, field.d, q8_ / WEIR_ACT_BLOCK);                                                \
+        TOUCH(part, field.s, q8_ / WEIR_ACT_BLOCK);                                                \
+        TOUCH(part, field.b, q8_ / WEIR_ACT_SUM);                                                  \
+    } while (0)
+
 static void act_q8(struct weir_cuda_op *op, struct visit *v)
 {
     const uint64_t n = (uint64_t)op->act_q8.act.n_tok * op->act_q8.act.k;
     TOUCH(act_q8, act.f32, n);
-    TOUCH(act_q8, q, n);
-    TOUCH(act_q8, d, n / WEIR_ACT_BLOCK);
-    TOUCH(act_q8, s, n / WEIR_ACT_BLOCK);
-    TOUCH(act_q8, b, n / WEIR_ACT_SUM);
+    TOUCH_Q8(act_q8, to, n);
 }
 
 static void mul(struct weir_cuda_op *op, struct visit *v)
@@ -99,6 +106,7 @@ static void norm(struct weir_cuda_op *op, struct visit *v)
     TOUCH(norm, y, (uint64_t)op->norm.n * op->norm.width);
     TOUCH(norm, w, op->norm.width);
     TOUCH_IF(norm, b, op->norm.width);
+    TOUCH_Q8(norm, q8, (uint64_t)op->norm.n * op->norm.width);
 }
 
 static void split(struct weir_cuda_op *op, struct visit *v)
@@ -113,6 +121,7 @@ static void split(struct weir_cuda_op *op, struct visit *v)
 static void rope(struct weir_cuda_op *op, struct visit *v)
 {
     TOUCH(rope, x, (uint64_t)op->rope.n_tok * op->rope.n_head * op->rope.hd);
+    TOUCH(rope, z, (uint64_t)op->rope.n_tok * op->rope.n_head_z * op->rope.hd);
     TOUCH(rope, angles, (uint64_t)op->rope.n_tok * op->rope.rot_dim);
 }
 
@@ -159,6 +168,7 @@ static void glu(struct weir_cuda_op *op, struct visit *v)
     if (op->glu.how != WEIR_CUDA_GELU)
         TOUCH(glu, up, strided(n, op->glu.up_stride, width));
     TOUCH(glu, y, strided(n, op->glu.y_stride, width));
+    TOUCH_Q8(glu, q8, n * width);
 }
 
 static void add(struct weir_cuda_op *op, struct visit *v)

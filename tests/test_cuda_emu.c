@@ -56,10 +56,10 @@ static void check_act(void)
         struct weir_cuda_op op = { .kind = WEIR_CUDA_ACT_Q8,
                                    .act_q8.act = { .n_tok = n_tok, .k = k } };
         struct operand o[] = { { &op.act_q8.act.f32, .init = x, .bytes = n * F, .elem = 4 },
-                               { &op.act_q8.q, .bytes = n, .elem = 1 },
-                               { &op.act_q8.d, .bytes = n / 32 * F, .elem = 4 },
-                               { &op.act_q8.s, .bytes = n / 32 * F, .elem = 4 },
-                               { &op.act_q8.b, .bytes = n / 16 * 2, .elem = 2 } };
+                               { &op.act_q8.to.q, .bytes = n, .elem = 1 },
+                               { &op.act_q8.to.d, .bytes = n / 32 * F, .elem = 4 },
+                               { &op.act_q8.to.s, .bytes = n / 32 * F, .elem = 4 },
+                               { &op.act_q8.to.b, .bytes = n / 16 * 2, .elem = 2 } };
         spice(x, n);
         compare_once(&w, "act_q8", &op, o, 5, 0);
         free(x);
@@ -142,19 +142,24 @@ static void check_rope(void)
     for (unsigned i = 0; i < 2 * 3; i++) {
         const uint32_t *s = sizes[i / 2];
         const size_t n = (size_t)s[0] * s[1] * s[2];
-        float *x = floats(n), *angles = floats((size_t)s[0] * s[3]);
+        const uint32_t n_z = i % 3;
+        const size_t nz = (size_t)s[0] * n_z * s[2];
+        float *x = floats(n), *z = floats(nz), *angles = floats((size_t)s[0] * s[3]);
         struct weir_cuda_op op = { .kind = WEIR_CUDA_ROPE,
                                    .rope = { .n_tok = s[0],
                                              .n_head = s[1],
+                                             .n_head_z = n_z,
                                              .hd = s[2],
                                              .rot_dim = s[3],
                                              .first = s[4],
                                              .halves = i & 1 } };
         struct operand o[] = { { &op.rope.x, .init = x, .bytes = n * F, .elem = 4 },
                                { &op.rope.angles, .init = angles, .bytes = (size_t)s[0] * s[3] * F,
-                                 .elem = 4 } };
-        compare_once(&w, "rope", &op, o, 2, 0);
+                                 .elem = 4 },
+                               { &op.rope.z, .init = z, .bytes = nz * F, .elem = 4 } };
+        compare_once(&w, "rope", &op, o, n_z ? 3 : 2, 0);
         free(x);
+        free(z);
         free(angles);
     }
     report(&w, "rope");

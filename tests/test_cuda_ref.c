@@ -53,8 +53,7 @@ static void test_act(void)
     again();
     weir_cuda_ref(&(struct weir_cuda_op){
         .kind = WEIR_CUDA_ACT_Q8,
-        .act_q8 = {
-            .act = { .n_tok = 3, .k = 64, .f32 = x }, .q = q8, .d = d8, .s = s8, .b = b8 } });
+        .act_q8 = { .act = { .n_tok = 3, .k = 64, .f32 = x }, .to = { q8, d8, s8, b8 } } });
     for (int block = 0; block < n_tok * k / 32; block++) {
         double max = 0;
         int sum = 0;
@@ -243,16 +242,28 @@ static void test_split(void)
     }
 }
 
+/* The first three heads of a token are x's, the next two z's. */
 static void test_rope(void)
 {
     for (int halves = 0; halves < 2; halves++) {
         int good = 1;
         again();
+        float *z = out + 100;
         memcpy(out, x, 2 * 3 * 10 * sizeof(*x));
+        memcpy(z, x + 60, 2 * 2 * 10 * sizeof(*x));
         weir_cuda_ref(&(struct weir_cuda_op){ .kind = WEIR_CUDA_ROPE,
-                                              .rope = { out, angles, 2, 3, 10, 6, 2, halves } });
-        for (int i = 0; i < 60; i++) {
-            const int e = i % 10 - 2, t = i / 30;
+                                              .rope = { .x = out,
+                                                        .z = z,
+                                                        .angles = angles,
+                                                        .n_tok = 2,
+                                                        .n_head = 3,
+                                                        .n_head_z = 2,
+                                                        .hd = 10,
+                                                        .rot_dim = 6,
+                                                        .first = 2,
+                                                        .halves = halves } });
+        for (int i = 0; i < 100; i++) {
+            const int e = i % 10 - 2, t = i < 60 ? i / 30 : (i - 60) / 20;
             double want = (double)x[i];
             if (e >= 0 && e < 6) {
                 const int pair = halves ? e % 3 : e / 2, second = halves ? e >= 3 : e % 2;
@@ -262,9 +273,10 @@ static void test_rope(void)
                 want = second ? (double)x[other] * s + (double)x[i] * c
                               : (double)x[i] * c - (double)x[other] * s;
             }
-            good &= near(out[i], want);
+            good &= near(i < 60 ? out[i] : z[i - 60], want);
         }
-        ok(good && kept(out, 60), "rope: %s, from element 2 on", halves ? "halves" : "adjacent");
+        ok(good && out[60] == GUARD && kept(out, 140), "rope: %s, from element 2 on",
+           halves ? "halves" : "adjacent");
     }
 }
 
@@ -371,6 +383,63 @@ static void test_glu(void)
             }
         ok(good && out[19] == GUARD && kept(out, 39), "glu: %s", names[how]);
     }
+}
+
+/* Is what OP made of y, 2 rows of 64, also there as int8, as ACT_Q8 makes it? */
+static int quantized(const struct weir_cuda_op *op, const float *of)
+{
+    int8_t q[128];
+    float d[4], s[4];
+    int16_t b[8];
+    memset(q8, 77, sizeof(q8));
+    weir_cuda_ref(op);
+    weir_cuda_ref(&(struct weir_cuda_op){
+        .kind = WEIR_CUDA_ACT_Q8,
+        .act_q8 = { .act = { .n_tok = 2, .k = 64, .f32 = of }, .to = { q, d, s, b } } });
+    return !memcmp(q, q8, 128) && q8[128] == 77 && !memcmp(d, d8, sizeof(d)) &&
+           !memcmp(s, s8, sizeof(s)) && !memcmp(b, b8, sizeof(b));
+}
+
+static void test_at_once(void)
+{
+    const struct weir_cuda_q8 to = { q8, d8, s8, b8 };
+    again();
+    struct weir_cuda_op op = {
+        .kind = WEIR_CUDA_NORM,
+        .norm = { .y = out, .x = x, .w = w, .n = 2, .width = 64, .eps = 1e-5f, .q8 = to }
+    };
+    ok(quantized(&op, out), "norm, and as int8");
+    op = (struct weir_cuda_op){ .kind = WEIR_CUDA_GLU,
+                                .glu = { .how = WEIR_CUDA_SILU_MUL,
+                                         .y = out,
+                                         .gate = x,
+                                         .up = w,
+                                         .y_stride = 64,
+                                         .gate_stride = 64,
+                                         .up_stride = 64,
+                                         .n_tok = 2,
+                                         .width = 64,
+                                         .q8 = to } };
+    ok(quantized(&op, out), "glu, and as int8");
+    again();
+    op = (struct weir_cuda_op){ .kind = WEIR_CUDA_MUL,
+                                .mul = { .dtype = WEIR_DTYPE_F32,
+                                         .w = w,
+                                         .row_bytes = 128,
+                                         .n_row = 5,
+                                         .act = { .n_tok = 3, .k = 32, .f32 = x },
+                                         .bias = f,
+                                         .y = out,
+                                         .y_stride = 7 } };
+    weir_cuda_ref(&op);
+    op.mul.onto = true;
+    op.mul.y = y;
+    memcpy(y, v, 19 * sizeof(*y));
+    weir_cuda_ref(&op);
+    int good = 1;
+    for (int i = 0; i < 19; i++)
+        good &= y[i] == (i % 7 < 5 ? v[i] + out[i] : v[i]);
+    ok(good && kept(y, 19), "mul, added to what is there");
 }
 
 static void test_small(void)
@@ -484,6 +553,7 @@ int main(void)
     attend_case("capped scores", 40, 0, 0, 0.5f, false);
     attend_case("what distance costs", 40, 0, 0, 0, true);
     test_glu();
+    test_at_once();
     test_small();
     test_top_k();
     test_aside();

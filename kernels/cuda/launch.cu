@@ -16,8 +16,8 @@ cudaError_t weir_cuda_launch(const struct weir_cuda_op *op, cudaStream_t s)
     case WEIR_CUDA_ADD_COLS:
     case WEIR_CUDA_TAKE_COLS:
     case WEIR_CUDA_ASIDE: return weir_cuda_launch_aside(op, s);
-    case WEIR_CUDA_ACT_Q8:
-    case WEIR_CUDA_NORM:
+    case WEIR_CUDA_ACT_Q8: return weir_cuda_launch_act(op, s);
+    case WEIR_CUDA_NORM: return weir_cuda_launch_norm(op, s);
     case WEIR_CUDA_SPLIT:
     case WEIR_CUDA_ROPE:
     case WEIR_CUDA_GLU:

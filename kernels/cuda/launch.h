@@ -17,8 +17,10 @@ typedef cudaError_t weir_cuda_launch_fn(const struct weir_cuda_op *op, cudaStrea
 weir_cuda_launch_fn weir_cuda_launch_mul;      /* mul*.cu: up to WEIR_CUDA_FEW tokens */
 weir_cuda_launch_fn weir_cuda_launch_mul_many; /* many*.cu: more */
 weir_cuda_launch_fn weir_cuda_launch_packed;   /* any number of tokens */
-weir_cuda_launch_fn weir_cuda_launch_rows;     /* rows.cu: everything that is one row or element
-                                                  at a time */
+weir_cuda_launch_fn weir_cuda_launch_act;      /* norm.cu */
+weir_cuda_launch_fn weir_cuda_launch_norm;     /* norm.cu */
+weir_cuda_launch_fn weir_cuda_launch_rows;     /* rows.cu: everything else that is one row or
+                                                  element at a time */
 weir_cuda_launch_fn weir_cuda_launch_kv_store; /* kv.cu */
 weir_cuda_launch_fn weir_cuda_launch_attend;   /* attend.cu */
 weir_cuda_launch_fn weir_cuda_launch_top_k;    /* topk.cu */

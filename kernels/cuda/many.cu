@@ -26,6 +26,7 @@ cudaError_t weir_cuda_launch_mul_many(const struct weir_cuda_op *op, cudaStream_
     a.f16 = at16(x->f32, (uint64_t)x->k * sizeof(float));
     a.w16 = at16(a.w, a.row_bytes);
     a.bias = op->mul.bias;
+    a.onto = op->mul.onto;
     a.y = op->mul.y;
     a.y_stride = op->mul.y_stride;
 

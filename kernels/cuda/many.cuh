@@ -38,7 +38,8 @@ struct many_args {
     const int16_t *b;
     uint32_t n_tok, x_k; /* x_k: elements of a token from one row of activations to the next */
     bool w16, f16;       /* are rows of w, of f32, all at multiples of 16? */
-    bool add;            /* to what y has */
+    bool add;            /* begin with what y has */
+    bool onto;           /* add what comes out to what y has */
     const float *bias;
     float *y;
     uint64_t y_stride;
@@ -106,7 +107,8 @@ static __device__ __forceinline__ void many_end(const many_args &a, const many_p
                                                 const many_sums y)
 {
     many_each(a, at, [&](int m, int n, int i, uint32_t row, float *to) {
-        *to = a.bias ? y[m][n][i] + a.bias[row] : y[m][n][i];
+        const float v = a.bias ? y[m][n][i] + a.bias[row] : y[m][n][i];
+        *to = a.onto ? *to + v : v;
     });
 }
 

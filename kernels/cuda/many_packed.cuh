@@ -227,7 +227,7 @@ static __device__ __forceinline__ void many_floats(const packed_args &a, const m
 #pragma unroll
         for (int j = 0; j < 32; j++)
             v[j] = 0;
-        /* One by one; a loop, so that the code is there four times and not 32. */
+            /* One by one; a loop, so that the code is there four times and not 32. */
 #pragma unroll 1
         for (int i = 0; i < 8; i++) {
             float four[4];

@@ -30,6 +30,7 @@ struct mul_args {
     bool wide;       /* four elements of act.f32 lie at multiples of 16 bytes */
     struct weir_act act;
     const float *bias;
+    bool onto;
     float *y;
     uint64_t y_stride;
 };
@@ -53,6 +54,7 @@ static inline struct mul_args mul_args_of(const struct weir_cuda_op *op, uint32_
     a.wide = a.k % 4 == 0 && reinterpret_cast<uintptr_t>(op->mul.act.f32) % 16 == 0;
     a.act = op->mul.act;
     a.bias = op->mul.bias;
+    a.onto = op->mul.onto;
     a.y = op->mul.y;
     a.y_stride = op->mul.y_stride;
     return a;
@@ -118,8 +120,12 @@ static __device__ __forceinline__ void mul_finish(const mul_args &a, const mul_p
         v += part[group * a.share + s][i];
     const uint32_t row = (p.block * (MUL_WARPS / a.share) + group) * MUL_ROWS + i / T;
     const uint32_t tok = p.tok + i % T;
-    if (row < a.n_row && tok < a.n_tok)
-        a.y[tok * a.y_stride + row] = a.bias ? v + a.bias[row] : v;
+    if (row >= a.n_row || tok >= a.n_tok)
+        return;
+    if (a.bias)
+        v += a.bias[row];
+    float *to = a.y + tok * a.y_stride + row;
+    *to = a.onto ? *to + v : v;
 }
 
 /* ---- int8 activations ---- */

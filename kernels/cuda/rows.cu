@@ -6,66 +6,7 @@
  * neighbours in one 16-byte load where addresses allow it.  How elements go to threads depends on
  * the width alone, so the order of every sum does too.  All but exp, tanh and the sums of norms
  * give the bits of kernels/cuda_ref.c. */
-#include "kernels/cuda/launch.h"
-
-#define BLOCK    256u
-#define GRID_MAX 65535u /* of rows; a block goes on with every GRID_MAX-th */
-
-static bool aligned(const void *p) { return ((uintptr_t)p & 15) == 0; }
-
-/* ---- what a thread moves: N neighbours ---- */
-
-template <int N> struct run {
-    float v[N];
-};
-
-template <int N> static __device__ __forceinline__ run<N> load(const float *p)
-{
-    run<N> r;
-    if constexpr (N == 4) {
-        const float4 f = *reinterpret_cast<const float4 *>(p);
-        r.v[0] = f.x, r.v[1] = f.y, r.v[2] = f.z, r.v[3] = f.w;
-    } else {
-        r.v[0] = *p;
-    }
-    return r;
-}
-
-template <int N> static __device__ __forceinline__ void store(float *p, const run<N> &r)
-{
-    if constexpr (N == 4)
-        *reinterpret_cast<float4 *>(p) = make_float4(r.v[0], r.v[1], r.v[2], r.v[3]);
-    else
-        *p = r.v[0];
-}
-
-/* Elements [i, i + 4) of a row of N; what is past its end is 0. */
-template <bool VEC>
-static __device__ __forceinline__ run<4> load4(const float *p, uint32_t i, uint32_t n)
-{
-    if constexpr (VEC) {
-        return load<4>(p + i);
-    } else {
-        run<4> r;
-#pragma unroll
-        for (uint32_t j = 0; j < 4; j++)
-            r.v[j] = i + j < n ? p[i + j] : 0.0f;
-        return r;
-    }
-}
-
-template <bool VEC>
-static __device__ __forceinline__ void store4(float *p, uint32_t i, uint32_t n, const run<4> &r)
-{
-    if constexpr (VEC) {
-        store<4>(p + i, r);
-    } else {
-#pragma unroll
-        for (uint32_t j = 0; j < 4; j++)
-            if (i + j < n)
-                p[i + j] = r.v[j];
-    }
-}
+#include "kernels/cuda/rows.cuh"
 
 /* ---- elements: F.at<N>(row, i) does elements [i, i + N) of a row ---- */
 
@@ -166,7 +107,7 @@ template <enum weir_cuda_glu HOW> struct glu_rows {
     float *y;
     const float *gate, *up;
     uint64_t y_stride, gate_stride, up_stride;
-    template <int N> __device__ void at(uint32_t row, uint64_t i) const
+    template <int N> __device__ run<N> at(uint32_t row, uint64_t i) const
     {
         run<N> r = load<N>(gate + row * gate_stride + i), u = { { 0 } };
         if (HOW != WEIR_CUDA_GELU)
@@ -182,8 +123,22 @@ template <enum weir_cuda_glu HOW> struct glu_rows {
                 r.v[j] = gelu(v);
         }
         store<N>(y + row * y_stride + i, r);
+        return r;
     }
 };
+
+/* And as int8, of N elements in all. */
+template <class F>
+static __global__ void __launch_bounds__(BLOCK)
+    glu_q8_kernel(F f, uint64_t n, uint32_t width, weir_cuda_q8 q8)
+{
+    const uint64_t at = 4 * ((uint64_t)blockIdx.x * BLOCK + threadIdx.x);
+    const bool mine = at < n;
+    run<4> r = { { 0, 0, 0, 0 } };
+    if (mine)
+        r = f.template at<4>((uint32_t)(at / width), at % width);
+    quantize<true>(q8, at, r, mine);
+}
 
 template <enum weir_cuda_glu HOW>
 static cudaError_t launch_glu(const struct weir_cuda_op *op, cudaStream_t s)
@@ -194,7 +149,18 @@ static cudaError_t launch_glu(const struct weir_cuda_op *op, cudaStream_t s)
         aligned(g.y) && aligned(g.gate) && (!has_up || aligned(g.up)) &&
         (g.width | g.y_stride | g.gate_stride | (has_up ? g.up_stride : 0)) % 4 == 0;
     const glu_rows<HOW> f = { g.y, g.gate, g.up, g.y_stride, g.gate_stride, g.up_stride };
-    return launch_each(f, by_four, g.n_tok, g.width, s);
+    const uint64_t n = (uint64_t)g.n_tok * g.width;
+    if (!g.q8.q || !n)
+        return launch_each(f, by_four, g.n_tok, g.width, s);
+    if (g.width % WEIR_ACT_BLOCK || g.y_stride != g.width)
+        return cudaErrorInvalidValue;
+    if (by_four && ((uintptr_t)g.q8.q & 3) == 0) {
+        WEIR_LAUNCH((glu_q8_kernel<glu_rows<HOW>>), (unsigned)((n / 4 + BLOCK - 1) / BLOCK), BLOCK,
+                    0, s, f, n, g.width, g.q8);
+        return cudaGetLastError();
+    }
+    const cudaError_t e = launch_each(f, by_four, g.n_tok, g.width, s);
+    return e == cudaSuccess ? weir_cuda_quantize(g.y, n, g.q8, s) : e;
 }
 
 /* Element i of a row of q, k and v, wherever it comes from. */
@@ -239,17 +205,18 @@ static cudaError_t launch_split(const struct weir_cuda_op *op, cudaStream_t s)
     return launch_each(f, by_four, o.n_tok, f.width, s);
 }
 
-/* Pair i of a token's row. */
+/* Pair i of a token's row of x, and then of z. */
 struct rope_rows {
-    float *x;
+    float *x, *z;
     const float *angles;
-    uint32_t n_head, hd, rot_dim, first;
+    uint32_t n_head, n_head_z, hd, rot_dim, first;
     bool halves;
     template <int N> __device__ void at(uint32_t row, uint64_t i) const
     {
         static_assert(N == 1, "a pair at a time");
         const uint32_t half = rot_dim / 2, head = (uint32_t)i / half, j = (uint32_t)i % half;
-        float *to = x + ((uint64_t)row * n_head + head) * hd + first;
+        float *to = head < n_head ? x + ((uint64_t)row * n_head + head) * hd + first
+                                  : z + ((uint64_t)row * n_head_z + head - n_head) * hd + first;
         float *a = halves ? to + j : to + 2 * j, *b = halves ? a + half : a + 1;
         const float *turn = angles + (uint64_t)row * rot_dim + 2 * j;
         const float va = *a, vb = *b, c = turn[0], s = turn[1];
@@ -261,195 +228,23 @@ struct rope_rows {
 static cudaError_t launch_rope(const struct weir_cuda_op *op, cudaStream_t s)
 {
     const auto &o = op->rope;
-    const rope_rows f = { o.x, o.angles, o.n_head, o.hd, o.rot_dim, o.first, o.halves };
-    const uint64_t pairs = (uint64_t)o.n_head * (o.rot_dim / 2);
+    const rope_rows f = { o.x,  o.z,       o.angles, o.n_head, o.n_head_z,
+                          o.hd, o.rot_dim, o.first,  o.halves };
+    const uint64_t pairs = ((uint64_t)o.n_head + o.n_head_z) * (o.rot_dim / 2);
 
     if (!o.n_tok || !pairs)
         return cudaSuccess;
+    if (pairs > UINT32_MAX)
+        return cudaErrorInvalidValue;
     const dim3 grid((unsigned)((pairs + BLOCK - 1) / BLOCK),
                     o.n_tok < GRID_MAX ? o.n_tok : GRID_MAX);
     WEIR_LAUNCH((each_kernel<1, rope_rows>), grid, BLOCK, 0, s, f, o.n_tok, pairs);
     return cudaGetLastError();
 }
 
-/* ---- norms: a warp for a narrow row, a block of WIDE threads for another ---- */
-
-#define WIDE   512u
-#define NARROW 1024u /* widest row of a warp */
-
-struct norm_args {
-    float *y;
-    const float *x, *w, *b;
-    uint32_t n, width;
-    float eps;
-};
-
-/* Sums over the THREADS that have a row; everyone gets it. */
-template <uint32_t THREADS> static __device__ float row_sum(float v, float *part)
-{
-    v = weir_warp_sum(v);
-    if constexpr (THREADS > WEIR_WARP) {
-        const uint32_t lane = threadIdx.x % WEIR_WARP;
-        if (lane == 0)
-            part[threadIdx.x / WEIR_WARP] = v;
-        __syncthreads();
-        v = weir_warp_sum(lane < THREADS / WEIR_WARP ? part[lane] : 0.0f);
-        __syncthreads(); /* part is free again */
-    }
-    return v;
-}
-
-template <uint32_t THREADS, bool VEC, bool LAYER>
-static __global__ void __launch_bounds__(THREADS == WEIR_WARP ? BLOCK : THREADS)
-    norm_kernel(norm_args a)
-{
-    WEIR_SHARED(float, part, [WIDE / WEIR_WARP]);
-    const uint32_t rows = blockDim.x / THREADS; /* of a block */
-    const uint64_t row = (uint64_t)blockIdx.x * rows + threadIdx.x / THREADS;
-    const uint32_t me = threadIdx.x % THREADS;
-    const float *x = a.x + row * a.width;
-    float *y = a.y + row * a.width, sum = 0, mean = 0;
-
-    if (row >= a.n) /* whole warps of narrow rows only */
-        return;
-    if constexpr (LAYER) {
-        for (uint32_t i = 4 * me; i < a.width; i += 4 * THREADS) {
-            const run<4> r = load4<VEC>(x, i, a.width);
-            sum += (r.v[0] + r.v[1]) + (r.v[2] + r.v[3]);
-        }
-        mean = row_sum<THREADS>(sum, part) / (float)a.width;
-        sum = 0;
-    }
-    for (uint32_t i = 4 * me; i < a.width; i += 4 * THREADS) {
-        const run<4> r = load4<VEC>(x, i, a.width);
-#pragma unroll
-        for (uint32_t j = 0; j < 4; j++) {
-            const float v = LAYER ? (i + j < a.width ? r.v[j] - mean : 0.0f) : r.v[j];
-            sum = fmaf(v, v, sum);
-        }
-    }
-    sum = row_sum<THREADS>(sum, part);
-    const float scale = 1.0f / sqrtf(sum / (float)a.width + a.eps);
-    for (uint32_t i = 4 * me; i < a.width; i += 4 * THREADS) {
-        run<4> r = load4<VEC>(x, i, a.width);
-        const run<4> w = load4<VEC>(a.w, i, a.width);
-        run<4> b = { { 0, 0, 0, 0 } };
-        if constexpr (LAYER)
-            b = load4<VEC>(a.b, i, a.width);
-#pragma unroll
-        for (uint32_t j = 0; j < 4; j++)
-            r.v[j] = LAYER ? (r.v[j] - mean) * scale * w.v[j] + b.v[j] : r.v[j] * scale * w.v[j];
-        store4<VEC>(y, i, a.width, r);
-    }
-}
-
-template <bool VEC, bool LAYER>
-static cudaError_t launch_norm_as(const norm_args &a, cudaStream_t s)
-{
-    if (a.width <= NARROW) {
-        const uint32_t rows = BLOCK / WEIR_WARP;
-        WEIR_LAUNCH((norm_kernel<WEIR_WARP, VEC, LAYER>), (a.n + rows - 1) / rows, BLOCK, 0, s, a);
-    } else {
-        WEIR_LAUNCH((norm_kernel<WIDE, VEC, LAYER>), a.n, WIDE, 0, s, a);
-    }
-    return cudaGetLastError();
-}
-
-static cudaError_t launch_norm(const struct weir_cuda_op *op, cudaStream_t s)
-{
-    const auto &o = op->norm;
-    const norm_args a = { o.y, o.x, o.w, o.b, o.n, o.width, o.eps };
-    const bool vec =
-        o.width % 4 == 0 && aligned(o.y) && aligned(o.x) && aligned(o.w) && (!o.b || aligned(o.b));
-
-    if (!o.n || !o.width)
-        return cudaSuccess;
-    if (o.b)
-        return vec ? launch_norm_as<true, true>(a, s) : launch_norm_as<false, true>(a, s);
-    return vec ? launch_norm_as<true, false>(a, s) : launch_norm_as<false, false>(a, s);
-}
-
-/* ---- activations for int8 products: eight lanes to a block of 32 elements ---- */
-
-struct act_args {
-    const float *x;
-    int8_t *q;
-    float *d, *s;
-    int16_t *b;
-    uint64_t n_block;
-};
-
-template <bool VEC> static __global__ void __launch_bounds__(BLOCK) act_kernel(act_args a)
-{
-    const uint64_t block = ((uint64_t)blockIdx.x * BLOCK + threadIdx.x) / 8;
-    const uint32_t lane = threadIdx.x % 8;
-    const bool mine = block < a.n_block; /* the other lanes only keep their warp company */
-    const uint64_t at = block * WEIR_ACT_BLOCK + 4 * lane;
-    run<4> r = { { 0, 0, 0, 0 } };
-    uint32_t top = 0;
-    int q[4], sum = 0;
-
-    if (mine)
-        r = load4<VEC>(a.x + at, 0, 4);
-        /* As integers magnitudes order like floats, with infinity and NaN on top. */
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-        top = max(top, __float_as_uint(r.v[i]) & 0x7fffffffu);
-#pragma unroll
-    for (int i = 1; i < 8; i *= 2)
-        top = max(top, __shfl_xor_sync(WEIR_FULL, top, i));
-    const float most = __uint_as_float(top);
-    const bool wild = top >= 0x7f800000, none = wild || most < 0x1p-100f;
-    const float inv = none ? 0.0f : 127.0f / most;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        const float v = __fadd_rn(__fmul_rn(r.v[i], inv), 0x1.8p23f);
-        q[i] = none ? 0 : (int)__fsub_rn(v, 0x1.8p23f);
-        sum += q[i];
-    }
-    sum += __shfl_xor_sync(WEIR_FULL, sum, 1);
-    sum += __shfl_xor_sync(WEIR_FULL, sum, 2);
-    const int both = sum + __shfl_xor_sync(WEIR_FULL, sum, 4);
-    if (!mine)
-        return;
-    if constexpr (VEC)
-        *reinterpret_cast<char4 *>(a.q + at) =
-            make_char4((signed char)q[0], (signed char)q[1], (signed char)q[2], (signed char)q[3]);
-    else
-        for (int i = 0; i < 4; i++)
-            a.q[at + (uint64_t)i] = (int8_t)q[i];
-    if (lane % 4 == 0)
-        a.b[2 * block + lane / 4] = (int16_t)sum;
-    if (lane == 0) {
-        const float nan = __uint_as_float(0x7fc00000), d = most / 127.0f;
-        a.d[block] = none ? (wild ? nan : 0.0f) : d;
-        a.s[block] = none ? (wild ? nan : 0.0f) : __fmul_rn(d, (float)both);
-    }
-}
-
-static cudaError_t launch_act(const struct weir_cuda_op *op, cudaStream_t s)
-{
-    const auto &o = op->act_q8;
-    const uint64_t n = (uint64_t)o.act.n_tok * o.act.k;
-    const act_args a = { o.act.f32, o.q, o.d, o.s, o.b, n / WEIR_ACT_BLOCK };
-    const unsigned n_block = (unsigned)((a.n_block * 8 + BLOCK - 1) / BLOCK);
-
-    if (o.act.k % WEIR_ACT_BLOCK)
-        return cudaErrorInvalidValue;
-    if (!n)
-        return cudaSuccess;
-    if (aligned(a.x) && ((uintptr_t)a.q & 3) == 0)
-        WEIR_LAUNCH(act_kernel<true>, n_block, BLOCK, 0, s, a);
-    else
-        WEIR_LAUNCH(act_kernel<false>, n_block, BLOCK, 0, s, a);
-    return cudaGetLastError();
-}
-
 cudaError_t weir_cuda_launch_rows(const struct weir_cuda_op *op, cudaStream_t s)
 {
     switch (op->kind) {
-    case WEIR_CUDA_ACT_Q8: return launch_act(op, s);
-    case WEIR_CUDA_NORM: return launch_norm(op, s);
     case WEIR_CUDA_SPLIT: return launch_split(op, s);
     case WEIR_CUDA_ROPE: return launch_rope(op, s);
     case WEIR_CUDA_GLU:

@@ -33,13 +33,13 @@ static unsigned act_q8(struct weir_selftest *t, const void *what, struct weir_cu
     }
     op->kind = WEIR_CUDA_ACT_Q8;
     op->act_q8.act = (struct weir_act){ .n_tok = s->n, .k = s->width, .f32 = x };
-    op->act_q8.q = weir_selftest_take(t, n);
-    op->act_q8.d = weir_selftest_take(t, n / 32 * sizeof(float));
-    op->act_q8.s = weir_selftest_take(t, n / 32 * sizeof(float));
-    op->act_q8.b = weir_selftest_take(t, n / 16 * sizeof(int16_t));
+    op->act_q8.to.q = weir_selftest_take(t, n);
+    op->act_q8.to.d = weir_selftest_take(t, n / 32 * sizeof(float));
+    op->act_q8.to.s = weir_selftest_take(t, n / 32 * sizeof(float));
+    op->act_q8.to.b = weir_selftest_take(t, n / 16 * sizeof(int16_t));
     /* No number has many bits, and any of them will do; the rest is compared bit for bit. */
-    weir_selftest_result(t, op->act_q8.d, n / 32 * sizeof(float), WEIR_SELFTEST_CLOSE);
-    weir_selftest_result(t, op->act_q8.s, n / 32 * sizeof(float), WEIR_SELFTEST_CLOSE);
+    weir_selftest_result(t, op->act_q8.to.d, n / 32 * sizeof(float), WEIR_SELFTEST_CLOSE);
+    weir_selftest_result(t, op->act_q8.to.s, n / 32 * sizeof(float), WEIR_SELFTEST_CLOSE);
     return 1;
 }
 

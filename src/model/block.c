@@ -19,11 +19,16 @@ static int begin_half(struct weir_pass *p, const struct weir_norm *norm, struct 
     return r == 0 && p->model->cfg.norm_residual ? p->dev->restart(p, err) : r;
 }
 
-/* What the half made, in xb, goes into the stream. */
-static int end_half(struct weir_pass *p, const struct weir_norm *post, struct weir_err *err)
+/* L x, the last product of a half, goes into the stream: by way of xb, or at once. */
+static int end_half(struct weir_pass *p, const struct weir_linear *l, const float *x,
+                    const struct weir_norm *post, struct weir_err *err)
 {
     float *xb = p->scratch->xb;
-    int r = 0;
+    const bool onto = !post->w && p->dev->adds && p->dev->adds(p, l);
+    const struct weir_product last = { l, onto ? p->scratch->x : xb, onto };
+    int r = p->dev->linear(p, &last, 1, x, p->n_tok, err);
+    if (r < 0 || onto)
+        return r;
     if (post->w)
         r = p->dev->norm(p, xb, xb, post, p->n_tok, p->model->cfg.n_embd, err);
     return r == 0 ? p->dev->add(p, err) : r;
@@ -37,17 +42,17 @@ int weir_block_attention(struct weir_pass *p, uint32_t layer, struct weir_err *e
     int r = begin_half(p, &l->attn_norm, err);
     if (r < 0)
         return r;
-    const struct weir_product apart[] = { { &l->q, s->q }, { &l->k, s->k }, { &l->v, s->v } };
-    const struct weir_product fused[] = { { &l->qkv, s->qkv } };
+    const struct weir_product apart[] = { { &l->q, s->q, false },
+                                          { &l->k, s->k, false },
+                                          { &l->v, s->v, false } };
+    const struct weir_product fused[] = { { &l->qkv, s->qkv, false } };
     r = l->qkv.w ? p->dev->linear(p, fused, 1, s->xb, p->n_tok, err)
                  : p->dev->linear(p, apart, 3, s->xb, p->n_tok, err);
     if (r == 0)
         r = p->dev->place(p, l, err);
     if (r == 0)
         r = p->dev->attention(p, l, err);
-    if (r == 0)
-        r = p->dev->linear(p, &(struct weir_product){ &l->o, s->xb }, 1, s->att, p->n_tok, err);
-    return r == 0 ? end_half(p, &l->attn_post_norm, err) : r;
+    return r == 0 ? end_half(p, &l->o, s->att, &l->attn_post_norm, err) : r;
 }
 
 int weir_block_ffn(struct weir_pass *p, uint32_t layer, struct weir_err *err)
@@ -58,15 +63,13 @@ int weir_block_ffn(struct weir_pass *p, uint32_t layer, struct weir_err *err)
     int r = begin_half(p, &l->ffn_norm, err);
     if (r < 0)
         return r;
-    const struct weir_product both[] = { { &l->gate, s->gate }, { &l->up, s->up } };
-    const struct weir_product one[] = { { &l->up, s->gate } };
+    const struct weir_product both[] = { { &l->gate, s->gate, false }, { &l->up, s->up, false } };
+    const struct weir_product one[] = { { &l->up, s->gate, false } };
     r = l->gate.w ? p->dev->linear(p, both, 2, s->xb, p->n_tok, err)
                   : p->dev->linear(p, one, 1, s->xb, p->n_tok, err);
     if (r == 0)
         r = p->dev->bend(p, l, &bent, err);
-    if (r == 0)
-        r = p->dev->linear(p, &(struct weir_product){ &l->down, s->xb }, 1, bent, p->n_tok, err);
-    return r == 0 ? end_half(p, &l->ffn_post_norm, err) : r;
+    return r == 0 ? end_half(p, &l->down, bent, &l->ffn_post_norm, err) : r;
 }
 
 int weir_block_layers(struct weir_pass *p, struct weir_err *err)

@@ -16,7 +16,8 @@
 /* One of the products of a call. */
 struct weir_product {
     const struct weir_linear *l;
-    float *y; /* [n_tok][rows of l->w], overwritten */
+    float *y;  /* [n_tok][rows of l->w], overwritten */
+    bool onto; /* added to what y holds instead: for devices that can (weir_device_ops.adds) */
 };
 
 struct weir_device_ops {
@@ -35,6 +36,9 @@ struct weir_device_ops {
      * x[n_tok][cols].  The weights are the next steps of the schedule, in the order of the list. */
     int (*linear)(struct weir_pass *p, const struct weir_product *list, uint32_t n, const float *x,
                   uint32_t n_tok, struct weir_err *err);
+
+    /* May a product with L be `onto`?  NULL: never. */
+    bool (*adds)(const struct weir_pass *p, const struct weir_linear *l);
 
     /* Take q, k and v of layer p->layer apart where they are one (scratch->qkv), normalise the
      * heads of q and k where the model does, turn them, and put k and v into the cache. */

@@ -40,6 +40,10 @@ struct weir_gpu { /* start from {0} */
     float *logits; /* [n_logit][n_vocab] */
     uint8_t *row;  /* an embedding row as it is in the file */
 
+    bool wants_q8;       /* products of the model read int8 activations */
+    const float *q8_of;  /* whose int8 scratch->act_* hold; NULL: nobody's that is known */
+    uint32_t q8_n, q8_k; /* rows of it, and their elements */
+
     uint64_t t0_ns; /* when the pass began */
 };
 
@@ -71,7 +75,12 @@ const void *weir_gpu_there(const struct weir_gpu *g, const void *host);
 /* Queue OP on the compute stream, for many tokens when the pass says so. */
 int weir_gpu_launch(struct weir_pass *p, const struct weir_cuda_op *op, struct weir_err *err);
 
-/* The products: weir_device_ops.linear. */
+/* Where the int8 of Y[n][k] goes when a launch that writes Y can make it too, because the next
+ * product may read it; the q of the answer is NULL when it need not. */
+struct weir_cuda_q8 weir_gpu_q8(const struct weir_pass *p, uint32_t k);
+
+/* The products: weir_device_ops.linear and adds. */
+bool weir_gpu_adds(const struct weir_pass *p, const struct weir_linear *l);
 int weir_gpu_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n,
                     const float *x, uint32_t n_tok, struct weir_err *err);
 

@@ -80,15 +80,25 @@ static int prepare_act(struct weir_pass *p, const struct weir_product *list, uin
     }
     if (!q8)
         return 0;
-    const struct weir_cuda_op op = {
-        .kind = WEIR_CUDA_ACT_Q8,
-        .act_q8 = { .act = *ret, .q = s->act_q, .d = s->act_d, .s = s->act_s, .b = s->act_b }
-    };
     ret->q = s->act_q;
     ret->d = s->act_d;
     ret->s = s->act_s;
     ret->b = s->act_b;
+    const struct weir_gpu *g = p->gpu;
+    if (g->q8_of == x && g->q8_n == n_tok && g->q8_k == ret->k)
+        return 0; /* made when x was */
+    const struct weir_cuda_op op = {
+        .kind = WEIR_CUDA_ACT_Q8,
+        .act_q8 = { .act = *ret, .to = { s->act_q, s->act_d, s->act_s, s->act_b } }
+    };
     return weir_gpu_launch(p, &op, err);
+}
+
+bool weir_gpu_adds(const struct weir_pass *p, const struct weir_linear *l)
+{
+    size_t n_lora;
+    (void)weir_loras_of(p->model, l, &n_lora);
+    return !l->w->packing && !l->w->n_slice && !n_lora;
 }
 
 /* Bytes [row, row + n_row) of a small array have come to VIEW. */
@@ -172,6 +182,7 @@ static int mul_rows(struct weir_pass *p, const struct weir_product *of, const st
     op.mul.n_row = st->n_row;
     op.mul.bias = bias ? bias + st->row : NULL;
     op.mul.y = of->y + st->row;
+    op.mul.onto = of->onto;
     return weir_gpu_launch(p, &op, err);
 }
 

@@ -9,10 +9,30 @@
 #include "src/model/gpu.h"
 #include "src/model/rope.h"
 
+/* After OP, whose int8 is in scratch->act_*: of what it made int8 of.  Whatever else it was may
+ * have written there. */
+static void note_q8(struct weir_gpu *g, const struct weir_cuda_op *op)
+{
+    g->q8_of = NULL;
+    if (op->kind == WEIR_CUDA_NORM && op->norm.q8.q)
+        g->q8_of = op->norm.y, g->q8_n = op->norm.n, g->q8_k = op->norm.width;
+    else if (op->kind == WEIR_CUDA_GLU && op->glu.q8.q)
+        g->q8_of = op->glu.y, g->q8_n = op->glu.n_tok, g->q8_k = op->glu.width;
+}
+
+struct weir_cuda_q8 weir_gpu_q8(const struct weir_pass *p, uint32_t k)
+{
+    const struct weir_scratch *s = p->scratch;
+    if (!p->gpu->wants_q8 || p->act_f32 || k % WEIR_ACT_BLOCK)
+        return (struct weir_cuda_q8){ 0 };
+    return (struct weir_cuda_q8){ s->act_q, s->act_d, s->act_s, s->act_b };
+}
+
 int weir_gpu_launch(struct weir_pass *p, const struct weir_cuda_op *op, struct weir_err *err)
 {
     struct weir_cuda_op with = *op;
     with.many = p->many;
+    note_q8(p->gpu, op);
     return p->gpu->ops->launch(p->gpu->dev, WEIR_CUDA_COMPUTE, &with, err);
 }
 
@@ -46,14 +66,16 @@ static int embed(struct weir_pass *p, const uint32_t *tokens, struct weir_err *e
 static int norm(struct weir_pass *p, float *y, const float *x, const struct weir_norm *w,
                 uint32_t n, uint32_t width, struct weir_err *err)
 {
-    const struct weir_cuda_op op = { .kind = WEIR_CUDA_NORM,
-                                     .norm = { .y = y,
-                                               .x = x,
-                                               .w = weir_gpu_there(p->gpu, w->w),
-                                               .b = weir_gpu_there(p->gpu, w->b),
-                                               .n = n,
-                                               .width = width,
-                                               .eps = p->model->cfg.norm_eps } };
+    struct weir_cuda_op op = { .kind = WEIR_CUDA_NORM,
+                               .norm = { .y = y,
+                                         .x = x,
+                                         .w = weir_gpu_there(p->gpu, w->w),
+                                         .b = weir_gpu_there(p->gpu, w->b),
+                                         .n = n,
+                                         .width = width,
+                                         .eps = p->model->cfg.norm_eps } };
+    if (y != x) /* products follow; of what is normalised where it lies something else is made */
+        op.norm.q8 = weir_gpu_q8(p, width);
     return weir_gpu_launch(p, &op, err);
 }
 
@@ -75,18 +97,19 @@ static int split(struct weir_pass *p, struct weir_err *err)
     return weir_gpu_launch(p, &op, err);
 }
 
-/* Turn elements [first, first + rot_dim) of N heads of each row of X by rope set SET. */
-static int turn(struct weir_pass *p, float *x, uint32_t n, uint32_t first, uint32_t set,
-                struct weir_err *err)
+/* Turn elements [first, first + rot_dim) of the heads of q and k by rope set SET. */
+static int turn(struct weir_pass *p, uint32_t first, uint32_t set, struct weir_err *err)
 {
     const struct weir_config *c = &p->model->cfg;
     const struct weir_scratch *s = p->scratch;
     const struct weir_cuda_op op = { .kind = WEIR_CUDA_ROPE,
-                                     .rope = { .x = x,
+                                     .rope = { .x = s->q,
+                                               .z = s->k,
                                                .angles = s->angles +
                                                          (uint64_t)set * s->chunk * c->rot_dim,
                                                .n_tok = p->n_tok,
-                                               .n_head = n,
+                                               .n_head = c->n_head,
+                                               .n_head_z = c->n_head_kv,
                                                .hd = c->head_dim,
                                                .rot_dim = c->rot_dim,
                                                .first = first,
@@ -94,19 +117,11 @@ static int turn(struct weir_pass *p, float *x, uint32_t n, uint32_t first, uint3
     return weir_gpu_launch(p, &op, err);
 }
 
-/* Heads of X ready for attention. */
-static int place_heads(struct weir_pass *p, float *x, uint32_t n, const struct weir_norm *w,
-                       uint32_t set, struct weir_err *err)
+/* Each of the N heads of X is normalised by itself, where the model does that. */
+static int norm_heads(struct weir_pass *p, float *x, uint32_t n, const struct weir_norm *w,
+                      struct weir_err *err)
 {
-    const struct weir_config *c = &p->model->cfg;
-    int r = 0;
-    if (w->w)
-        r = norm(p, x, x, w, p->n_tok * n, c->head_dim, err);
-    if (r == 0 && p->model->n_rope)
-        r = turn(p, x, n, 0, set, err);
-    if (r == 0 && p->model->n_rope && p->model->arch->rope_2d)
-        r = turn(p, x, n, c->rot_dim, 1, err);
-    return r;
+    return w->w ? norm(p, x, x, w, p->n_tok * n, p->model->cfg.head_dim, err) : 0;
 }
 
 static int place(struct weir_pass *p, const struct weir_layer *l, struct weir_err *err)
@@ -115,9 +130,13 @@ static int place(struct weir_pass *p, const struct weir_layer *l, struct weir_er
     const struct weir_scratch *s = p->scratch;
     int r = l->qkv.w ? split(p, err) : 0;
     if (r == 0)
-        r = place_heads(p, s->q, c->n_head, &l->q_norm, l->rope, err);
+        r = norm_heads(p, s->q, c->n_head, &l->q_norm, err);
     if (r == 0)
-        r = place_heads(p, s->k, c->n_head_kv, &l->k_norm, l->rope, err);
+        r = norm_heads(p, s->k, c->n_head_kv, &l->k_norm, err);
+    if (r == 0 && p->model->n_rope)
+        r = turn(p, 0, l->rope, err);
+    if (r == 0 && p->model->n_rope && p->model->arch->rope_2d)
+        r = turn(p, c->rot_dim, 1, err);
     if (r < 0)
         return r;
     const struct weir_cuda_op op = { .kind = WEIR_CUDA_KV_STORE,
@@ -183,7 +202,8 @@ static int bend(struct weir_pass *p, const struct weir_layer *l, const float **r
                                               .gate_stride = fused ? 2 * (uint64_t)n_ff : n_ff,
                                               .up_stride = fused ? 2 * (uint64_t)n_ff : n_ff,
                                               .n_tok = p->n_tok,
-                                              .width = n_ff } };
+                                              .width = n_ff,
+                                              .q8 = weir_gpu_q8(p, n_ff) } };
     *ret = op.glu.y;
     return weir_gpu_launch(p, &op, err);
 }
@@ -251,6 +271,7 @@ const struct weir_device_ops weir_device_cuda = {
     .embed = embed,
     .norm = norm,
     .linear = weir_gpu_linear,
+    .adds = weir_gpu_adds,
     .place = place,
     .attention = attention,
     .bend = bend,

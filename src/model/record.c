@@ -111,7 +111,7 @@ int weir_pass_record(struct weir_model *m, struct weir_sched *sched, uint32_t *r
     };
     int r = m->arch->layers(&p, err);
     if (r == 0)
-        r = p.dev->linear(&p, &(struct weir_product){ &m->out, NULL }, 1, NULL, 0, err);
+        r = p.dev->linear(&p, &(struct weir_product){ &m->out, NULL, false }, 1, NULL, 0, err);
     *ret_max_parts = p.max_parts;
     m->aux_bytes = p.max_aux;
     return r;

@@ -124,7 +124,7 @@ int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, u
     r = p->dev->norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, &m->out_norm, rows,
                      m->cfg.n_embd, err);
     if (r == 0)
-        r = p->dev->linear(p, &(struct weir_product){ &m->out, s->logits }, 1, s->xb, rows, err);
+        r = p->dev->linear(p, &(struct weir_product){ &m->out, s->logits, false }, 1, s->xb, rows, err);
     if (r == 0)
         r = p->dev->logits(p, rows, n_logit > 0, err);
     weir_trace_span(p->trace, WEIR_LANE_TOKEN, n_tok == 1 ? "token" : "prefill", t0, weir_now_ns(),
