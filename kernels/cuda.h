@@ -63,6 +63,16 @@ struct weir_cuda_q8 {
     int16_t *b;
 };
 
+/* Another matrix of a product, with fields as there. */
+struct weir_cuda_rows {
+    const void *w;
+    uint32_t n_row;
+    const float *bias;
+    float *y;
+    uint64_t y_stride;
+};
+#define WEIR_CUDA_MORE 2
+
 /* All pointers are device memory.  f32 unless said otherwise, row-major, aligned to their element;
  * act.q of products is a multiple of 16, act.b of 4.
  * Formulas are those of the entries of struct weir_kernels with the same name. */
@@ -77,7 +87,7 @@ struct weir_cuda_op {
             struct weir_cuda_q8 to;
         } act_q8;
         /* y[t * y_stride + r] = w[r] . x[t] + bias[r], r in [0, n_row); or, `onto`, added to what
-         * y holds. */
+         * y holds.  And the same with n_more other matrices of the dtype. */
         struct {
             enum weir_dtype dtype;
             bool onto;
@@ -85,11 +95,12 @@ struct weir_cuda_op {
                               scalar table's type[dtype].act says */
             const void *w; /* [n_row][row_bytes]; a multiple of 16 */
             uint64_t row_bytes;
-            uint32_t n_row;
+            uint32_t n_row, n_more;
             struct weir_act act;
             const float *bias; /* [n_row] or NULL */
             float *y;
             uint64_t y_stride;
+            struct weir_cuda_rows more[WEIR_CUDA_MORE];
         } mul;
         /* A matrix of kernels/packed.h.  By rows: lines [at, at + n) are those rows of y, which are
          * overwritten (y[t * y_stride + at + r], r in [0, n)); lines may be counted from any

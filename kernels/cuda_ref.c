@@ -47,21 +47,29 @@ static void act_q8(const struct weir_cuda_op *op)
     quantize(&op->act_q8.to, op->act_q8.act.f32, op->act_q8.act.n_tok, op->act_q8.act.k);
 }
 
-static void mul(const struct weir_cuda_op *op)
+static void mul_one(const struct weir_cuda_op *op, const struct weir_cuda_rows *m)
 {
     const struct weir_kern_type *type = &scalar()->type[op->mul.dtype];
     weir_mul_fn *fn = op->mul.exact ? type->mul_f32 : type->mul;
-    const uint8_t *w = op->mul.w;
+    const uint8_t *w = m->w;
     float row[op->mul.act.n_tok + 1]; /* of one row: no bit depends on how many a call has */
 
-    for (uint64_t r = 0; r < op->mul.n_row; r++) {
+    for (uint64_t r = 0; r < m->n_row; r++) {
         fn(w + r * op->mul.row_bytes, op->mul.row_bytes, 1, &op->mul.act, row, 1);
         for (uint64_t t = 0; t < op->mul.act.n_tok; t++) {
-            float *y = op->mul.y + t * op->mul.y_stride + r;
-            const float v = op->mul.bias ? row[t] + op->mul.bias[r] : row[t];
+            float *y = m->y + t * m->y_stride + r;
+            const float v = m->bias ? row[t] + m->bias[r] : row[t];
             *y = op->mul.onto ? *y + v : v;
         }
     }
+}
+
+static void mul(const struct weir_cuda_op *op)
+{
+    mul_one(op, &(struct weir_cuda_rows){ op->mul.w, op->mul.n_row, op->mul.bias, op->mul.y,
+                                          op->mul.y_stride });
+    for (uint32_t i = 0; i < op->mul.n_more; i++)
+        mul_one(op, &op->mul.more[i]);
 }
 
 static void mul_packed(const struct weir_cuda_op *op)

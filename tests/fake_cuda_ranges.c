@@ -77,10 +77,18 @@ static void act_q8(struct weir_cuda_op *op, struct visit *v)
 
 static void mul(struct weir_cuda_op *op, struct visit *v)
 {
+    const uint32_t n_tok = op->mul.act.n_tok;
     TOUCH_ACT(mul, weir_cuda_mul_reads_q8(op));
     touch(v, "mul.w", &op->mul.w, op->mul.n_row * op->mul.row_bytes, 16);
     TOUCH_IF(mul, bias, op->mul.n_row);
-    TOUCH(mul, y, strided(op->mul.act.n_tok, op->mul.y_stride, op->mul.n_row));
+    TOUCH(mul, y, strided(n_tok, op->mul.y_stride, op->mul.n_row));
+    for (uint32_t i = 0; i < op->mul.n_more; i++) {
+        struct weir_cuda_rows *m = &op->mul.more[i];
+        touch(v, "mul.more.w", &m->w, m->n_row * op->mul.row_bytes, 16);
+        if (m->bias)
+            TOUCH(mul, more[i].bias, m->n_row);
+        TOUCH(mul, more[i].y, strided(n_tok, m->y_stride, m->n_row));
+    }
 }
 
 static void packed(struct weir_cuda_op *op, struct visit *v)

@@ -179,8 +179,58 @@ static void test_onto(void)
     ok(!bad, "products added to what is there: the bits of both apart (%u of %u not)", bad, n_case);
 }
 
+/* Rows of three matrices, and of each apart. */
+static void test_more(void)
+{
+    static const enum weir_dtype types[] = { WEIR_DTYPE_F16, WEIR_DTYPE_Q4_0, WEIR_DTYPE_Q4_K,
+                                             WEIR_DTYPE_IQ2_XXS };
+    static const uint32_t n_row[] = { 37, 1, 70 }, ks[] = { 256, 4608 };
+    static _Alignas(16) uint8_t rows[3][70 * 4608 * 2];
+    unsigned bad = 0, n_case = 0;
+    for (size_t j = 0; j < sizeof(rows); j++)
+        rows[j / sizeof(rows[0])][j % sizeof(rows[0])] = (uint8_t)(0x20 + rnd() % 8);
+    for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        for (uint32_t n_tok = 1; n_tok <= 19; n_tok += n_tok == 1 ? 5 : 13) /* 1, 6, 19 */
+            for (unsigned how = 0; how < 4; how++) {
+                const uint32_t k = ks[how / 2];
+                fill();
+                struct weir_cuda_op op = {
+                    .kind = WEIR_CUDA_MUL,
+                    .mul = { .dtype = types[i],
+                             .exact = how % 2,
+                             .row_bytes = weir_dtype_row_bytes(weir_dtype_info(types[i]), k),
+                             .act = act_make(n_tok, k, 0) }
+                };
+                bool good = true;
+                for (int m = 0; m < 3; m++) {
+                    op.mul.w = rows[m];
+                    op.mul.n_row = n_row[m];
+                    op.mul.bias = m == 1 ? NULL : bias + m;
+                    op.mul.y = out[0].y + m * 2000;
+                    op.mul.y_stride = n_row[m] + 1;
+                    good = good && done_op(&op);
+                    const struct weir_cuda_rows more = { op.mul.w, n_row[m], op.mul.bias,
+                                                         out[1].y + m * 2000, op.mul.y_stride };
+                    if (m)
+                        op.mul.more[m - 1] = more;
+                }
+                op.mul.w = rows[0];
+                op.mul.n_row = n_row[0];
+                op.mul.bias = bias;
+                op.mul.y = out[1].y;
+                op.mul.y_stride = n_row[0] + 1;
+                op.mul.n_more = 2;
+                good = good && done_op(&op) && !memcmp(out[0].y, out[1].y, sizeof(out[0].y));
+                bad += !good;
+                n_case++;
+            }
+    ok(!bad, "three matrices in one launch: the bits of three launches (%u of %u not)", bad,
+       n_case);
+}
+
 int main(void)
 {
+    test_more();
     test_norm();
     test_glu();
     test_onto();

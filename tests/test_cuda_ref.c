@@ -440,6 +440,18 @@ static void test_at_once(void)
     for (int i = 0; i < 19; i++)
         good &= y[i] == (i % 7 < 5 ? v[i] + out[i] : v[i]);
     ok(good && kept(y, 19), "mul, added to what is there");
+    again();
+    op.mul.onto = false;
+    op.mul.n_row = 2;
+    op.mul.y = y;
+    op.mul.n_more = 1;
+    op.mul.more[0] = (struct weir_cuda_rows){ w + 64, 3, f + 2, y + 2, 7 };
+    weir_cuda_ref(&op);
+    op.mul.n_row = 5;
+    op.mul.y = out;
+    op.mul.n_more = 0;
+    weir_cuda_ref(&op);
+    ok(!memcmp(y, out, 19 * sizeof(*y)) && kept(y, 19), "mul of two matrices");
 }
 
 static void test_small(void)

@@ -247,6 +247,36 @@ static void check_loras(const char *files)
     free(with);
 }
 
+/* A pass of one token over layers whose products can all be added and read at once: launches of a
+ * kind, of which there is to be no more. */
+static void check_launches(const char *folder)
+{
+    struct subject s = { 0 };
+    device = (struct fake_cuda_opts)FAKE_CUDA_DEFAULTS;
+    fake_cuda_set(&device);
+    if (!subject_open(&s, folder, "llama-gqa-f16"))
+        return;
+    free(eval(&s, (struct way){ .act_q8 = true, .vram_bytes = VRAM, .chunk = 1 }));
+    const struct fake_cuda_counts c = fake_cuda_counts();
+    const uint64_t norms = c.launches_of[WEIR_CUDA_NORM] / N_TOK, layers = (norms - 1) / 2;
+    /* q, k and v; o; gate and up; down; and the logits */
+    const uint64_t products = c.launches_of[WEIR_CUDA_MUL] / N_TOK;
+    ok(layers > 1 && products == 4 * layers + 1 && !c.launches_of[WEIR_CUDA_ADD] &&
+           c.launches_of[WEIR_CUDA_ROPE] == layers * N_TOK &&
+           c.launches == (10 * layers + 2) * N_TOK,
+       "%llu layers: %llu launches for a token, %llu of products", (unsigned long long)layers,
+       (unsigned long long)c.launches / N_TOK, (unsigned long long)products);
+    if (!subject_open(&s, folder, "../packed/gptq-4"))
+        return;
+    fake_cuda_set(&device);
+    free(eval(&s, (struct way){ .act_q8 = true, .vram_bytes = VRAM, .chunk = 1 }));
+    const struct fake_cuda_counts p = fake_cuda_counts();
+    ok(p.launches_of[WEIR_CUDA_ATTEND] >= N_TOK &&
+           p.launches_of[WEIR_CUDA_ACT_Q8] == p.launches_of[WEIR_CUDA_ATTEND],
+       "int8 activations are a launch of their own behind attention only (%llu in %u tokens)",
+       (unsigned long long)p.launches_of[WEIR_CUDA_ACT_Q8], N_TOK);
+}
+
 /* ---- failures ---- */
 
 struct outcome {
@@ -391,6 +421,7 @@ int main(void)
     snprintf(folder, sizeof(folder), "%s/tests/files", top ? top : ".");
     check_loras(folder);
     snprintf(folder, sizeof(folder), "%s/tests/files/models", top ? top : ".");
+    check_launches(folder);
     check_all_failures(folder);
     return done();
 }

@@ -23,6 +23,8 @@ selftest "so it is where bits are compared" 1 mem=128M,skip=2 "WRONG: bytes that
 selftest "attention" 0 mem=128M "^attend q8 .*ok" --only "attend q8"
 selftest "a packed matrix by columns, in two steps" 0 mem=128M "^packed gptq 4 .*ok" --only "packed gptq 4"
 selftest "a packed matrix by rows" 0 mem=128M "^packed int8 .*ok" --only "packed int8"
+selftest "one launch for two" 0 mem=128M "^two things .*ok" --only "two things"
+selftest "one launch for two that did nothing is found" 1 mem=128M,skip=6 "other bits" --only "two things"
 selftest "the largest logits" 0 mem=128M "^top_k .*ok" --only top_k
 selftest "streams that wait for events" 0 mem=128M "all 2 are right" --only streams
 selftest "streams that do not" 1 mem=128M,loose,copy=100M "out of order" --only streams

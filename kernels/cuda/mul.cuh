@@ -21,18 +21,24 @@
 #define MUL_WARPS 4 /* of a block */
 #define MUL_ROWS  2 /* of as many warps as share a row */
 
-struct mul_args {
+struct mul_matrix {
     const uint8_t *w;
+    const float *bias;
+    float *y;
+    uint64_t y_stride;
+    uint32_t n_row, begin; /* the first of its blocks of rows */
+};
+
+struct mul_args {
+    struct mul_matrix of[1 + WEIR_CUDA_MORE];
+    uint32_t n_of, n_block;
     uint64_t row_bytes;
-    uint32_t n_row, n_tok, k;
+    uint32_t n_tok, k;
     uint32_t n_item; /* pieces, or what else lanes take one at a time, of a row */
     uint32_t share;  /* warps that share rows: 1, 2 or 4 */
     bool wide;       /* four elements of act.f32 lie at multiples of 16 bytes */
-    struct weir_act act;
-    const float *bias;
     bool onto;
-    float *y;
-    uint64_t y_stride;
+    struct weir_act act;
 };
 
 /* The families of types, a file each.  cudaErrorNotSupported: the dtype is of another one. */
@@ -41,22 +47,29 @@ weir_cuda_launch_fn weir_cuda_mul_shift, weir_cuda_mul_codes, weir_cuda_mul_grid
 
 static inline uint32_t mul_share(uint32_t n_item) { return n_item < 64 ? 1 : n_item < 128 ? 2 : 4; }
 
+static inline void mul_add(struct mul_args *a, const void *w, uint32_t n_row, const float *bias,
+                           float *y, uint64_t y_stride)
+{
+    const uint32_t rows = MUL_WARPS / a->share * MUL_ROWS;
+    a->of[a->n_of++] = { static_cast<const uint8_t *>(w), bias, y, y_stride, n_row, a->n_block };
+    a->n_block += (n_row + rows - 1) / rows;
+}
+
 static inline struct mul_args mul_args_of(const struct weir_cuda_op *op, uint32_t item)
 {
+    const auto &o = op->mul;
     struct mul_args a = {};
-    a.w = static_cast<const uint8_t *>(op->mul.w);
-    a.row_bytes = op->mul.row_bytes;
-    a.n_row = op->mul.n_row;
-    a.n_tok = op->mul.act.n_tok;
-    a.k = op->mul.act.k;
+    a.row_bytes = o.row_bytes;
+    a.n_tok = o.act.n_tok;
+    a.k = o.act.k;
     a.n_item = (a.k + item - 1) / item;
     a.share = mul_share(a.n_item);
-    a.wide = a.k % 4 == 0 && reinterpret_cast<uintptr_t>(op->mul.act.f32) % 16 == 0;
-    a.act = op->mul.act;
-    a.bias = op->mul.bias;
-    a.onto = op->mul.onto;
-    a.y = op->mul.y;
-    a.y_stride = op->mul.y_stride;
+    a.wide = a.k % 4 == 0 && reinterpret_cast<uintptr_t>(o.act.f32) % 16 == 0;
+    a.onto = o.onto;
+    a.act = o.act;
+    mul_add(&a, o.w, o.n_row, o.bias, o.y, o.y_stride);
+    for (uint32_t i = 0; i < o.n_more; i++)
+        mul_add(&a, o.more[i].w, o.more[i].n_row, o.more[i].bias, o.more[i].y, o.more[i].y_stride);
     return a;
 }
 
@@ -64,15 +77,14 @@ static inline struct mul_args mul_args_of(const struct weir_cuda_op *op, uint32_
  * for the rows and L2 for the rest. */
 static inline dim3 mul_grid(const struct mul_args &a, uint32_t tokens)
 {
-    const uint64_t rows = MUL_WARPS / a.share * MUL_ROWS;
-    return dim3((unsigned)((a.n_row + rows - 1) / rows * ((a.n_tok + tokens - 1) / tokens)));
+    return dim3(a.n_block * ((a.n_tok + tokens - 1) / tokens));
 }
 
 /* ---- where a thread is ---- */
 
 struct mul_place {
-    uint32_t first;      /* of the items of a row; the step is share * 32 */
-    uint32_t block, tok; /* of rows; the first token */
+    uint32_t first;            /* of the items of a row; the step is share * 32 */
+    uint32_t matrix, row, tok; /* the first row of the block, the first token */
     const uint8_t *w[MUL_ROWS];
 };
 
@@ -82,12 +94,17 @@ template <int T> static __device__ __forceinline__ mul_place mul_place_of(const 
     mul_place p;
     const uint32_t warp = threadIdx.x / WEIR_WARP, parts = (a.n_tok + T - 1) / T;
     p.first = warp % a.share * WEIR_WARP + threadIdx.x % WEIR_WARP;
-    p.block = blockIdx.x / parts;
+    const uint32_t block = blockIdx.x / parts;
     p.tok = blockIdx.x % parts * T;
-    const uint32_t row = (p.block * (MUL_WARPS / a.share) + warp / a.share) * MUL_ROWS;
+    p.matrix = 0;
+    while (p.matrix + 1 < a.n_of && block >= a.of[p.matrix + 1].begin)
+        p.matrix++;
+    const mul_matrix &m = a.of[p.matrix];
+    p.row = (block - m.begin) * (MUL_WARPS / a.share) * MUL_ROWS;
+    const uint32_t row = p.row + warp / a.share * MUL_ROWS;
 #pragma unroll
     for (int r = 0; r < MUL_ROWS; r++)
-        p.w[r] = a.w + (uint64_t)min(row + r, a.n_row - 1) * a.row_bytes;
+        p.w[r] = m.w + (uint64_t)min(row + r, m.n_row - 1) * a.row_bytes;
     return p;
 }
 
@@ -118,13 +135,13 @@ static __device__ __forceinline__ void mul_finish(const mul_args &a, const mul_p
     float v = part[group * a.share][i];
     for (uint32_t s = 1; s < a.share; s++)
         v += part[group * a.share + s][i];
-    const uint32_t row = (p.block * (MUL_WARPS / a.share) + group) * MUL_ROWS + i / T;
-    const uint32_t tok = p.tok + i % T;
-    if (row >= a.n_row || tok >= a.n_tok)
+    const mul_matrix &m = a.of[p.matrix];
+    const uint32_t row = p.row + group * MUL_ROWS + i / T, tok = p.tok + i % T;
+    if (row >= m.n_row || tok >= a.n_tok)
         return;
-    if (a.bias)
-        v += a.bias[row];
-    float *to = a.y + tok * a.y_stride + row;
+    if (m.bias)
+        v += m.bias[row];
+    float *to = m.y + tok * m.y_stride + row;
     *to = a.onto ? *to + v : v;
 }
 

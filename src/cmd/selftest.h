@@ -90,5 +90,6 @@ int weir_selftest_attend(struct weir_selftest *t, struct weir_err *err); /* self
 int weir_selftest_mul(struct weir_selftest *t, struct weir_err *err);    /* selftest_mul.c */
 int weir_selftest_packed(struct weir_selftest *t, struct weir_err *err); /* selftest_packed.c */
 int weir_selftest_order(struct weir_selftest *t, struct weir_err *err);  /* selftest_order.c */
+int weir_selftest_fused(struct weir_selftest *t, struct weir_err *err);  /* selftest_fused.c */
 
 #endif

@@ -50,7 +50,7 @@ static int tests(struct weir_selftest *t, struct weir_err *err)
 {
     int (*const all[])(struct weir_selftest *, struct weir_err *) = {
         weir_selftest_order, weir_selftest_rows,   weir_selftest_attend,
-        weir_selftest_mul,   weir_selftest_packed,
+        weir_selftest_mul,   weir_selftest_packed, weir_selftest_fused,
     };
     int r = weir_selftest_init(t, err);
     for (size_t i = 0; r == 0 && i < sizeof(all) / sizeof(all[0]); i++)

@@ -19,6 +19,7 @@
 #include "src/model/lora.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* A band of steps: what the small arrays have for some rows, and those rows. */
 struct band {
@@ -30,14 +31,19 @@ struct band {
     uint64_t used; /* of scratch->aux */
 };
 
-/* Steps of one matrix that lie one behind the other and wait for a launch that reads all of them:
- * a launch takes as long as megabytes of weights do.  Slots wait for nothing. */
+/* Steps of one matrix that lie one behind the other, and runs of steps that wait for a launch that
+ * reads all of them: a launch takes as long as megabytes of weights do.  Slots wait for nothing. */
 struct run {
-    const struct weir_product *of; /* NULL: none wait */
+    const struct weir_product *of;
     const uint8_t *view;
     uint64_t bytes;
     uint32_t step, n_step; /* the first one's number */
     uint32_t row, n_row;
+};
+
+struct runs {
+    struct run run[1 + WEIR_CUDA_MORE]; /* more than one: of one dtype, neither packed nor sliced */
+    uint32_t n;
 };
 
 /* The product with W as an operation that still lacks its memory. */
@@ -173,16 +179,31 @@ static bool bias_apart(const struct weir_linear *l)
     return l->bias && (l->w->packing || l->w->n_slice);
 }
 
-static int mul_rows(struct weir_pass *p, const struct weir_product *of, const struct weir_step *st,
-                    const struct weir_act *act, const uint8_t *view, struct weir_err *err)
+/* Rows [row, row + n_row) of the matrix of OF, which are at VIEW. */
+static struct weir_cuda_rows rows_of(const struct weir_pass *p, const struct weir_product *of,
+                                     uint32_t row, uint32_t n_row, const uint8_t *view)
+{
+    const float *bias = bias_apart(of->l) ? NULL : weir_gpu_there(p->gpu, of->l->bias);
+    return (struct weir_cuda_rows){ .w = view,
+                                    .n_row = n_row,
+                                    .bias = bias ? bias + row : NULL,
+                                    .y = of->y + row,
+                                    .y_stride = weir_tensor_rows(of->l->w) };
+}
+
+static int mul_rows(struct weir_pass *p, const struct weir_product *of,
+                    const struct weir_cuda_rows *rows, uint32_t n, const struct weir_act *act,
+                    struct weir_err *err)
 {
     struct weir_cuda_op op = product(p, of->l->w, act);
-    const float *bias = bias_apart(of->l) ? NULL : weir_gpu_there(p->gpu, of->l->bias);
-    op.mul.w = view;
-    op.mul.n_row = st->n_row;
-    op.mul.bias = bias ? bias + st->row : NULL;
-    op.mul.y = of->y + st->row;
+    op.mul.w = rows[0].w;
+    op.mul.n_row = rows[0].n_row;
+    op.mul.bias = rows[0].bias;
+    op.mul.y = rows[0].y;
+    op.mul.y_stride = rows[0].y_stride;
     op.mul.onto = of->onto;
+    op.mul.n_more = n - 1;
+    memcpy(op.mul.more, rows + 1, (n - 1) * sizeof(*rows));
     return weir_gpu_launch(p, &op, err);
 }
 
@@ -206,8 +227,9 @@ static int mul_slice(struct weir_pass *p, const struct weir_product *of, const s
             r = weir_gpu_launch(p, &take, err);
     }
     const struct weir_product to = { .l = of->l, .y = w->col ? p->gpu->sum : of->y };
+    const struct weir_cuda_rows some = rows_of(p, &to, st->row, st->n_row, view);
     if (r == 0)
-        r = mul_rows(p, &to, st, &part, view, err);
+        r = mul_rows(p, &to, &some, 1, &part, err);
     if (r < 0 || !w->col || st->row + st->n_row < rows)
         return r;
     const struct weir_cuda_op add = {
@@ -229,26 +251,38 @@ static int add_bias(struct weir_pass *p, const struct weir_product *of, uint32_t
     return weir_gpu_launch(p, &op, err);
 }
 
-/* Have one launch read the steps of RUN, and give them back.  None: nothing. */
-static int flush(struct weir_pass *p, struct run *run, struct band *b, const struct weir_act *act,
+/* Can one launch read rows of both? */
+static bool joins(const struct weir_product *a, const struct weir_product *b)
+{
+    const struct weir_tensor *v = a->l->w, *w = b->l->w;
+    return !v->packing && !w->packing && !v->n_slice && !w->n_slice && v->dtype == w->dtype &&
+           a->onto == b->onto;
+}
+
+/* Have one launch read the steps of Q, and give them back.  None: nothing. */
+static int flush(struct weir_pass *p, struct runs *q, struct band *b, const struct weir_act *act,
                  struct weir_err *err)
 {
-    const struct weir_product *of = run->of;
-    if (!of)
+    struct weir_cuda_rows rows[1 + WEIR_CUDA_MORE];
+    if (!q->n)
         return 0;
-    struct weir_step st = p->sched->steps[run->step];
-    st.n_row = run->n_row;
-    int r = of->l->w->packing     ? mul_lines(p, b, of, &st, act, run->view, err)
-            : st.tensor->is_slice ? mul_slice(p, of, &st, act, run->view, err)
-                                  : mul_rows(p, of, &st, act, run->view, err);
-    for (uint32_t i = 0; r == 0 && i < run->n_step; i++)
-        r = weir_feed_release(p->gpu->feed, run->step + i, err);
-    *run = (struct run){ 0 };
+    const struct weir_product *of = q->run[0].of;
+    struct weir_step st = p->sched->steps[q->run[0].step];
+    st.n_row = q->run[0].n_row;
+    for (uint32_t i = 0; i < q->n; i++)
+        rows[i] = rows_of(p, q->run[i].of, q->run[i].row, q->run[i].n_row, q->run[i].view);
+    int r = of->l->w->packing     ? mul_lines(p, b, of, &st, act, q->run[0].view, err)
+            : st.tensor->is_slice ? mul_slice(p, of, &st, act, q->run[0].view, err)
+                                  : mul_rows(p, of, rows, q->n, act, err);
+    for (uint32_t i = 0; i < q->n; i++)
+        for (uint32_t k = 0; r == 0 && k < q->run[i].n_step; k++)
+            r = weir_feed_release(p->gpu->feed, q->run[i].step + k, err);
+    q->n = 0;
     return r;
 }
 
 /* Step p->step, which belongs to OF. */
-static int run_step(struct weir_pass *p, struct run *run, struct band *b,
+static int run_step(struct weir_pass *p, struct runs *q, struct band *b,
                     const struct weir_product *of, const struct weir_act *act, struct weir_err *err)
 {
     const struct weir_step *st = &p->sched->steps[p->step];
@@ -258,21 +292,27 @@ static int run_step(struct weir_pass *p, struct run *run, struct band *b,
         return r;
     const uint8_t *view = at;
     const bool stays = weir_feed_kept(p->gpu->feed, p->step) != NULL;
-    const bool more = run->of == of && stays && !st->aux && view == run->view + run->bytes &&
-                      st->row == run->row + run->n_row;
-    if (!more)
-        r = flush(p, run, b, act, err);
+    struct run *last = q->n ? &q->run[q->n - 1] : NULL;
+    const bool waits = last && stays && !st->aux;
+    const bool longer = waits && last->of == of && view == last->view + last->bytes &&
+                        st->row == last->row + last->n_row;
+    if (!longer && !(waits && q->n <= WEIR_CUDA_MORE && joins(last->of, of)))
+        r = flush(p, q, b, act, err);
     if (r == 0 && st->aux) {
         r = put_aside(p, b, of->l, p->step, view, err);
         return r == 0 ? weir_feed_release(p->gpu->feed, p->step, err) : r;
     }
-    if (!more)
-        *run = (struct run){ .of = of, .view = view, .step = p->step, .row = st->row };
-    run->n_step++;
-    run->n_row += st->n_row;
-    run->bytes += st->bytes;
+    if (r < 0)
+        return r;
+    if (!longer) {
+        last = &q->run[q->n++];
+        *last = (struct run){ .of = of, .view = view, .step = p->step, .row = st->row };
+    }
+    last->n_step++;
+    last->n_row += st->n_row;
+    last->bytes += st->bytes;
     /* The slot is wanted: others wait to be copied. */
-    return r == 0 && !stays ? flush(p, run, b, act, err) : r;
+    return stays ? 0 : flush(p, q, b, act, err);
 }
 
 /* y += scale B (A x), in the order of the CPU's: the low row is scaled, not the sum. */
@@ -316,7 +356,7 @@ int weir_gpu_linear(struct weir_pass *p, const struct weir_product *list, uint32
 {
     struct weir_act act;
     struct band band = { 0 };
-    struct run run = { 0 };
+    struct runs runs = { .n = 0 };
     const uint32_t begin = p->step;
     uint32_t at = 0;
     int r = prepare_act(p, list, n, x, n_tok, &act, err);
@@ -324,11 +364,11 @@ int weir_gpu_linear(struct weir_pass *p, const struct weir_product *list, uint32
         const struct weir_product *of = weir_linear_owner(&p->sched->steps[p->step], list, n, &at);
         if (!of)
             break;
-        r = run_step(p, &run, &band, of, &act, err);
+        r = run_step(p, &runs, &band, of, &act, err);
         p->step++;
     }
     if (r == 0)
-        r = flush(p, &run, &band, &act, err);
+        r = flush(p, &runs, &band, &act, err);
     if (r < 0)
         return r;
     if (p->step == begin || at + 1 < n)

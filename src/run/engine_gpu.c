@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-#define LAYER_COST_S 50e-6 /* of a layer, besides its weights: twenty launches, short attention */
+#define LAYER_COST_S 30e-6 /* of a layer, besides its weights: eleven launches, short attention */
 
 static const struct weir_cuda_ops *ops_of(const struct weir_engine *e)
 {
