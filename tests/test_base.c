@@ -397,7 +397,7 @@ static void test_pool_fails(void)
         const struct rlimit lim = { pages * 4096 + (48u << 20),
                                     pages * 4096 + (48u << 20) }; /* some stacks of 8 MiB */
         setrlimit(RLIMIT_AS, &lim);
-        alarm(20);
+        alarm(100);
         const int r = weir_pool_new(64, &p, &err);
         _exit(r == -EAGAIN && !p && strstr(err.msg, "64") && !weir_mem_used(WEIR_MEM_MISC) ? 0 : 1);
     }
@@ -813,7 +813,7 @@ int main(void)
         perror(tmp);
         return 99;
     }
-    alarm(240); /* a lost wake-up must not look like a slow machine */
+    alarm(900); /* a lost wake-up must not look like a slow machine */
     test_sizes();
     test_arithmetic();
     test_utf8();

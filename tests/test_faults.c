@@ -719,7 +719,7 @@ int main(void)
         perror(tmp);
         return 99;
     }
-    alarm(280); /* a hang must end as a failure */
+    alarm(900); /* a hang must end as a failure */
     if (!find_model()) {
         rmdir(tmp);
         skip_all("no python3, no WEIR_DATA and no tests/files/models");

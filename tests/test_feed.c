@@ -362,7 +362,7 @@ static void test_clocks(void)
 
 int main(void)
 {
-    alarm(240); /* a hang must end as a failure */
+    alarm(900); /* a hang must end as a failure */
     make_model();
     test_content();
     test_wrap();

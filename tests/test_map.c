@@ -277,7 +277,7 @@ static void test_bad(void)
     refused("/nowhere/model.gguf", -ENOENT, "/nowhere/model.gguf|No such file");
     refused("/dev/null", -EINVAL, "character device|regular file");
     mkfifo(in(tmp, "pipe.gguf"), 0600);
-    alarm(20); /* were it to block */
+    alarm(100); /* were it to block */
     refused(in(tmp, "pipe.gguf"), -EINVAL, "a pipe|regular file");
     alarm(0);
     unlink(in(tmp, "pipe.gguf"));

@@ -544,7 +544,7 @@ static void test_sched(void)
 
 int main(void)
 {
-    alarm(240);
+    alarm(900);
     weir_machine_parse("cpu=4,mem=16G,disk=1.5G,mul=20G", &machine, NULL);
     machine.pass_overhead_s = 25e-6;
     build(&llama, WEIR_DTYPE_Q4_K);

@@ -541,7 +541,7 @@ static void test_extremes(const struct model *m)
 
 int main(void)
 {
-    alarm(240);
+    alarm(900);
     weir_machine_parse("cpu=4,mem=16G,disk=2G,mul=20G,vram=8G,bus=12G,vmem=300G", &machine, NULL);
     machine.pass_overhead_s = 25e-6;
     machine.gpu_overhead_s = 50e-6;

@@ -288,7 +288,7 @@ static void test_choice(void)
 
 int main(void)
 {
-    alarm(240);
+    alarm(900);
     char dir[] = "/tmp/weir-rates.XXXXXX", cmd[64];
     if (!mkdtemp(dir))
         return 99;

@@ -1024,7 +1024,7 @@ static void test_forbidden(long nr, const char *call)
     fflush(stdout);
     const pid_t pid = fork();
     if (!pid) {
-        alarm(30);
+        alarm(100);
         if (!open_files(&o, names, &weir_io_uring, true) || !forbid(nr))
             _exit(2);
         make_sched(&s, 30000, N_FILE);
@@ -1140,7 +1140,7 @@ int main(void)
         perror(dir);
         return 99;
     }
-    alarm(240); /* a hang must end as a failure */
+    alarm(900); /* a hang must end as a failure */
     make_model();
     make_extents();
     for (uint32_t f = 0; f < N_FILE; f++)

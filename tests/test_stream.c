@@ -471,7 +471,7 @@ int main(void)
         return 99;
     }
     src = src && *src ? src : ".";
-    alarm(280);
+    alarm(900);
     snprintf(path, sizeof(path), "%s/tests/files/models", src);
     if (!compare_folder(path, SLOW ? 0 : 2, SLOW ? 2 : 1000))
         skip("golden models", "tests/files/models is not there: set srcdir_abs");
