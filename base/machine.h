@@ -9,6 +9,7 @@
 #include "base/rate.h"
 
 #include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct weir_machine {
@@ -30,6 +31,7 @@ struct weir_machine {
     char gpu_name[128];
     uint64_t vram_total, vram_free; /* bytes of device memory: all, and free now */
     uint64_t gpu_cache_bytes;       /* its last-level cache; 0: not known */
+    bool gpu_integrated;            /* its memory is taken from mem_free */
     double bus_rate;  /* bytes/s from pinned host memory to the device; 0: not measured */
     double vram_rate; /* bytes/s the device reads its memory with; 0: not measured */
     double gpu_mul_rate[WEIR_RATE_COUNT]; /* as mul_rate, on the device; 0: vram_rate is used */

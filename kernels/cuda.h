@@ -251,6 +251,7 @@ struct weir_cuda_info {
     unsigned n_sm;
     uint64_t total_bytes, free_bytes; /* of device memory, now */
     uint64_t cache_bytes;             /* of the last-level cache; 0: not known */
+    bool integrated;                  /* its memory is the host's */
 };
 
 struct weir_cuda;       /* a device in use */

@@ -111,6 +111,7 @@ static int dev_info(int index, struct weir_cuda_info *ret, struct weir_err *err)
                                     .minor = 6,
                                     .n_sm = 2,
                                     .cache_bytes = fake_cuda_opts.cache_bytes,
+                                    .integrated = fake_cuda_opts.integrated,
                                     .total_bytes = fake_cuda_opts.mem_bytes,
                                     .free_bytes = fake_cuda_opts.mem_bytes -
                                                   fake_cuda_opts.taken_bytes -

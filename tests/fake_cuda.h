@@ -19,6 +19,7 @@ struct fake_cuda_opts {
     uint64_t mem_bytes;   /* of each device */
     uint64_t taken_bytes; /* of those, by other programs */
     uint64_t cache_bytes; /* as the device says */
+    bool integrated;      /* so it says */
     /* How long things take at least; 0: as long as they do. */
     double copy_rate;      /* bytes per second between host and device */
     double vram_rate;      /* bytes per second that a launch reads and writes */
@@ -60,8 +61,8 @@ void fake_cuda_set(const struct fake_cuda_opts *o);
 struct fake_cuda_counts fake_cuda_counts(void); /* any thread */
 
 /* "devices=1,mem=64M,taken=1M,copy=1G,vram=10G,launch=0.001,simulate,fail_alloc=3,fail_copy=3,
- * fail_launch=3,late,lose=100,skip=3,loose,kernels,no_pin,log=FILE" into *O.  0 or -EINVAL.  TEXT is
- * changed, and kept for `log`. */
+ * fail_launch=3,late,lose=100,skip=3,loose,integrated,kernels,no_pin,log=FILE" into *O.  0 or
+ * -EINVAL.  TEXT is changed, and kept for `log`. */
 int fake_cuda_parse(char *text, struct fake_cuda_opts *o, struct weir_err *err);
 
 /* The memory that operations touch: tests/fake_cuda_ranges.c. */
@@ -76,8 +77,9 @@ struct fake_cuda_range {
 int fake_cuda_ranges(struct weir_cuda_op *op, int (*fn)(void *arg, const struct fake_cuda_range *r),
                      void *arg);
 
-/* OP by the kernels of kernels/cuda, emulated, in programs that have tests/fake_cuda_kernels.c; else
- * its address is NULL.  What the emulation has against it goes to stderr, and the program ends. */
+/* OP by the kernels of kernels/cuda, emulated, in programs that have tests/fake_cuda_kernels.c;
+ * else its address is NULL.  What the emulation has against it goes to stderr, and the program
+ * ends. */
 void fake_cuda_kernels(const struct weir_cuda_op *op) __attribute__((weak));
 
 const char *fake_cuda_kind_name(enum weir_cuda_kind kind);

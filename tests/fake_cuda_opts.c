@@ -26,6 +26,7 @@ static const struct word {
     WORD("copy", RATE, copy_rate),
     WORD("vram", RATE, vram_rate),
     WORD("launch", SECONDS, launch_seconds),
+    WORD("integrated", FLAG, integrated),
     WORD("simulate", FLAG, simulate),
     WORD("fail_alloc", COUNT, fail_alloc),
     WORD("fail_copy", COUNT, fail_copy),

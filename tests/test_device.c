@@ -60,7 +60,7 @@ cudaError_t cudaDriverGetVersion(int *version)
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int device)
 {
     ANSWER();
-    *prop = (cudaDeviceProp){ "a device", 8, 6, 28 + device, 3 << 20 };
+    *prop = (cudaDeviceProp){ "a device", 8, 6, 28 + device, 3 << 20, device };
     return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device)
@@ -226,7 +226,7 @@ static void test_none(void)
     ok(ops->info(-1, &info, &err) == -ENODEV, "nor less than none");
     ok(ops->count() == 2 && ops->info(1, &info, &err) == 0 && !strcmp(info.name, "a device") &&
            info.major == 8 && info.minor == 6 && info.n_sm == 29 && info.cache_bytes == 3 << 20 &&
-           info.total_bytes == MEM && info.free_bytes == MEM,
+           info.integrated && info.total_bytes == MEM && info.free_bytes == MEM,
        "what a device is");
 }
 

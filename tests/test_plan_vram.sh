@@ -76,6 +76,12 @@ if [ -x "$fake" ]; then
     weir plan "$model" --vram 40M --ram 400M --probe
     check "and measured again with --probe" grep -q '^gpu .*(measured now)' "$work/out"
     fails 1 "too small.*--vram" "too little of it" plan "$model" --vram 2M --ram 400M
+    WEIR_FAKE_CUDA=mem=1T,copy=100M,vram=1G,simulate,integrated
+    weir plan "$model" --vram auto --json
+    both=$(($(number vram_budget_bytes "$work/out") + $(number budget_bytes "$work/out")))
+    have=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) * 1024))
+    check "what it shares with the host is counted once: $both of $have" test "$rc" -eq 0 -a "$both" -gt 0 -a "$both" -lt "$have"
+    WEIR_FAKE_CUDA=mem=64M,copy=100M,vram=1G,simulate
     fails 1 "80.00 MiB is more than the 64.00 MiB" "more than it has" plan "$model" --vram 80M --ram 400M
 else
     skip "a device that is measured" "tests/weir_fake was not built"

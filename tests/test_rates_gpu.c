@@ -218,13 +218,15 @@ static void test_failures(void)
     ok(!bad, "failures: rates are missing, and measured the next time");
 }
 
+static uint64_t ram_bytes; /* that choices are made beside */
+
 /* ASK on a device with O: what comes of it. */
 static int choose(const struct fake_cuda_opts *o, uint64_t vram, int index, struct weir_machine *m,
                   uint64_t *ret_budget, struct weir_err *err)
 {
     struct weir_cuda *g = NULL;
-    const struct weir_gpu_ask ask = { weir_cuda_ops(), index, vram, false };
-    *m = (struct weir_machine){ .n_cpu = 1 };
+    const struct weir_gpu_ask ask = { weir_cuda_ops(), index, vram, false, ram_bytes };
+    *m = (struct weir_machine){ .n_cpu = 1, .mem_free = 8 * GIB };
     *ret_budget = 99;
     *err = (struct weir_err){ 0 };
     fake_cuda_set(o);
@@ -263,6 +265,17 @@ static void test_choice(void)
     o.taken_bytes = 8 * GIB - 100 * MIB;
     ok(!choose(&o, WEIR_VRAM_AUTO, 0, &m, &budget, &err) && budget == 1,
        "auto on a full device leaves a budget that no plan fits into");
+    o.taken_bytes = 0;
+    o.integrated = true;
+    ok(!choose(&o, WEIR_VRAM_AUTO, 0, &m, &budget, &err) && budget == 6 * GIB,
+       "auto of memory that is the host's: three quarters of it");
+    ram_bytes = 3 * GIB;
+    ok(!choose(&o, WEIR_VRAM_AUTO, 0, &m, &budget, &err) && budget == 5 * GIB,
+       "or what --ram leaves");
+    ram_bytes = 9 * GIB;
+    ok(!choose(&o, WEIR_VRAM_AUTO, 0, &m, &budget, &err) && budget == 1, "which may be nothing");
+    ram_bytes = 0;
+    o.integrated = false;
     o.devices = 0;
     ok(choose(&o, GIB, 0, &m, &budget, &err) == -ENODEV && strstr(err.msg, "--vram 1.00 GiB"),
        "no device: %s", err.msg);
@@ -274,7 +287,7 @@ static void test_choice(void)
 
     /* Machines that are described. */
     struct weir_cuda *g = NULL;
-    struct weir_gpu_ask ask = { weir_cuda_ops(), 0, 2 * GIB, true };
+    struct weir_gpu_ask ask = { weir_cuda_ops(), 0, 2 * GIB, true, 0 };
     m = (struct weir_machine){ 0 };
     err = (struct weir_err){ 0 };
     ok(weir_gpu_choose(&ask, &m, &g, &budget, &err) == -ENODEV && strstr(err.msg, "vram=8G"),

@@ -139,6 +139,7 @@ static int dev_info(int index, struct weir_cuda_info *ret, struct weir_err *err)
     ret->minor = prop.minor;
     ret->n_sm = (unsigned)prop.multiProcessorCount;
     ret->cache_bytes = (uint64_t)prop.l2CacheSize;
+    ret->integrated = prop.integrated != 0;
     ret->total_bytes = total_bytes;
     ret->free_bytes = free_bytes;
     return 0;

@@ -217,7 +217,8 @@ int weir_engine_plan(struct weir_engine *e, uint32_t ctx_min, bool open, struct 
 
     uint64_t budget = e->opts.ram_bytes;
     if (!budget) {
-        const uint64_t margin = weir_max_u64(AUTO_MARGIN, e->machine.mem_free / 16);
+        const uint64_t margin = weir_max_u64(AUTO_MARGIN, e->machine.mem_free / 16) +
+                                (e->machine.gpu_integrated ? e->vram_budget : 0);
         budget = e->machine.mem_free > margin ? e->machine.mem_free - margin : 0;
     }
     const bool automatic = !e->opts.io_ops && !strcmp(e->opts.io, "auto");

@@ -27,7 +27,8 @@ int weir_engine_gpu_choose(struct weir_engine *e, struct weir_err *err)
     const struct weir_gpu_ask ask = { .ops = ops_of(e),
                                       .index = e->opts.gpu,
                                       .vram_bytes = e->opts.vram_bytes,
-                                      .described = e->opts.machine && !e->opts.cuda_ops };
+                                      .described = e->opts.machine && !e->opts.cuda_ops,
+                                      .ram_bytes = e->opts.ram_bytes };
     const int r = weir_gpu_choose(&ask, &e->machine, &e->cuda, &e->vram_budget, err);
     if (r < 0 || !e->vram_budget)
         return r;

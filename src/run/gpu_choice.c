@@ -50,8 +50,17 @@ static int open_device(const struct weir_gpu_ask *ask, struct weir_machine *m,
     m->vram_total = info.total_bytes;
     m->vram_free = free_bytes;
     m->gpu_cache_bytes = info.cache_bytes;
+    m->gpu_integrated = info.integrated;
     *ret = dev;
     return 0;
+}
+
+/* Of memory that is the host's too: what the run leaves, or most of it; 1 where that is nothing. */
+static uint64_t shared(const struct weir_gpu_ask *ask, const struct weir_machine *m)
+{
+    const uint64_t left = ask->ram_bytes ? m->mem_free - weir_min_u64(ask->ram_bytes, m->mem_free)
+                                         : m->mem_free / 4 * 3;
+    return weir_max_u64(left, 1);
 }
 
 int weir_gpu_choose(const struct weir_gpu_ask *ask, struct weir_machine *m,
@@ -79,6 +88,8 @@ int weir_gpu_choose(const struct weir_gpu_ask *ask, struct weir_machine *m,
     if (automatic) {
         const uint64_t margin = weir_gpu_margin(m);
         budget = m->vram_free > margin ? m->vram_free - margin : 1;
+        if (m->gpu_integrated)
+            budget = weir_min_u64(budget, shared(ask, m));
     }
     if (budget > m->vram_free) {
         if (dev)

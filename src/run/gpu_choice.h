@@ -14,6 +14,7 @@ struct weir_gpu_ask {
     int index;           /* the device's number */
     uint64_t vram_bytes; /* 0: none; WEIR_VRAM_AUTO: what is free, less a margin */
     bool described;      /* the machine is: nothing is asked of a device */
+    uint64_t ram_bytes;  /* what the run takes beside it; 0: what is free */
 };
 
 /* Of free device memory, what `auto` leaves: other programs, and the screen, go on. */

@@ -35,7 +35,7 @@ enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
 
 typedef struct cudaDeviceProp {
     char name[256];
-    int major, minor, multiProcessorCount, l2CacheSize;
+    int major, minor, multiProcessorCount, l2CacheSize, integrated;
 } cudaDeviceProp;
 typedef struct cudaFuncAttributes {
     int maxThreadsPerBlock;
