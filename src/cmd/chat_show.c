@@ -22,8 +22,11 @@ void weir_chat_show_init(struct weir_chat_show *s, bool hide, bool quiet)
     const bool color = term && *term && strcmp(term, "dumb") && !(no_color && *no_color);
     *s = (struct weir_chat_show){ .hide = hide, .quiet = quiet };
     s->out_tty = isatty(STDOUT_FILENO);
+    s->err_tty = isatty(STDERR_FILENO);
     s->out_dim = color && s->out_tty;
-    s->err_dim = color && isatty(STDERR_FILENO);
+    s->err_dim = color && s->err_tty;
+    if (s->out_tty || s->err_tty)
+        weir_wrap_locale();
 }
 
 void weir_chat_show_done(struct weir_chat_show *s)
@@ -37,6 +40,7 @@ void weir_chat_show_begin(struct weir_chat_show *s, int begun)
 {
     s->answer.n = s->thought.n = 0;
     s->dimmed = false;
+    s->wrap = (struct weir_wrap){ 0 };
     weir_think_init(&s->think, begun);
 }
 
@@ -50,8 +54,13 @@ int weir_chat_text_put(struct weir_chat_text *t, const char *text, size_t n)
     return 0;
 }
 
-static int put(FILE *f, const char *text, size_t n)
+/* A terminal gets lines of whole words, and none of what would command it. */
+static int put(struct weir_chat_show *s, FILE *f, const char *text, size_t n)
 {
+    if (f == stdout ? s->out_tty : s->err_tty) {
+        s->wrap.cols = weir_wrap_cols(f);
+        return weir_wrap_put(&s->wrap, f, text, n);
+    }
     errno = 0;
     if (fwrite(text, 1, n, f) == n)
         return 0;
@@ -72,6 +81,7 @@ static void leave_thought(struct weir_chat_show *s)
         fputs("(end of thought)\n", f);
     else
         fputs(PLAIN "\n", f);
+    s->wrap = (struct weir_wrap){ 0 };
     s->dimmed = false;
 }
 
@@ -88,7 +98,7 @@ static int on_part(void *arg, bool thought, const char *text, size_t n)
     }
     if (!thought)
         leave_thought(s);
-    r = put(f, text, n);
+    r = put(s, f, text, n);
     if (r == 0 && fflush(f))
         r = errno ? -errno : -EIO;
     return r;
@@ -104,7 +114,7 @@ int weir_chat_show_end(struct weir_chat_show *s)
     int r = weir_think_flush(&s->think, on_part, s);
     leave_thought(s);
     if (r == 0 && !(s->answer.n && s->answer.p[s->answer.n - 1] == '\n'))
-        r = put(stdout, "\n", 1);
+        r = put(s, stdout, "\n", 1);
     if (r == 0 && fflush(stdout))
         r = errno ? -errno : -EIO;
     return r;

@@ -6,6 +6,7 @@
 #ifndef WEIR_SRC_CMD_CHAT_SHOW_H
 #define WEIR_SRC_CMD_CHAT_SHOW_H
 
+#include "src/cmd/wrap.h"
 #include "src/text/think.h"
 
 #include <stdbool.h>
@@ -20,7 +21,8 @@ int weir_chat_text_put(struct weir_chat_text *t, const char *text, size_t n);
 
 struct weir_chat_show { /* start from {0} */
     bool hide;          /* no thoughts */
-    bool out_tty, out_dim, err_dim;
+    bool out_tty, err_tty, out_dim, err_dim;
+    struct weir_wrap wrap; /* of what is shown on a terminal */
     struct weir_think think;
     struct weir_chat_text answer, thought;
     bool dimmed; /* what was shown last is a thought */

@@ -12,6 +12,7 @@
 #include "src/cmd/prompt_cache.h"
 #include "src/cmd/report.h"
 #include "src/cmd/sampling.h"
+#include "src/cmd/wrap.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -34,6 +35,8 @@ struct run {
     struct weir_sampling sampling;
     struct weir_prompt_cache cache;
     bool text_shown, ends_in_newline;
+    bool tty; /* of stdout: no text commands it */
+    struct weir_wrap wrap;
 };
 
 /* "1,2,3" into ids. */
@@ -115,7 +118,9 @@ static int on_logits(void *arg, const float *rows, uint32_t n)
 static int on_text(void *arg, const char *text, size_t n)
 {
     struct run *r = arg;
-    if (fwrite(text, 1, n, stdout) != n || fflush(stdout))
+    errno = 0;
+    if ((r->tty ? weir_wrap_put(&r->wrap, stdout, text, n) < 0 : fwrite(text, 1, n, stdout) != n) ||
+        fflush(stdout))
         return errno ? -errno : -EIO;
     r->text_shown = true;
     r->ends_in_newline = text[n - 1] == '\n';
@@ -292,7 +297,7 @@ static int start(struct run *r, struct weir_err *err)
 
 static int run(const struct weir_args *a)
 {
-    struct run r = { .args = a };
+    struct run r = { .args = a, .tty = isatty(STDOUT_FILENO) };
     struct weir_err err = { 0 };
     int status;
     if (a->prompt && a->file)
