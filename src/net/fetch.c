@@ -114,6 +114,9 @@ int weir_fetch_new(const struct weir_fetch_opts *opts, struct weir_fetch **ret,
     for (unsigned i = 0; i < f->n_conn; i++)
         f->conn[i].easy = curl_easy_init();
     bool whole = f->multi != NULL;
+    /* Several requests to one host would else become streams of a single connection. */
+    if (f->multi)
+        curl_multi_setopt(f->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     for (unsigned i = 0; i < f->n_conn; i++)
         whole = whole && f->conn[i].easy;
     if (!whole) {
