@@ -108,6 +108,7 @@ weir run t/parts --tokens 1,2 -n 2 -q
 check "it works as MODEL" test "$rc" -eq 0
 weir rm t/parts
 check "rm removes its parts and its folder" test "$(grep -c ^removed "$work/out")" -eq 2 -a ! -e "$WEIR_MODELS/t/parts"
+weir pull t/beside; here "without a tag: the only model, not what is beside it" t/beside m-f16.gguf
 fails 1 "which of these.*m-Q4_K_M, m-Q4_K_S" "a tag that fits two" pull t/quants:Q4_K
 fails 1 "no .gguf file there has 'Q3_K'.*m-Q4_K_M" "a tag that fits none" pull t/quants:Q3_K
 fails 1 "which of these.*m-Q5_0, m-Q8_0" "no tag, and no usual one" pull t/noquants

@@ -181,7 +181,14 @@ static int match(const char *path, const char *tag)
     return best;
 }
 
-static bool beside(const char *path) { return !strncasecmp(base_of(path), "mmproj", 6); }
+/* Is PATH no model but the part of one that sees, or what a quantizer measured?  (A model that was
+ * made with such a measure has "imatrix" at the end of its name.) */
+static bool beside(const char *path)
+{
+    const char *base = base_of(path), *part = strcasestr(base, "mmproj");
+    return (part && (part == base || !isalpha((unsigned char)part[-1]))) ||
+           !strncasecmp(base, "imatrix", 7);
+}
 
 static bool same_model(const char *a, const char *b)
 {

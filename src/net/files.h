@@ -54,7 +54,7 @@ unsigned weir_path_parts(const char *path, unsigned *ret_no);
 
 /* Sort L and leave in it the files of one model: the one whose name TAG says ("" for any): the
  * whole name, else a part of it between signs, else any part of it, in any case.  Without a tag, of
- * several the one with Q4_K_M.  Files beside a model (mmproj) are passed over.
+ * several the one with Q4_K_M.  Files beside a model (mmproj, imatrix) are passed over.
  * NAME is for the sentences.  0; -ENOENT: none; -EINVAL: several, or parts are missing. */
 int weir_files_pick(struct weir_files *l, const char *name, const char *tag, struct weir_err *err);
 

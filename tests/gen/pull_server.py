@@ -44,6 +44,8 @@ def listing(name):
     if name == "quants":
         return [entry(f"m-{q}.gguf") for q in ("Q4_K_M", "Q4_K_S", "Q8_0", "IQ4_XS")] + [
             entry("mmproj-Q8_0.gguf"), {"type": "directory", "path": "x"}, entry("README.md")]
+    if name == "beside":
+        return [entry("m-f16.gguf"), entry("m-mmproj-f16.gguf"), entry("imatrix_m-f16.gguf")]
     if name == "noquants":
         return [entry("m-Q5_0.gguf"), entry("m-Q8_0.gguf")]
     if name == "missingpart":
