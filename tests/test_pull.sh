@@ -7,7 +7,7 @@ HF_ENDPOINT=http://127.0.0.1:1 "$WEIR" pull t/x --retries 0 2>&1 </dev/null | gr
 synth --shape tiny --type q4_0 "$model" || skip_all "no python3 to make a model with"
 
 export HOME="$work/home" WEIR_MODELS="$work/models"
-unset XDG_DATA_HOME HF_HOME HF_TOKEN http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
+unset XDG_DATA_HOME HF_HOME HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_TOKEN_PATH http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
 mkdir "$work/home" "$work/server"
 # Two parts of one model: the first has the metadata, the second its last tensor.
 python3 - "$model" "$work/part" <<'PY' || skip_all "no model can be split"
@@ -118,6 +118,17 @@ fails 2 "which model" "a name that is none" pull normal
 fails 2 "which model" "a name with dots" pull ../normal
 fails 1 "does not end in .gguf" "an address of something else" pull "http://127.0.0.1:$port/plain/x.bin"
 
+# What the hub does.
+weir pull t/paged; here "a list of files in pages" t/paged
+fails 1 "more than 200 pages" "a list that does not end" pull t/endless
+weir pull t/moved; here "a repository that has another name now" t/moved
+weir pull t/xet; here "signed addresses for ranges, of caches with ETags of their own" t/xet
+weir pull t/limited; here "429 with RateLimit" t/limited
+check "it waits as long as that says, and says so" grep -q "limited/.*status 429; trying again in 2 s" "$work/err"
+weir pull t/whole; here "now and then the whole file for a part" t/whole
+weir pull "http://127.0.0.1:$port/t/xet/resolve/v1/named.gguf"; here "the address of another revision" "127.0.0.1_$port/named" named.gguf
+fails 1 "SHA-256 [0-9a-f]{64}, expected 0{64}" "it is checked by the SHA-256 that the hub tells" pull "http://127.0.0.1:$port/t/xetbad/resolve/v1/other.gguf"
+
 # What goes wrong on the way.
 weir pull t/cut; here "connections that break" t/cut
 weir pull t/busy; here "429, then OK" t/busy
@@ -177,6 +188,9 @@ check "without a word of going on" sh -c "! grep -q 'went on at' '$work/err'"
 fails 1 "status 401.*HF_TOKEN" "a repository that wants a token" pull t/locked
 export HF_TOKEN=sesame
 weir pull t/locked; here "HF_TOKEN is sent" t/locked
+HF_TOKEN=old fails 1 "status 403.*granted.*HF_TOKEN" "a gated repository, with a token" pull t/gated
+HF_TOKEN='' fails 1 "status 401.*granted.*HF_TOKEN" "and without one" pull t/gated
+HF_TOKEN=old fails 1 "status 401.*does not know the token in HF_TOKEN" "a token that the hub does not know" pull t/notoken
 weir pull t/elsewhere; here "a redirect to another port" t/elsewhere
 check "the other port was asked" test "$(logged "^$port2 ")" -gt 0
 check "and was never sent the token" test "$(logged "^$port2 .* token ")" -eq 0
@@ -187,6 +201,21 @@ HF_TOKEN=$(printf 'a\001b') fails 1 "token has a character" "a token that is non
 unset HF_TOKEN
 mkdir -p "$HOME/.cache/huggingface"; echo sesame >"$HOME/.cache/huggingface/token"
 weir rm t/locked; weir pull t/locked; here "the token from its file" t/locked
+rm "$HOME/.cache/huggingface/token"
+token_in() { weir rm t/locked; rc=0; env "$2" "$WEIR" pull t/locked >"$work/out" 2>"$work/err" </dev/null || rc=$?; here "the token from $1" t/locked; }
+mkdir -p "$work/hf" "$work/hfcache/huggingface"; echo sesame >"$work/hf/token"; echo sesame >"$work/hfcache/huggingface/token"
+token_in HUGGING_FACE_HUB_TOKEN HUGGING_FACE_HUB_TOKEN=sesame
+token_in HF_TOKEN_PATH "HF_TOKEN_PATH=$work/hf/token"
+token_in HF_HOME "HF_HOME=$work/hf"
+token_in XDG_CACHE_HOME "XDG_CACHE_HOME=$work/hfcache"
+
+# Proxies.
+: >"$work/server/log"
+weir rm t/normal; http_proxy=http://127.0.0.1:$port2 no_proxy='' weir pull t/normal
+here "http_proxy is used" t/normal
+check "by every request" test "$(logged "^$port2 ")" -gt 0 -a "$(logged "^$port ")" -eq 0
+weir rm t/normal; http_proxy=http://127.0.0.1:$port2 no_proxy=127.0.0.1 weir pull t/normal
+check "but not for no_proxy" test "$(logged "^$port ")" -gt 0
 
 # list and rm.
 weir list

@@ -82,12 +82,24 @@ static void to_word(char *buf, size_t size, const char *s, size_t n)
     buf[at] = 0;
 }
 
+/* The SHA-256 that a hub tells when it redirects to a file, in BUF; else NULL. */
+static const char *sha256_of(const struct weir_fetch_info *info, char buf[WEIR_SHA256_STR])
+{
+    const size_t n = WEIR_SHA256_STR - 1;
+    if (!info->linked || strlen(info->etag) != n + 2 ||
+        strspn(info->etag + 1, "0123456789abcdef") != n)
+        return NULL;
+    memcpy(buf, info->etag + 1, n);
+    buf[n] = 0;
+    return buf;
+}
+
 /* Part NO of OF of the file at the address that the user gave. */
 static int add_address(struct pull *p, const char *file, size_t file_bytes, unsigned no,
                        unsigned of, struct weir_err *err)
 {
     struct weir_fetch_info info;
-    char name[512], url[WEIR_HUB_URL_MAX], tail[40];
+    char name[512], url[WEIR_HUB_URL_MAX], tail[40], sha[WEIR_SHA256_STR];
     const char *given = p->a->model;
     const size_t i = p->files.n, before = (size_t)(file - given);
     snprintf(name, sizeof(name), "%.*s", (int)file_bytes, file);
@@ -102,7 +114,7 @@ static int add_address(struct pull *p, const char *file, size_t file_bytes, unsi
                          WEIR_HUB_URL_MAX - 1);
     int r = weir_fetch_probe(p->fetch, url, &info, err);
     if (r == 0)
-        r = weir_files_add(&p->files, name, info.bytes, NULL, err);
+        r = weir_files_add(&p->files, name, info.bytes, sha256_of(&info, sha), err);
     return r < 0 ? r : set_url(p, i, url, err);
 }
 
@@ -246,6 +258,14 @@ static int tell_plan(struct pull *p, struct weir_err *err)
     return 0;
 }
 
+static void tell_wait(void *arg, const char *what, unsigned seconds)
+{
+    struct pull *p = arg;
+    weir_progress_wipe(&p->progress);
+    if (!p->a->quiet)
+        fprintf(stderr, "weir: %s; trying again in %u s\n", what, seconds);
+}
+
 static int pull(struct pull *p, struct weir_err *err)
 {
     const char *text = p->a->model;
@@ -259,7 +279,10 @@ static int pull(struct pull *p, struct weir_err *err)
         .retries = (unsigned)p->a->retries,
         .origin = p->hub.endpoint,
         .token = *p->hub.token ? p->hub.token : NULL,
+        .token_from = p->hub.token_from,
         .stop = &weir_interrupted,
+        .wait = tell_wait,
+        .arg = p,
     };
     if (r == 0)
         r = weir_fetch_new(&o, &p->fetch, err);

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define LIST_BYTES_MAX (16 << 20)
+#define PAGES_MAX      200 /* of a list, of 1000 files each */
 
 /* S without blanks around it, into BUF; "" when it does not fit. */
 static void set_trimmed(char *buf, size_t n, const char *s)
@@ -28,25 +29,46 @@ static void set_trimmed(char *buf, size_t n, const char *s)
     snprintf(buf, n, "%.*s", len < n ? (int)len : 0, s);
 }
 
+/* The token in the file that the programs of the hub keep it in. */
+static void read_token_file(struct weir_hub *h)
+{
+    static const struct {
+        const char *name, *below;
+        bool only; /* who sets it means no other */
+    } place[] = { { "HF_TOKEN_PATH", "", true },
+                  { "HF_HOME", "/token", true },
+                  { "XDG_CACHE_HOME", "/huggingface/token", false },
+                  { "HOME", "/.cache/huggingface/token", false } };
+    char path[sizeof(h->token_from)], *text;
+    size_t n;
+    for (size_t i = 0; i < sizeof(place) / sizeof(place[0]); i++) {
+        const char *v = getenv(place[i].name);
+        if (!v || !*v)
+            continue;
+        if ((size_t)snprintf(path, sizeof(path), "%s%s", v, place[i].below) < sizeof(path) &&
+            weir_file_read(path, sizeof(h->token), &text, &n, NULL) == 0) {
+            set_trimmed(h->token, sizeof(h->token), text);
+            snprintf(h->token_from, sizeof(h->token_from), "%s", path);
+            weir_free(text);
+            return;
+        }
+        if (place[i].only)
+            return; /* none there: public models need none */
+    }
+}
+
 static void read_token(struct weir_hub *h)
 {
-    const char *own = getenv("HF_TOKEN"), *hub = getenv("HF_HOME"), *home = getenv("HOME");
-    char path[PATH_MAX], *text;
-    size_t n;
-    if (own && *own) {
-        set_trimmed(h->token, sizeof(h->token), own);
-        return;
+    static const char *const name[] = { "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN" };
+    for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
+        const char *own = getenv(name[i]);
+        if (own && *own) {
+            set_trimmed(h->token, sizeof(h->token), own);
+            snprintf(h->token_from, sizeof(h->token_from), "%s", name[i]);
+            return;
+        }
     }
-    if (hub && *hub)
-        snprintf(path, sizeof(path), "%s/token", hub);
-    else if (home && *home)
-        snprintf(path, sizeof(path), "%s/.cache/huggingface/token", home);
-    else
-        return;
-    if (weir_file_read(path, sizeof(h->token), &text, &n, NULL) < 0)
-        return; /* none there: public models need none */
-    set_trimmed(h->token, sizeof(h->token), text);
-    weir_free(text);
+    read_token_file(h);
 }
 
 int weir_hub_init(struct weir_hub *h, struct weir_err *err)
@@ -86,17 +108,18 @@ static int add(struct weir_files *l, const weir_json *entry, struct weir_err *er
     return weir_files_add(l, path, (uint64_t)bytes, is_sha256(sha) ? sha : NULL, err);
 }
 
-int weir_hub_files(const struct weir_hub *h, struct weir_fetch *f, const char *repo,
-                   struct weir_files *l, struct weir_err *err)
+/* The files of one page of a list; URL becomes that of the next, "" after the last. */
+static int add_page(struct weir_fetch *f, const char *repo, char url[WEIR_HUB_URL_MAX],
+                    struct weir_files *l, struct weir_err *err)
 {
-    char url[WEIR_HUB_URL_MAX], *text = NULL;
+    char next[WEIR_HUB_URL_MAX], *text = NULL;
     struct weir_err why = { 0 };
     weir_json *j = NULL;
     size_t n;
-    snprintf(url, sizeof(url), "%s/api/models/%s/tree/main?recursive=1", h->endpoint, repo);
-    int r = weir_fetch_text(f, url, LIST_BYTES_MAX, &text, &n, err);
+    int r = weir_fetch_text(f, url, LIST_BYTES_MAX, &text, &n, next, err);
     if (r < 0)
         return r;
+    memcpy(url, next, sizeof(next));
     r = weir_json_parse(text, n, &j, &why);
     if (r == 0 && weir_json_kind(j) != WEIR_JSON_ARRAY)
         r = weir_fail(&why, -EINVAL, "a list of files was expected");
@@ -107,6 +130,21 @@ int weir_hub_files(const struct weir_hub *h, struct weir_fetch *f, const char *r
         weir_fail(err, r, "%s: the hub's answer: %s", repo, why.msg);
     weir_json_free(j);
     weir_free(text);
+    return r;
+}
+
+int weir_hub_files(const struct weir_hub *h, struct weir_fetch *f, const char *repo,
+                   struct weir_files *l, struct weir_err *err)
+{
+    char url[WEIR_HUB_URL_MAX];
+    int r = 0;
+    snprintf(url, sizeof(url), "%s/api/models/%s/tree/main?recursive=1", h->endpoint, repo);
+    for (int page = 0; r == 0 && url[0]; page++) {
+        if (page == PAGES_MAX)
+            return weir_fail(err, -EINVAL, "%s: the hub's list of files has more than %d pages",
+                             repo, PAGES_MAX);
+        r = add_page(f, repo, url, l, err);
+    }
     return r;
 }
 

@@ -92,10 +92,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
 
     def do_GET(self):
+        if self.path.startswith("http://"):  # asked as a proxy
+            self.path = "/" + self.path.split("/", 3)[3]
         path = self.path.split("?")[0]
         parts = path.strip("/").split("/")
         if path.startswith("/api/models/t/") and len(parts) >= 4:
             return self.api(parts[3])
+        if parts[0] == "cdn":
+            return self.cdn()
         if parts[0] == "t" and len(parts) >= 5:
             return self.file(parts[1])
         if parts[0] == "plain":
@@ -109,6 +113,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(404)
         if name == "locked" and self.headers.get("Authorization") != "Bearer sesame":
             return self.answer(401)
+        if name == "moved":
+            return self.answer(307, headers=[("Location", self.path.replace("moved", "normal"))])
+        if name == "gated":
+            status = 403 if self.headers.get("Authorization") else 401
+            return self.answer(status, headers=[("X-Error-Code", "GatedRepo")])
+        if name == "notoken" and self.headers.get("Authorization"):
+            return self.answer(401, headers=[("X-Error-Message", "Invalid credentials")])
+        if name in ("paged", "endless"):
+            page = int((self.path + "&cursor=0").split("&cursor=")[1].split("&")[0])
+            if name == "endless" or page < 2:
+                link = f"</api/models/t/{name}/tree/main?recursive=1&cursor={page + 1}>"
+                return self.answer(200, b"[]", [("Link", link + '; rel="next"')])
         if name == "notjson":
             return self.answer(200, b"<html>hello</html>")
         if name == "object":
@@ -122,6 +138,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(404)
         if name == "busy" and n % 2:
             return self.answer(429, headers=[("Retry-After", "0")])
+        if name == "limited" and n == 2:
+            return self.answer(429, headers=[("RateLimit", '"resolvers";r=0;t=1')])
+        if name == "moved":
+            return self.answer(307, headers=[("Location", self.path.replace("moved", "normal"))])
+        if name in ("xet", "xetbad"):  # what the hub signs is good for the range that was asked for
+            signed = self.headers.get("Range", "").replace("=", "%3D")
+            return self.answer(302, headers=[
+                ("Location", f"http://127.0.0.1:{ports[1]}/cdn/x?range={signed}&n={n}"),
+                ("ETag", f'"{n}"'), ("X-Linked-ETag", '"%s"' % (sha if name == "xet" else "0" * 64)), ("X-Linked-Size", len(data))])
+        if name == "whole":  # one cache on the way knows no ranges
+            if not self.headers.get("Range", "").endswith("-0") and n % 2:
+                return self.answer(200, data, [("ETag", '"whole"')])
+            return self.send_file({"ETag": '"whole"'})
         if name == "broken":
             return self.answer(500, b"oops")
         if name == "loop":
@@ -161,6 +190,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.answer(404)
             return self.send_file({"ETag": '"part"'}, body=split["00002-of" in self.path])
         self.send_file({"ETag": '"ok"'})
+
+    def cdn(self):
+        query = dict(v.split("=") for v in self.path.split("?")[1].split("&"))
+        if query["range"].replace("%3D", "=") != self.headers.get("Range") or int(query["n"]) % 3 == 0:
+            return self.answer(403, b"Auth failed: invalid range")
+        self.send_file({"ETag": f'"cache {query["n"]}"'})
 
     def send_file(self, headers, cut=None, upto=None, body=data, shift=0, length=0):
         headers = list(headers.items())
