@@ -116,7 +116,15 @@ fails 1 "one of 3 parts, but there are 2" "a split that lacks a part" pull t/mis
 fails 1 "no .gguf file" "a repository without a model" pull t/nomodel
 fails 2 "which model" "a name that is none" pull normal
 fails 2 "which model" "a name with dots" pull ../normal
-fails 1 "does not end in .gguf" "an address of something else" pull "http://127.0.0.1:$port/plain/x.bin"
+fails 1 "does not end in .gguf" "an address of something else" pull "http://127.0.0.1:$port2/plain/x.bin"
+
+# As people copy it from a browser.
+for address in t/normal t/normal/ t/normal/tree/main t/normal/blob/main/model.gguf "t/normal/resolve/main/model.gguf?download=true"; do
+    weir rm t/normal; weir pull "$HF_ENDPOINT$address"; here "$address at the hub is the model" t/normal
+done
+weir pull "${HF_ENDPOINT}t/parts/blob/main/Q8%200/m-00002-of-00002.gguf"
+check "a part of a split model: all of it" test "$rc" -eq 0 -a "$(cat "$work/out")" = "$WEIR_MODELS/t/parts/Q8 0/m-00001-of-00002.gguf"
+weir pull hf.co/t/quants:Q8_0 -q; check "hf.co/ in front of a name" grep -q "/t/quants/m-Q8_0.gguf$" "$work/out"
 
 # What the hub does.
 weir pull t/paged; here "a list of files in pages" t/paged

@@ -268,12 +268,9 @@ static void tell_wait(void *arg, const char *what, unsigned seconds)
 
 static int pull(struct pull *p, struct weir_err *err)
 {
-    const char *text = p->a->model;
-    const bool address = is_url(text);
+    const bool address = !p->name.repo[0];
     char size[WEIR_SIZE_STR];
-    int r = weir_hub_init(&p->hub, err);
-    if (r == 0)
-        r = weir_store_root(p->root, err);
+    int r = weir_store_root(p->root, err);
     const struct weir_fetch_opts o = {
         .connections = (unsigned)p->a->connections,
         .retries = (unsigned)p->a->retries,
@@ -315,9 +312,15 @@ static int run(const struct weir_args *a)
 {
     struct weir_err err = { 0 };
     struct pull p = { .a = a };
-    if (!is_url(a->model) && !weir_model_name_parse(a->model, &p.name))
-        return weir_cmd_usage("pull", "which model? OWNER/REPO, OWNER/REPO:TAG or the http "
-                                      "address of a .gguf file");
+    char name[WEIR_REPO_STR + WEIR_TAG_STR];
+    if (weir_hub_init(&p.hub, &err) < 0)
+        return weir_cmd_error(&err);
+    if (!weir_hub_name(&p.hub, a->model, &p.name)) {
+        p.name = (struct weir_model_name){ 0 };
+        if (!is_url(a->model) && !weir_model_name_parse(a->model, &p.name))
+            return weir_cmd_usage("pull", "which model? OWNER/REPO, OWNER/REPO:TAG or the http "
+                                          "address of a .gguf file");
+    }
     weir_interrupt_catch();
     const int r = pull(&p, &err);
     int status = 0;
@@ -329,9 +332,9 @@ static int run(const struct weir_args *a)
     } else {
         if (!a->dry_run)
             printf("%s/%s/%s\n", p.root, p.name.repo, p.files.at[0].path);
-        if (!a->dry_run && !a->quiet)
-            fprintf(stderr, "weir: its name here is %s%s%s\n", p.name.repo, *p.name.tag ? ":" : "",
-                    p.name.tag);
+        snprintf(name, sizeof(name), "%s%s%s", p.name.repo, *p.name.tag ? ":" : "", p.name.tag);
+        if (!a->dry_run && !a->quiet && weir_model_name_parse(name, NULL))
+            fprintf(stderr, "weir: its name here is %s\n", name);
         status = weir_cmd_flush();
     }
     for (size_t i = 0; p.urls && i < p.files.n; i++)

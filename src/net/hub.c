@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define LIST_BYTES_MAX (16 << 20)
 #define PAGES_MAX      200 /* of a list, of 1000 files each */
@@ -146,6 +147,81 @@ int weir_hub_files(const struct weir_hub *h, struct weir_fetch *f, const char *r
         r = add_page(f, repo, url, l, err);
     }
     return r;
+}
+
+/* A hexadecimal digit's value, or -1. */
+static int hex(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* The path in the N bytes of S, %XX undone, into BUF; false when it does not fit or is not to be
+ * shown. */
+static bool unquote(char *buf, size_t size, const char *s, size_t n)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < n && at + 1 < size; i++) {
+        const int high = i + 2 < n && s[i] == '%' ? hex(s[i + 1]) : -1;
+        const int low = high >= 0 ? hex(s[i + 2]) : -1;
+        if (low >= 0)
+            i += 2;
+        buf[at] = low >= 0 ? (char)(16 * high + low) : s[i];
+        if (iscntrl((unsigned char)buf[at++]))
+            return false;
+    }
+    buf[at] = 0;
+    return at + 1 < size;
+}
+
+/* What follows the host in TEXT if that is the hub's, else NULL. */
+static const char *behind_host(const struct weir_hub *h, const char *text)
+{
+    static const char *const host[] = { "huggingface.co/", "www.huggingface.co/", "hf.co/" };
+    const size_t n = strlen(h->endpoint), scheme = !strncasecmp(text, "https://", 8)  ? 8
+                                                   : !strncasecmp(text, "http://", 7) ? 7
+                                                                                      : 0;
+    if (!strncasecmp(text, h->endpoint, n) && text[n] == '/')
+        return text + n + 1;
+    for (size_t i = 0; i < sizeof(host) / sizeof(host[0]); i++)
+        if (!strncasecmp(text + scheme, host[i], strlen(host[i])))
+            return text + scheme + strlen(host[i]);
+    return NULL;
+}
+
+bool weir_hub_name(const struct weir_hub *h, const char *text, struct weir_model_name *ret)
+{
+    static const char *const view[] = { "resolve/main/", "blob/main/", "tree/main/", "tree/main" };
+    const char *s = behind_host(h, text);
+    char repo[WEIR_REPO_STR], path[WEIR_TAG_STR];
+    if (!s)
+        return false;
+    size_t n = strcspn(s, "?#");
+    while (n && s[n - 1] == '/')
+        n--;
+    size_t name = strcspn(s, "/");
+    name += s[name] == '/' ? 1 + strcspn(s + name + 1, "/?#") : 0;
+    name = name < n ? name : n;
+    if (name >= sizeof(repo))
+        return false;
+    memcpy(repo, s, name);
+    repo[name] = 0;
+    if (!weir_model_name_parse(repo, ret) || name == n)
+        return weir_model_name_parse(repo, ret) && !weir_path_is_gguf(repo);
+    s += name + 1;
+    n -= name + 1;
+    for (size_t i = 0; i < sizeof(view) / sizeof(view[0]); i++) {
+        const size_t v = strlen(view[i]);
+        if (n < v || strncmp(s, view[i], v))
+            continue;
+        if (!unquote(path, sizeof(path), s + v, n - v))
+            return false;
+        snprintf(ret->tag, sizeof(ret->tag), "%.*s", (int)weir_path_stem(path), path);
+        return true;
+    }
+    return false;
 }
 
 int weir_hub_url(const struct weir_hub *h, const char *repo, const char *path,
