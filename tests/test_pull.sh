@@ -56,7 +56,7 @@ for no in (0, 1):
     open("%s-%05d-of-00002.gguf" % (sys.argv[2], no + 1), "wb").write(
         head + (data[base + cut:] if no else data[base:base + cut]))
 PY
-python3 "$srcdir_abs/tests/gen/pull_server.py" "$model" "$work/server" "$work/part" 2>"$work/server.err" &
+python3 "$srcdir_abs/tests/gen/pull_server.py" "$model" "$work/server" "$work/part" "$srcdir_abs/tests/files" 2>"$work/server.err" &
 trap 'touch "$work/server/stop"; wait; rm -rf "$work"' EXIT
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     [ -e "$work/server/port2" ] && break
@@ -117,6 +117,26 @@ fails 1 "no .gguf file" "a repository without a model" pull t/nomodel
 fails 2 "which model" "a name that is none" pull normal
 fails 2 "which model" "a name with dots" pull ../normal
 fails 1 "does not end in .gguf" "an address of something else" pull "http://127.0.0.1:$port2/plain/x.bin"
+
+# Folders.
+weir pull t/folder --dry-run
+check "a folder: a plan from its headers" grep -q "qwen2.* safetensors.* in 2 files" "$work/out"
+nothing "--dry-run leaves nothing of it" folder
+weir pull t/folder
+check "a folder is fetched" test "$rc" -eq 0 -a "$(cat "$work/out")" = "$WEIR_MODELS/t/folder/model-00001-of-00002.safetensors"
+check "its plan is told" grep -q "weights fit into" "$work/err"
+check "all of it, and nothing else" diff -r "$srcdir_abs/tests/files/folders/qwen2-f32" "$WEIR_MODELS/t/folder"
+weir run t/folder --tokens 1,2 -n 2 -q; check "it works as MODEL" test "$rc" -eq 0
+weir pull "${HF_ENDPOINT}t/folder/blob/main/model-00002-of-00002.safetensors"
+check "the address of a file of it is the folder, which is here" sh -c "[ $rc -eq 0 ] && [ \"\$(grep -c 'here already' '$work/err')\" -eq 4 ]"
+weir list; check "list names it once" test "$(grep -c "^t/folder  .*/t/folder/model-00001-of-00002.safetensors" "$work/out")" -eq 1 -a "$(grep -c folder "$work/out")" -eq 1
+weir pull t/torch; check "a folder of PyTorch, without a plan" sh -c "[ $rc -eq 0 ] && grep -q 'no plan: a PyTorch file' '$work/err'"
+check "all of that, and nothing else" sh -c "diff -r '$srcdir_abs/tests/files/meta/hf' '$WEIR_MODELS/t/torch'"
+weir run t/torch --tokens 1,2 -n 2 -q; check "it works as MODEL, too" test "$rc" -eq 0
+fails 1 "none at all, so leave the tag out" "a tag for a folder" pull t/folder:Q8_0
+rm "$WEIR_MODELS/t/folder/model-00002-of-00002.safetensors"
+fails 1 "one of 2 parts, but there are 1" "a folder that lacks a part" run t/folder --tokens 1 -n 1
+weir rm t/folder; check "rm removes all of a folder" test "$rc" -eq 0 -a ! -e "$WEIR_MODELS/t/folder"
 
 # As people copy it from a browser.
 for address in t/normal t/normal/ t/normal/tree/main t/normal/blob/main/model.gguf "t/normal/resolve/main/model.gguf?download=true"; do

@@ -101,7 +101,8 @@ static int add(struct weir_files *l, const weir_json *entry, struct weir_err *er
     const weir_json *lfs = weir_json_get(entry, "lfs");
     const char *sha = weir_json_str(weir_json_get(lfs, "oid"));
     const double bytes = weir_json_num(weir_json_get(lfs ? lfs : entry, "size"), -1);
-    if (!path || !type || strcmp(type, "file") || !weir_path_is_gguf(path))
+    const enum weir_file_kind kind = path ? weir_path_kind(path) : WEIR_FILE_OTHER;
+    if (!type || strcmp(type, "file") || !kind || (kind == WEIR_FILE_TEXT && !(bytes > 0)))
         return 0;
     if (!(bytes > 0 && bytes <= 9007199254740992.0))
         return weir_fail(err, -EINVAL, "%.100s has a size of %.0f bytes, expected 1 to 2^53", path,
@@ -218,7 +219,8 @@ bool weir_hub_name(const struct weir_hub *h, const char *text, struct weir_model
             continue;
         if (!unquote(path, sizeof(path), s + v, n - v))
             return false;
-        snprintf(ret->tag, sizeof(ret->tag), "%.*s", (int)weir_path_stem(path), path);
+        if (weir_path_is_gguf(path) || *view[i] == 't') /* of a folder there is one */
+            snprintf(ret->tag, sizeof(ret->tag), "%.*s", (int)weir_path_stem(path), path);
         return true;
     }
     return false;

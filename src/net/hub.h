@@ -23,12 +23,13 @@ struct weir_hub {
 int weir_hub_init(struct weir_hub *h, struct weir_err *err);
 
 /* Is TEXT, with or without a scheme, the address of a model or of a file of one at this hub or at
- * huggingface.co (hf.co), as they stand in a browser?  Then RET is its name, the file's as the tag.
+ * huggingface.co (hf.co), as they stand in a browser?  Then RET is its name, a GGUF's as the tag.
  * Only the revision `main` has names. */
 bool weir_hub_name(const struct weir_hub *h, const char *text, struct weir_model_name *ret);
 
-/* Add the .gguf files of REPO to L, with their sizes and SHA-256.  0; what weir_fetch_text answers;
- * -EINVAL: the answer is not a list of files, or names one that must not be. */
+/* Add the files of REPO that may be of a model to L, with their sizes and SHA-256.  0; what
+ * weir_fetch_text answers; -EINVAL: the answer is not a list of files, or names one that must not
+ * be. */
 int weir_hub_files(const struct weir_hub *h, struct weir_fetch *f, const char *repo,
                    struct weir_files *l, struct weir_err *err);
 

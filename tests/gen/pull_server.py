@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """A model hub of one file, for tests/test_pull.sh, with everything that can go wrong.
 
-    pull_server.py MODEL.gguf FOLDER SPLIT   (SPLIT-00001-of-00002.gguf is a file)
+    pull_server.py MODEL.gguf FOLDER SPLIT FILES
+    (SPLIT-00001-of-00002.gguf is a file; FILES/folders and FILES/meta have model folders)
 
 It listens on two free ports of 127.0.0.1 and writes them to FOLDER/port and FOLDER/port2.  The name
 of a repository, t/NAME, says what goes wrong with it.  Each request is a line of FOLDER/log: port,
@@ -21,6 +22,8 @@ data = open(sys.argv[1], "rb").read()
 folder = sys.argv[2]
 split = [open(f"{sys.argv[3]}-{i:05d}-of-00002.gguf", "rb").read() for i in (1, 2)]
 sha = hashlib.sha256(data).hexdigest()
+folders = {"folder": os.path.join(sys.argv[4], "folders/qwen2-f32"),
+           "torch": os.path.join(sys.argv[4], "meta/hf")}
 lock = threading.Lock()
 count = {}
 ports = []
@@ -39,6 +42,18 @@ HOSTILE = {
 
 
 def listing(name):
+    if name in folders:  # the weights, as the hub does, with a SHA-256, the texts without
+        there = [(f, open(os.path.join(folders[name], f), "rb").read())
+                 for f in sorted(os.listdir(folders[name]))]
+        there = [entry(f, len(d), hashlib.sha256(d).hexdigest()) for f, d in there]
+        for e in there:
+            if e["path"].endswith(".json"):
+                del e["lfs"]
+        beside = ["adapter_model.safetensors", "consolidated.safetensors", "onnx/model.safetensors",
+                  "training_args.bin", ".gitattributes", "README.md"]
+        if name == "folder":
+            beside += ["pytorch_model.bin", "pytorch_model.bin.index.json"]
+        return there + [entry(f) for f in beside]
     if name in HOSTILE:
         return [entry(HOSTILE[name])]
     if name == "quants":
@@ -134,6 +149,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def file(self, name):
         with lock:
             n = count[name] = count.get(name, 0) + 1
+        if name in folders:
+            path = os.path.join(folders[name], os.path.basename(self.path))
+            if not os.path.exists(path):
+                return self.answer(404)
+            body = open(path, "rb").read()
+            if path.endswith(".json"):  # made as it is sent: neither ranges nor a length
+                self.note(200)
+                self.close_connection = True
+                return self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + body)
+            return self.send_file({"ETag": '"f"'}, body=body)
         if name == "gone":
             return self.answer(404)
         if name == "busy" and n % 2:
