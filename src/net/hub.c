@@ -140,7 +140,7 @@ int weir_hub_files(const struct weir_hub *h, struct weir_fetch *f, const char *r
 {
     char url[WEIR_HUB_URL_MAX];
     int r = 0;
-    snprintf(url, sizeof(url), "%s/api/models/%s/tree/main?recursive=1", h->endpoint, repo);
+    snprintf(url, sizeof(url), "%s/api/models/%s/tree/main?recursive=true", h->endpoint, repo);
     for (int page = 0; r == 0 && url[0]; page++) {
         if (page == PAGES_MAX)
             return weir_fail(err, -EINVAL, "%s: the hub's list of files has more than %d pages",

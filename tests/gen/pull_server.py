@@ -124,6 +124,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(404)
 
     def api(self, name):
+        if "recursive=true" not in self.path:  # as the hub documents it
+            return self.answer(400)
         if name == "unknown":
             return self.answer(404)
         if name == "locked" and self.headers.get("Authorization") != "Bearer sesame":
@@ -138,7 +140,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if name in ("paged", "endless"):
             page = int((self.path + "&cursor=0").split("&cursor=")[1].split("&")[0])
             if name == "endless" or page < 2:
-                link = f"</api/models/t/{name}/tree/main?recursive=1&cursor={page + 1}>"
+                link = f"</api/models/t/{name}/tree/main?recursive=true&cursor={page + 1}>"
                 return self.answer(200, b"[]", [("Link", link + '; rel="next"')])
         if name == "notjson":
             return self.answer(200, b"<html>hello</html>")
