@@ -134,6 +134,11 @@ weir pull t/torch; check "a folder of PyTorch, without a plan" sh -c "[ $rc -eq 
 check "all of that, and nothing else" sh -c "diff -r '$srcdir_abs/tests/files/meta/hf' '$WEIR_MODELS/t/torch'"
 weir run t/torch --tokens 1,2 -n 2 -q; check "it works as MODEL, too" test "$rc" -eq 0
 fails 1 "none at all, so leave the tag out" "a tag for a folder" pull t/folder:Q8_0
+fails 1 "config.json: its answer has more than [0-9]+ bytes" "a small file that is longer than listed" pull t/folderlong
+fails 1 "config.json: the server sent [0-9]+ bytes, expected [0-9]+" "and one that is shorter" pull t/foldershort
+fails 1 "safetensors" "weights that are a web page" pull t/folderhtml
+fails 1 "index.json.*evil" "an index that leads out of the folder" pull t/folderout
+for name in folderlong foldershort folderhtml folderout; do nothing "it leaves nothing: $name" "$name"; done
 rm "$WEIR_MODELS/t/folder/model-00002-of-00002.safetensors"
 fails 1 "one of 2 parts, but there are 1" "a folder that lacks a part" run t/folder --tokens 1 -n 1
 weir rm t/folder; check "rm removes all of a folder" test "$rc" -eq 0 -a ! -e "$WEIR_MODELS/t/folder"
@@ -149,6 +154,7 @@ weir pull hf.co/t/quants:Q8_0 -q; check "hf.co/ in front of a name" grep -q "/t/
 # What the hub does.
 weir pull t/paged; here "a list of files in pages" t/paged
 fails 1 "more than 200 pages" "a list that does not end" pull t/endless
+fails 1 "next page is at an address that is none" "a list that goes on in a file" pull t/nextfile
 weir pull t/moved; here "a repository that has another name now" t/moved
 weir pull t/xet; here "signed addresses for ranges, of caches with ETags of their own" t/xet
 weir pull t/limited; here "429 with RateLimit" t/limited
@@ -223,6 +229,8 @@ weir pull t/elsewhere; here "a redirect to another port" t/elsewhere
 check "the other port was asked" test "$(logged "^$port2 ")" -gt 0
 check "and was never sent the token" test "$(logged "^$port2 .* token ")" -eq 0
 check "the endpoint was" test "$(logged "^$port /t/elsewhere/.* token ")" -gt 0
+weir pull t/nextelse; here "a list that goes on at another port" t/nextelse
+check "which is not sent the token either" test "$(logged "^$port2 /api")" -eq 1 -a "$(logged "^$port2 .* token ")" -eq 0
 weir pull "http://127.0.0.1:$port2/plain/other.gguf"
 check "nor for an address elsewhere" test "$rc" -eq 0 -a "$(logged "^$port2 .* token ")" -eq 0
 HF_TOKEN=$(printf 'a\001b') fails 1 "token has a character" "a token that is none" pull t/normal

@@ -22,8 +22,9 @@ data = open(sys.argv[1], "rb").read()
 folder = sys.argv[2]
 split = [open(f"{sys.argv[3]}-{i:05d}-of-00002.gguf", "rb").read() for i in (1, 2)]
 sha = hashlib.sha256(data).hexdigest()
-folders = {"folder": os.path.join(sys.argv[4], "folders/qwen2-f32"),
-           "torch": os.path.join(sys.argv[4], "meta/hf")}
+folders = {"torch": os.path.join(sys.argv[4], "meta/hf")}
+for name in ("folder", "folderlong", "foldershort", "folderhtml", "folderout"):
+    folders[name] = os.path.join(sys.argv[4], "folders/qwen2-f32")
 lock = threading.Lock()
 count = {}
 ports = []
@@ -142,6 +143,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if name == "endless" or page < 2:
                 link = f"</api/models/t/{name}/tree/main?recursive=true&cursor={page + 1}>"
                 return self.answer(200, b"[]", [("Link", link + '; rel="next"')])
+        if name in ("nextfile", "nextelse") and self.server.server_port == ports[0]:
+            link = "file:///etc/passwd" if name == "nextfile" else f"http://127.0.0.1:{ports[1]}{self.path}"
+            return self.answer(200, b"[]", [("Link", f'<{link}>; rel="next"')])
         if name == "notjson":
             return self.answer(200, b"<html>hello</html>")
         if name == "object":
@@ -156,6 +160,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if not os.path.exists(path):
                 return self.answer(404)
             body = open(path, "rb").read()
+            if name == "folderhtml" and path.endswith(".safetensors"):
+                body = b"<html>".ljust(len(body))
+            if name == "folderlong":
+                body += b" "
+            if name == "foldershort":
+                body = body[:-1]
+            if name == "folderout":
+                body = body.replace(b"model-00002-of-00002.", b"../../../t/mode/evil.")
             if path.endswith(".json"):  # made as it is sent: neither ranges nor a length
                 self.note(200)
                 self.close_connection = True
