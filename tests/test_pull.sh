@@ -224,6 +224,9 @@ export HF_TOKEN=sesame
 weir pull t/locked; here "HF_TOKEN is sent" t/locked
 HF_TOKEN=old fails 1 "status 403.*granted.*HF_TOKEN" "a gated repository, with a token" pull t/gated
 HF_TOKEN='' fails 1 "status 401.*granted.*HF_TOKEN" "and without one" pull t/gated
+: >"$work/server/log"
+fails 1 "status 401.*granted.*HF_TOKEN" "a mirror of a hub that refuses" pull t/mirrored
+check "which is asked once" test "$(logged "^$port2 ")" -eq 1
 HF_TOKEN=old fails 1 "status 401.*does not know the token in HF_TOKEN" "a token that the hub does not know" pull t/notoken
 weir pull t/elsewhere; here "a redirect to another port" t/elsewhere
 check "the other port was asked" test "$(logged "^$port2 ")" -gt 0

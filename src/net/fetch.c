@@ -360,8 +360,10 @@ static int ended(struct weir_fetch *f, struct conn *c, CURLcode code, bool *ret_
         snprintf(what, sizeof(what), "the server answers with status %ld", c->a.status);
         return later(f, c, what, err);
     }
-    /* The address that a hub signed can be too old, or not yet known everywhere. */
-    if ((c->a.status == 401 || c->a.status == 403) && !same_origin(c->url, f->start_url)) {
+    /* The address that a hub signed can be too old, or not yet known everywhere; if it is a hub
+     * that refuses, it says why. */
+    if ((c->a.status == 401 || c->a.status == 403) && !c->a.code[0] &&
+        !same_origin(c->url, f->start_url)) {
         snprintf(what, sizeof(what), "the server it leads to refuses with status %ld", c->a.status);
         return later(f, c, what, err);
     }

@@ -197,6 +197,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if name == "elsewhere":
             port = ports[1]
             return self.answer(302, headers=[("Location", f"http://127.0.0.1:{port}/elsewhere/x")])
+        if name == "mirrored":  # this hub is a mirror, and the other one refuses
+            if self.server.server_port == ports[1]:
+                return self.answer(401, headers=[("X-Error-Code", "GatedRepo")])
+            return self.answer(302, headers=[("Location", f"http://127.0.0.1:{ports[1]}{self.path}")])
         if name == "filescheme":
             return self.answer(302, headers=[("Location", "file:///etc/passwd")])
         if name == "norange":
