@@ -7,7 +7,7 @@ HF_ENDPOINT=http://127.0.0.1:1 "$WEIR" pull t/x --retries 0 2>&1 </dev/null | gr
 synth --shape tiny --type q4_0 "$model" || skip_all "no python3 to make a model with"
 
 export HOME="$work/home" WEIR_MODELS="$work/models"
-unset XDG_DATA_HOME HF_HOME HF_TOKEN http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
+unset XDG_DATA_HOME HF_HOME HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_TOKEN_PATH http_proxy https_proxy HTTP_PROXY HTTPS_PROXY all_proxy ALL_PROXY
 mkdir "$work/home" "$work/server"
 # Two parts of one model: the first has the metadata, the second its last tensor.
 python3 - "$model" "$work/part" <<'PY' || skip_all "no model can be split"
@@ -56,7 +56,7 @@ for no in (0, 1):
     open("%s-%05d-of-00002.gguf" % (sys.argv[2], no + 1), "wb").write(
         head + (data[base + cut:] if no else data[base:base + cut]))
 PY
-python3 "$srcdir_abs/tests/gen/pull_server.py" "$model" "$work/server" "$work/part" 2>"$work/server.err" &
+python3 "$srcdir_abs/tests/gen/pull_server.py" "$model" "$work/server" "$work/part" "$srcdir_abs/tests/files" 2>"$work/server.err" &
 trap 'touch "$work/server/stop"; wait; rm -rf "$work"' EXIT
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     [ -e "$work/server/port2" ] && break
@@ -108,6 +108,7 @@ weir run t/parts --tokens 1,2 -n 2 -q
 check "it works as MODEL" test "$rc" -eq 0
 weir rm t/parts
 check "rm removes its parts and its folder" test "$(grep -c ^removed "$work/out")" -eq 2 -a ! -e "$WEIR_MODELS/t/parts"
+weir pull t/beside; here "without a tag: the only model, not what is beside it" t/beside m-f16.gguf
 fails 1 "which of these.*m-Q4_K_M, m-Q4_K_S" "a tag that fits two" pull t/quants:Q4_K
 fails 1 "no .gguf file there has 'Q3_K'.*m-Q4_K_M" "a tag that fits none" pull t/quants:Q3_K
 fails 1 "which of these.*m-Q5_0, m-Q8_0" "no tag, and no usual one" pull t/noquants
@@ -115,7 +116,52 @@ fails 1 "one of 3 parts, but there are 2" "a split that lacks a part" pull t/mis
 fails 1 "no .gguf file" "a repository without a model" pull t/nomodel
 fails 2 "which model" "a name that is none" pull normal
 fails 2 "which model" "a name with dots" pull ../normal
-fails 1 "does not end in .gguf" "an address of something else" pull "http://127.0.0.1:$port/plain/x.bin"
+fails 1 "does not end in .gguf" "an address of something else" pull "http://127.0.0.1:$port2/plain/x.bin"
+
+# Folders.
+weir pull t/folder --dry-run
+check "a folder: a plan from its headers" grep -q "qwen2.* safetensors.* in 2 files" "$work/out"
+nothing "--dry-run leaves nothing of it" folder
+weir pull t/folder
+check "a folder is fetched" test "$rc" -eq 0 -a "$(cat "$work/out")" = "$WEIR_MODELS/t/folder/model-00001-of-00002.safetensors"
+check "its plan is told" grep -q "weights fit into" "$work/err"
+check "all of it, and nothing else" diff -r "$srcdir_abs/tests/files/folders/qwen2-f32" "$WEIR_MODELS/t/folder"
+weir run t/folder --tokens 1,2 -n 2 -q; check "it works as MODEL" test "$rc" -eq 0
+weir pull "${HF_ENDPOINT}t/folder/blob/main/model-00002-of-00002.safetensors"
+check "the address of a file of it is the folder, which is here" sh -c "[ $rc -eq 0 ] && [ \"\$(grep -c 'here already' '$work/err')\" -eq 4 ]"
+weir list; check "list names it once" test "$(grep -c "^t/folder  .*/t/folder/model-00001-of-00002.safetensors" "$work/out")" -eq 1 -a "$(grep -c folder "$work/out")" -eq 1
+weir pull t/torch; check "a folder of PyTorch, without a plan" sh -c "[ $rc -eq 0 ] && grep -q 'no plan: a PyTorch file' '$work/err'"
+check "all of that, and nothing else" sh -c "diff -r '$srcdir_abs/tests/files/meta/hf' '$WEIR_MODELS/t/torch'"
+weir run t/torch --tokens 1,2 -n 2 -q; check "it works as MODEL, too" test "$rc" -eq 0
+fails 1 "none at all, so leave the tag out" "a tag for a folder" pull t/folder:Q8_0
+fails 1 "config.json: its answer has more than [0-9]+ bytes" "a small file that is longer than listed" pull t/folderlong
+fails 1 "config.json: the server sent [0-9]+ bytes, expected [0-9]+" "and one that is shorter" pull t/foldershort
+fails 1 "safetensors" "weights that are a web page" pull t/folderhtml
+fails 1 "index.json.*evil" "an index that leads out of the folder" pull t/folderout
+for name in folderlong foldershort folderhtml folderout; do nothing "it leaves nothing: $name" "$name"; done
+rm "$WEIR_MODELS/t/folder/model-00002-of-00002.safetensors"
+fails 1 "one of 2 parts, but there are 1" "a folder that lacks a part" run t/folder --tokens 1 -n 1
+weir rm t/folder; check "rm removes all of a folder" test "$rc" -eq 0 -a ! -e "$WEIR_MODELS/t/folder"
+
+# As people copy it from a browser.
+for address in t/normal t/normal/ t/normal/tree/main t/normal/blob/main/model.gguf "t/normal/resolve/main/model.gguf?download=true"; do
+    weir rm t/normal; weir pull "$HF_ENDPOINT$address"; here "$address at the hub is the model" t/normal
+done
+weir pull "${HF_ENDPOINT}t/parts/blob/main/Q8%200/m-00002-of-00002.gguf"
+check "a part of a split model: all of it" test "$rc" -eq 0 -a "$(cat "$work/out")" = "$WEIR_MODELS/t/parts/Q8 0/m-00001-of-00002.gguf"
+weir pull hf.co/t/quants:Q8_0 -q; check "hf.co/ in front of a name" grep -q "/t/quants/m-Q8_0.gguf$" "$work/out"
+
+# What the hub does.
+weir pull t/paged; here "a list of files in pages" t/paged
+fails 1 "more than 200 pages" "a list that does not end" pull t/endless
+fails 1 "next page is at an address that is none" "a list that goes on in a file" pull t/nextfile
+weir pull t/moved; here "a repository that has another name now" t/moved
+weir pull t/xet; here "signed addresses for ranges, of caches with ETags of their own" t/xet
+weir pull t/limited; here "429 with RateLimit" t/limited
+check "it waits as long as that says, and says so" grep -q "limited/.*status 429; trying again in 2 s" "$work/err"
+weir pull t/whole; here "now and then the whole file for a part" t/whole
+weir pull "http://127.0.0.1:$port/t/xet/resolve/v1/named.gguf"; here "the address of another revision" "127.0.0.1_$port/named" named.gguf
+fails 1 "SHA-256 [0-9a-f]{64}, expected 0{64}" "it is checked by the SHA-256 that the hub tells" pull "http://127.0.0.1:$port/t/xetbad/resolve/v1/other.gguf"
 
 # What goes wrong on the way.
 weir pull t/cut; here "connections that break" t/cut
@@ -176,16 +222,39 @@ check "without a word of going on" sh -c "! grep -q 'went on at' '$work/err'"
 fails 1 "status 401.*HF_TOKEN" "a repository that wants a token" pull t/locked
 export HF_TOKEN=sesame
 weir pull t/locked; here "HF_TOKEN is sent" t/locked
+HF_TOKEN=old fails 1 "status 403.*granted.*HF_TOKEN" "a gated repository, with a token" pull t/gated
+HF_TOKEN='' fails 1 "status 401.*granted.*HF_TOKEN" "and without one" pull t/gated
+: >"$work/server/log"
+fails 1 "status 401.*granted.*HF_TOKEN" "a mirror of a hub that refuses" pull t/mirrored
+check "which is asked once" test "$(logged "^$port2 ")" -eq 1
+HF_TOKEN=old fails 1 "status 401.*does not know the token in HF_TOKEN" "a token that the hub does not know" pull t/notoken
 weir pull t/elsewhere; here "a redirect to another port" t/elsewhere
 check "the other port was asked" test "$(logged "^$port2 ")" -gt 0
 check "and was never sent the token" test "$(logged "^$port2 .* token ")" -eq 0
 check "the endpoint was" test "$(logged "^$port /t/elsewhere/.* token ")" -gt 0
+weir pull t/nextelse; here "a list that goes on at another port" t/nextelse
+check "which is not sent the token either" test "$(logged "^$port2 /api")" -eq 1 -a "$(logged "^$port2 .* token ")" -eq 0
 weir pull "http://127.0.0.1:$port2/plain/other.gguf"
 check "nor for an address elsewhere" test "$rc" -eq 0 -a "$(logged "^$port2 .* token ")" -eq 0
 HF_TOKEN=$(printf 'a\001b') fails 1 "token has a character" "a token that is none" pull t/normal
 unset HF_TOKEN
 mkdir -p "$HOME/.cache/huggingface"; echo sesame >"$HOME/.cache/huggingface/token"
 weir rm t/locked; weir pull t/locked; here "the token from its file" t/locked
+rm "$HOME/.cache/huggingface/token"
+token_in() { weir rm t/locked; rc=0; env "$2" "$WEIR" pull t/locked >"$work/out" 2>"$work/err" </dev/null || rc=$?; here "the token from $1" t/locked; }
+mkdir -p "$work/hf" "$work/hfcache/huggingface"; echo sesame >"$work/hf/token"; echo sesame >"$work/hfcache/huggingface/token"
+token_in HUGGING_FACE_HUB_TOKEN HUGGING_FACE_HUB_TOKEN=sesame
+token_in HF_TOKEN_PATH "HF_TOKEN_PATH=$work/hf/token"
+token_in HF_HOME "HF_HOME=$work/hf"
+token_in XDG_CACHE_HOME "XDG_CACHE_HOME=$work/hfcache"
+
+# Proxies.
+: >"$work/server/log"
+weir rm t/normal; http_proxy=http://127.0.0.1:$port2 no_proxy='' weir pull t/normal
+here "http_proxy is used" t/normal
+check "by every request" test "$(logged "^$port2 ")" -gt 0 -a "$(logged "^$port ")" -eq 0
+weir rm t/normal; http_proxy=http://127.0.0.1:$port2 no_proxy=127.0.0.1 weir pull t/normal
+check "but not for no_proxy" test "$(logged "^$port ")" -gt 0
 
 # list and rm.
 weir list

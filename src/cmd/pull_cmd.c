@@ -32,7 +32,8 @@ struct pull {
     char root[PATH_MAX];
     struct weir_model_name name;
     struct weir_files files;
-    char **urls; /* [files.n] */
+    char **urls;  /* [files.n] */
+    char **texts; /* [files.n], the bytes of those that are WEIR_FILE_TEXT, when one is missing */
     struct weir_progress progress;
     size_t current;
     const struct weir_download *download;
@@ -53,7 +54,8 @@ static int set_url(struct pull *p, size_t i, const char *url, struct weir_err *e
 static int room_for_urls(struct pull *p, size_t n, struct weir_err *err)
 {
     p->urls = weir_alloc(WEIR_MEM_MISC, n, sizeof(*p->urls));
-    return p->urls ? 0 : weir_fail(err, -ENOMEM, "no memory for %zu addresses", n);
+    p->texts = weir_alloc(WEIR_MEM_MISC, n, sizeof(*p->texts));
+    return p->urls && p->texts ? 0 : weir_fail(err, -ENOMEM, "no memory for %zu addresses", n);
 }
 
 /* The files of a name on the hub. */
@@ -82,12 +84,24 @@ static void to_word(char *buf, size_t size, const char *s, size_t n)
     buf[at] = 0;
 }
 
+/* The SHA-256 that a hub tells when it redirects to a file, in BUF; else NULL. */
+static const char *sha256_of(const struct weir_fetch_info *info, char buf[WEIR_SHA256_STR])
+{
+    const size_t n = WEIR_SHA256_STR - 1;
+    if (!info->linked || strlen(info->etag) != n + 2 ||
+        strspn(info->etag + 1, "0123456789abcdef") != n)
+        return NULL;
+    memcpy(buf, info->etag + 1, n);
+    buf[n] = 0;
+    return buf;
+}
+
 /* Part NO of OF of the file at the address that the user gave. */
 static int add_address(struct pull *p, const char *file, size_t file_bytes, unsigned no,
                        unsigned of, struct weir_err *err)
 {
     struct weir_fetch_info info;
-    char name[512], url[WEIR_HUB_URL_MAX], tail[40];
+    char name[512], url[WEIR_HUB_URL_MAX], tail[40], sha[WEIR_SHA256_STR];
     const char *given = p->a->model;
     const size_t i = p->files.n, before = (size_t)(file - given);
     snprintf(name, sizeof(name), "%.*s", (int)file_bytes, file);
@@ -102,7 +116,7 @@ static int add_address(struct pull *p, const char *file, size_t file_bytes, unsi
                          WEIR_HUB_URL_MAX - 1);
     int r = weir_fetch_probe(p->fetch, url, &info, err);
     if (r == 0)
-        r = weir_files_add(&p->files, name, info.bytes, NULL, err);
+        r = weir_files_add(&p->files, name, info.bytes, sha256_of(&info, sha), err);
     return r < 0 ? r : set_url(p, i, url, err);
 }
 
@@ -200,6 +214,33 @@ static void show(void *arg, const char *what, uint64_t done, uint64_t total)
     weir_progress_show(&p->progress, line, done, total, "B");
 }
 
+/* Bring the small files of a folder, which are needed to tell a plan. */
+static int fetch_texts(struct pull *p, struct weir_err *err)
+{
+    int r = 0;
+    for (size_t i = 0; i < p->files.n && r == 0; i++) {
+        const struct weir_file *f = &p->files.at[i];
+        struct weir_sha256 s;
+        char hex[WEIR_SHA256_STR];
+        size_t n;
+        if (weir_path_kind(f->path) != WEIR_FILE_TEXT)
+            continue;
+        r = weir_fetch_text(p->fetch, p->urls[i], (size_t)f->bytes, &p->texts[i], &n, NULL, err);
+        if (r < 0)
+            break;
+        if (n != f->bytes)
+            r = weir_fail(err, -EBADMSG, "%s: the server sent %zu bytes, expected %llu", f->path, n,
+                          (unsigned long long)f->bytes);
+        weir_sha256_init(&s);
+        weir_sha256_add(&s, p->texts[i], n);
+        weir_sha256_hex(&s, hex);
+        if (r == 0 && f->sha256[0] && strcmp(hex, f->sha256))
+            r = weir_fail(err, -EBADMSG, "%s: what came has SHA-256 %s, expected %s", f->path, hex,
+                          f->sha256);
+    }
+    return r;
+}
+
 static int fetch_file(struct pull *p, size_t i, struct weir_err *err)
 {
     const struct weir_file *file = &p->files.at[i];
@@ -215,6 +256,11 @@ static int fetch_file(struct pull *p, size_t i, struct weir_err *err)
     d.folder = folder_of(p, i, &d.name, err);
     if (d.folder < 0)
         return d.folder;
+    if (p->texts[i]) {
+        const int put = weir_download_put(d.folder, d.name, p->texts[i], (size_t)file->bytes, err);
+        close(d.folder);
+        return put;
+    }
     p->current = i;
     p->download = &d;
     p->doing = NULL;
@@ -235,7 +281,7 @@ static int tell_plan(struct pull *p, struct weir_err *err)
 {
     struct weir_err why = { 0 };
     int r = 0;
-    r = weir_pull_plan(p->fetch, p->root, &p->files, p->urls, p->a, &why);
+    r = weir_pull_plan(p->fetch, p->root, &p->files, p->urls, p->texts, p->a, &why);
     if (r == 0)
         return 0;
     if (p->a->dry_run || (r != -EDOM && r != -ENOTSUP && r != -ENOSYS)) {
@@ -246,20 +292,28 @@ static int tell_plan(struct pull *p, struct weir_err *err)
     return 0;
 }
 
+static void tell_wait(void *arg, const char *what, unsigned seconds)
+{
+    struct pull *p = arg;
+    weir_progress_wipe(&p->progress);
+    if (!p->a->quiet)
+        fprintf(stderr, "weir: %s; trying again in %u s\n", what, seconds);
+}
+
 static int pull(struct pull *p, struct weir_err *err)
 {
-    const char *text = p->a->model;
-    const bool address = is_url(text);
+    const bool address = !p->name.repo[0];
     char size[WEIR_SIZE_STR];
-    int r = weir_hub_init(&p->hub, err);
-    if (r == 0)
-        r = weir_store_root(p->root, err);
+    int r = weir_store_root(p->root, err);
     const struct weir_fetch_opts o = {
         .connections = (unsigned)p->a->connections,
         .retries = (unsigned)p->a->retries,
         .origin = p->hub.endpoint,
         .token = *p->hub.token ? p->hub.token : NULL,
+        .token_from = p->hub.token_from,
         .stop = &weir_interrupted,
+        .wait = tell_wait,
+        .arg = p,
     };
     if (r == 0)
         r = weir_fetch_new(&o, &p->fetch, err);
@@ -272,7 +326,7 @@ static int pull(struct pull *p, struct weir_err *err)
         here = here && is_here(p, i);
     if (!p->a->quiet)
         fprintf(stderr, "weir: %s/%s%s, %s in %zu file%s\n", p->name.repo, p->files.at[0].path,
-                p->files.n > 1 ? " and the parts that follow" : "",
+                p->files.n > 1 ? " and what belongs to it" : "",
                 weir_size_format(weir_files_bytes(&p->files), size, sizeof(size)), p->files.n,
                 p->files.n > 1 ? "s" : "");
     const int made = weir_store_folder(p->root, "", true, err);
@@ -281,6 +335,8 @@ static int pull(struct pull *p, struct weir_err *err)
     close(made);
     if (!p->a->dry_run)
         r = check_room(p, err);
+    if (r == 0 && (!here || p->a->dry_run))
+        r = fetch_texts(p, err);
     if (r == 0 && (!here || p->a->dry_run))
         r = tell_plan(p, err);
     for (size_t i = 0; i < p->files.n && r == 0 && !p->a->dry_run; i++)
@@ -292,9 +348,15 @@ static int run(const struct weir_args *a)
 {
     struct weir_err err = { 0 };
     struct pull p = { .a = a };
-    if (!is_url(a->model) && !weir_model_name_parse(a->model, &p.name))
-        return weir_cmd_usage("pull", "which model? OWNER/REPO, OWNER/REPO:TAG or the http "
-                                      "address of a .gguf file");
+    char name[WEIR_REPO_STR + WEIR_TAG_STR];
+    if (weir_hub_init(&p.hub, &err) < 0)
+        return weir_cmd_error(&err);
+    if (!weir_hub_name(&p.hub, a->model, &p.name)) {
+        p.name = (struct weir_model_name){ 0 };
+        if (!is_url(a->model) && !weir_model_name_parse(a->model, &p.name))
+            return weir_cmd_usage("pull", "which model? OWNER/REPO, OWNER/REPO:TAG or the http "
+                                          "address of a .gguf file");
+    }
     weir_interrupt_catch();
     const int r = pull(&p, &err);
     int status = 0;
@@ -306,14 +368,17 @@ static int run(const struct weir_args *a)
     } else {
         if (!a->dry_run)
             printf("%s/%s/%s\n", p.root, p.name.repo, p.files.at[0].path);
-        if (!a->dry_run && !a->quiet)
-            fprintf(stderr, "weir: its name here is %s%s%s\n", p.name.repo, *p.name.tag ? ":" : "",
-                    p.name.tag);
+        snprintf(name, sizeof(name), "%s%s%s", p.name.repo, *p.name.tag ? ":" : "", p.name.tag);
+        if (!a->dry_run && !a->quiet && weir_model_name_parse(name, NULL))
+            fprintf(stderr, "weir: its name here is %s\n", name);
         status = weir_cmd_flush();
     }
-    for (size_t i = 0; p.urls && i < p.files.n; i++)
+    for (size_t i = 0; p.urls && p.texts && i < p.files.n; i++) {
         weir_free(p.urls[i]);
+        weir_free(p.texts[i]);
+    }
     weir_free(p.urls);
+    weir_free(p.texts);
     weir_files_done(&p.files);
     weir_fetch_free(p.fetch);
     return status;

@@ -27,7 +27,7 @@
 struct look {
     struct weir_fetch *fetch;
     const struct weir_files *files;
-    char *const *urls;
+    char *const *urls, *const *texts;
     char folder[PATH_MAX];
     int *fds;
     struct weir_fetch_info *infos;
@@ -47,11 +47,24 @@ static int path_of(const struct look *l, size_t i, char path[PATH_MAX], struct w
     return 0;
 }
 
+static int put_text(struct look *l, size_t i, const char *path, struct weir_err *err)
+{
+    const size_t n = (size_t)l->files->at[i].bytes;
+    l->fds[i] = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (l->fds[i] < 0 || pwrite(l->fds[i], l->texts[i], n, 0) != (ssize_t)n)
+        return weir_fail(err, -EIO, "%s: cannot write it", path);
+    return 0;
+}
+
 static int make_files(struct look *l, struct weir_err *err)
 {
     for (size_t i = 0; i < l->files->n; i++) {
         char path[PATH_MAX];
         int r = path_of(l, i, path, err);
+        if (r == 0 && l->texts[i])
+            r = put_text(l, i, path, err);
+        if (r == 0 && l->texts[i])
+            continue;
         if (r == 0)
             r = weir_fetch_probe(l->fetch, l->urls[i], &l->infos[i], err);
         if (r < 0)
@@ -90,12 +103,15 @@ static int bring(struct look *l, unsigned round, bool *ret_all, struct weir_err 
         struct weir_fetch_part *p = &l->parts[i];
         const uint64_t upto = weir_min_u64((i ? MIB : 2 * MIB) << (2 * round), l->infos[i].bytes);
         char magic[4];
+        if (l->texts[i])
+            continue;
         *p = (struct weir_fetch_part){ 0, upto, p->done };
         int r =
             weir_fetch_parts(l->fetch, l->urls[i], &l->infos[i], l->fds[i], p, 1, NULL, NULL, err);
         if (r < 0)
             return r;
-        if (pread(l->fds[i], magic, 4, 0) != 4 || memcmp(magic, "GGUF", 4))
+        if (weir_path_is_gguf(l->files->at[i].path) &&
+            (pread(l->fds[i], magic, 4, 0) != 4 || memcmp(magic, "GGUF", 4)))
             return weir_fail(err, -EINVAL, "%s is no GGUF file: it does not begin with GGUF",
                              l->files->at[i].path);
         *ret_all = *ret_all && upto == l->infos[i].bytes;
@@ -180,10 +196,13 @@ static int plan(struct look *l, const struct weir_args *a, struct weir_err *err)
 }
 
 int weir_pull_plan(struct weir_fetch *f, const char *root, const struct weir_files *files,
-                   char *const *urls, const struct weir_args *a, struct weir_err *err)
+                   char *const *urls, char *const *texts, const struct weir_args *a,
+                   struct weir_err *err)
 {
-    struct look l = { .fetch = f, .files = files, .urls = urls };
+    struct look l = { .fetch = f, .files = files, .urls = urls, .texts = texts };
     int r = 0;
+    if (weir_path_kind(files->at[0].path) == WEIR_FILE_TORCH)
+        return weir_fail(err, -ENOSYS, "a PyTorch file can be read only when it is whole");
     if (snprintf(l.folder, sizeof(l.folder), "%s/.plan-XXXXXX", root) >= PATH_MAX)
         return weir_fail(err, -ENAMETOOLONG, "%s: too long a path", root);
     if (!mkdtemp(l.folder))

@@ -8,6 +8,7 @@
 #include "base/num.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ void weir_answer_begin(struct weir_answer *a)
     a->header_bytes = a->got = a->length = a->range_at = a->range_total = a->retry_after_s = 0;
     a->have_length = a->have_range = a->enough = false;
     a->fail = 0;
-    a->etag[0] = 0;
+    a->etag[0] = a->code[0] = a->next[0] = 0;
 }
 
 /* A whole number at *P, which moves behind it; false when there is none or it does not fit. */
@@ -47,9 +48,45 @@ static const char *value_of(const char *line, const char *name)
     return line + n + 1 + strspn(line + n + 1, " \t");
 }
 
+/* A strong ETag V with its quotes, into BUF; else BUF is left. */
+static void take_etag(char *buf, size_t n, const char *v)
+{
+    const size_t len = strlen(v);
+    if (*v == '"' && len < n && len >= 2 && v[len - 1] == '"')
+        memcpy(buf, v, len + 1);
+}
+
+/* The address in V, `<ADDRESS>; rel="next"`, maybe after others. */
+static void take_next(struct weir_answer *a, const char *v)
+{
+    for (const char *open = strchr(v, '<'), *close; open; open = strchr(close, '<')) {
+        close = strchr(open, '>');
+        if (!close)
+            return;
+        const size_t n = (size_t)(close - open) - 1, rest = strcspn(close, ",");
+        const char *rel = strstr(close, "rel=\"next\"");
+        if (rel && (size_t)(rel - close) < rest && n < sizeof(a->next)) {
+            memcpy(a->next, open + 1, n);
+            a->next[n] = 0;
+        }
+    }
+}
+
+/* V, `"resolvers";r=0;t=55`: how long until there is something left again. */
+static void take_limit(struct weir_answer *a, const char *v)
+{
+    const char *left = strstr(v, "r="), *until = strstr(v, "t=");
+    uint64_t n;
+    if (!left || !until || (left += 2, !number(&left, &n)) || n)
+        return;
+    until += 2;
+    if (number(&until, &n) && !a->retry_after_s)
+        a->retry_after_s = n + (n < UINT64_MAX); /* a second for its rounding */
+}
+
 size_t weir_answer_header(struct weir_answer *a, const char *data, size_t bytes)
 {
-    char line[512];
+    char line[WEIR_FETCH_URL_MAX];
     const char *v;
     const size_t take = bytes < sizeof(line) - 1 ? bytes : sizeof(line) - 1;
     memcpy(line, data, take);
@@ -63,7 +100,7 @@ size_t weir_answer_header(struct weir_answer *a, const char *data, size_t bytes)
     }
     if (!strncasecmp(line, "HTTP/", 5)) { /* an answer begins, maybe after a 100 */
         a->have_length = a->have_range = false;
-        a->etag[0] = 0;
+        a->etag[0] = a->code[0] = a->next[0] = 0;
         a->retry_after_s = 0;
     } else if ((v = value_of(line, "Content-Length"))) {
         a->have_length = number(&v, &a->length);
@@ -74,10 +111,16 @@ size_t weir_answer_header(struct weir_answer *a, const char *data, size_t bytes)
                         number(&v, &a->range_total);
     } else if ((v = value_of(line, "Retry-After"))) {
         number(&v, &a->retry_after_s);
+    } else if ((v = value_of(line, "RateLimit"))) {
+        take_limit(a, v);
     } else if ((v = value_of(line, "ETag"))) {
-        const size_t len = strlen(v);
-        if (*v == '"' && len < sizeof(a->etag) && len >= 2 && v[len - 1] == '"')
-            memcpy(a->etag, v, len + 1);
+        take_etag(a->etag, sizeof(a->etag), v);
+    } else if ((v = value_of(line, "X-Linked-ETag"))) {
+        take_etag(a->linked, sizeof(a->linked), v);
+    } else if ((v = value_of(line, "X-Error-Code"))) {
+        snprintf(a->code, sizeof(a->code), "%s", v);
+    } else if ((v = value_of(line, "Link"))) {
+        take_next(a, v);
     }
     return bytes;
 }
@@ -86,6 +129,8 @@ size_t weir_answer_header(struct weir_answer *a, const char *data, size_t bytes)
 static int check_part(struct weir_answer *a)
 {
     const struct weir_fetch_info *i = a->info;
+    const char *etag = i->linked ? a->linked : a->etag;
+    const bool other = i->etag[0] && etag[0] && strcmp(i->etag, etag);
     if (a->status == 206) {
         if (!a->have_range || a->range_at != a->part->offset + a->first)
             return weir_fail(&a->why, -EIO, "it sent bytes from %llu on, asked for from %llu on",
@@ -94,15 +139,17 @@ static int check_part(struct weir_answer *a)
         if (a->range_total != i->bytes)
             return weir_fail(&a->why, -ESTALE, "it has %llu bytes now, before %llu",
                              (unsigned long long)a->range_total, (unsigned long long)i->bytes);
+    } else if (i->ranges && i->etag[0] && etag[0] && !other) {
+        return weir_fail(&a->why, -EAGAIN, "the server sent the whole file, not a part of it");
     } else if (i->ranges) {
         return weir_fail(&a->why, -ESTALE, "the file is not the one it was");
     } else if (a->have_length && a->length != i->bytes) {
         return weir_fail(&a->why, -ESTALE, "it has %llu bytes now, before %llu",
                          (unsigned long long)a->length, (unsigned long long)i->bytes);
     }
-    if (i->etag[0] && a->etag[0] && strcmp(i->etag, a->etag))
+    if (other)
         return weir_fail(&a->why, -ESTALE, "the file is not the one it was (ETag %s, before %s)",
-                         a->etag, i->etag);
+                         etag, i->etag);
     return 0;
 }
 

@@ -29,8 +29,12 @@ struct weir_answer {
     uint64_t header_bytes;
     uint64_t length, range_at, range_total;
     bool have_length, have_range;
-    uint64_t retry_after_s;
+    uint64_t retry_after_s; /* from Retry-After, else from RateLimit when nothing is left of it */
     char etag[128];
+    char linked[128]; /* X-Linked-ETag, of this answer or of a redirect to it; who carries it clears
+                       */
+    char code[32];    /* X-Error-Code; "" when there is none */
+    char next[WEIR_FETCH_URL_MAX]; /* the Link to the next page; "" when there is none */
     uint64_t got;
     bool enough; /* nothing more is wanted: ending it is no failure */
     int fail;    /* -errno: it is not what was asked for, or cannot be kept; why: a sentence */

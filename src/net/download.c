@@ -280,3 +280,34 @@ int weir_download_run(struct weir_fetch *f, struct weir_download *d, struct weir
     weir_free(j);
     return r;
 }
+
+static int write_all(int fd, const char *text, size_t n)
+{
+    while (n) {
+        const ssize_t w = write(fd, text, n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return w < 0 ? -errno : -EIO;
+        text += w;
+        n -= (size_t)w;
+    }
+    return fsync(fd) ? -errno : 0;
+}
+
+int weir_download_put(int folder, const char *name, const char *text, size_t n,
+                      struct weir_err *err)
+{
+    char part[300];
+    snprintf(part, sizeof(part), "%s.part", name);
+    const int fd =
+        openat(folder, part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int r = fd < 0 ? -errno : write_all(fd, text, n);
+    if (r == 0 && (renameat(folder, part, folder, name) || fsync(folder)))
+        r = -errno;
+    if (fd >= 0)
+        close(fd);
+    if (r < 0 && fd >= 0)
+        unlinkat(folder, part, 0);
+    return r < 0 ? weir_fail(err, r, "%s: cannot write: %s", name, strerror(-r)) : 0;
+}

@@ -27,4 +27,9 @@ struct weir_download {
  * it; -ENOSPC: the disk has no room; -EBADMSG: it is not the expected file (nothing is kept). */
 int weir_download_run(struct weir_fetch *f, struct weir_download *d, struct weir_err *err);
 
+/* The same for a small file, all of which is in memory already: N bytes of TEXT, checked by whoever
+ * fetched them. */
+int weir_download_put(int folder, const char *name, const char *text, size_t n,
+                      struct weir_err *err);
+
 #endif

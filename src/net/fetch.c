@@ -23,13 +23,15 @@
 #include <strings.h>
 
 #define HOPS_MAX    10
-#define URL_MAX     8192
+#define URL_MAX     8192 /* of a redirect; signed ones are long */
 #define LABEL_MAX   200
 #define POLL_MS     100
 #define CONNECT_S   20L
 #define SILENCE_S   30L /* a connection that brings nothing for so long is cut */
 #define BACKOFF_NS  UINT64_C(500000000)
 #define WAIT_MAX_NS UINT64_C(60000000000)
+#define TOLD_MAX_S  330 /* a server that says how long is believed so far: the hub counts 300 s */
+#define SAY_NS      UINT64_C(2000000000) /* waits of this length are told */
 
 /* One connection and what it is at. */
 struct conn {
@@ -56,6 +58,7 @@ struct weir_fetch {
     void (*tick)(void *arg);
     void *tick_arg;
     struct weir_answer_text text;
+    uint64_t said_ns; /* until when a wait was told */
 };
 
 bool weir_fetch_available(void) { return true; }
@@ -111,6 +114,9 @@ int weir_fetch_new(const struct weir_fetch_opts *opts, struct weir_fetch **ret,
     if (opts->token)
         snprintf(f->auth, sizeof(f->auth), "Authorization: Bearer %s", opts->token);
     f->multi = curl_multi_init();
+    /* Several requests to one host would else become streams of a single connection. */
+    if (f->multi)
+        curl_multi_setopt(f->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     for (unsigned i = 0; i < f->n_conn; i++)
         f->conn[i].easy = curl_easy_init();
     bool whole = f->multi != NULL;
@@ -171,6 +177,11 @@ static int add_header(struct conn *c, const char *line)
     return 0;
 }
 
+static bool has_token(const struct weir_fetch *f, const struct conn *c)
+{
+    return f->opts.token && f->opts.origin && same_origin(c->url, f->opts.origin);
+}
+
 /* Send the request of C for its url. */
 static int begin(struct weir_fetch *f, struct conn *c, struct weir_err *err)
 {
@@ -193,8 +204,7 @@ static int begin(struct weir_fetch *f, struct conn *c, struct weir_err *err)
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE, 256L << 10);
-    if (f->opts.token && f->opts.origin && same_origin(c->url, f->opts.origin) &&
-        add_header(c, f->auth))
+    if (has_token(f, c) && add_header(c, f->auth))
         return no_memory(err);
     if (c->a.want == WEIR_WANT_INFO) {
         curl_easy_setopt(e, CURLOPT_RANGE, "0-0");
@@ -208,7 +218,7 @@ static int begin(struct weir_fetch *f, struct conn *c, struct weir_err *err)
                      (unsigned long long)(p->offset + p->bytes - 1));
             curl_easy_setopt(e, CURLOPT_RANGE, range);
             snprintf(if_range, sizeof(if_range), "If-Range: %s", c->a.info->etag);
-            if (c->a.info->etag[0] && add_header(c, if_range))
+            if (c->a.info->etag[0] && !c->a.info->linked && add_header(c, if_range))
                 return no_memory(err);
         }
     } else {
@@ -225,6 +235,7 @@ static int begin(struct weir_fetch *f, struct conn *c, struct weir_err *err)
 static int start_over(struct weir_fetch *f, struct conn *c, struct weir_err *err)
 {
     c->hops = 0;
+    c->a.linked[0] = 0;
     snprintf(c->url, sizeof(c->url), "%s", f->start_url);
     return begin(f, c, err);
 }
@@ -232,20 +243,50 @@ static int start_over(struct weir_fetch *f, struct conn *c, struct weir_err *err
 /* Try again later, or give up saying WHAT. */
 static int later(struct weir_fetch *f, struct conn *c, const char *what, struct weir_err *err)
 {
+    char sentence[LABEL_MAX + 200];
     if (c->a.want == WEIR_WANT_PART && c->a.info->ranges && c->a.part->done > c->a.first)
         c->tries = 0;
     if (c->tries >= f->opts.retries)
         return weir_fail(err, -EIO, "%s: %s; tried %u times", f->label, what, c->tries + 1);
     uint64_t wait = BACKOFF_NS << (c->tries < 7 ? c->tries : 7);
+    wait = weir_min_u64(wait, WAIT_MAX_NS);
     if (c->a.retry_after_s)
-        wait = c->a.retry_after_s < 60 ? c->a.retry_after_s * 1000000000 : WAIT_MAX_NS;
+        wait = weir_min_u64(c->a.retry_after_s, TOLD_MAX_S) * 1000000000;
     c->tries++;
-    c->again_ns = weir_now_ns() + weir_min_u64(wait, WAIT_MAX_NS);
+    c->again_ns = weir_now_ns() + wait;
+    if (f->opts.wait && wait >= SAY_NS && c->again_ns > f->said_ns) { /* once, not by each of N */
+        snprintf(sentence, sizeof(sentence), "%s: %s", f->label, what);
+        f->opts.wait(f->opts.arg, sentence, (unsigned)(wait / 1000000000));
+        f->said_ns = c->again_ns + SAY_NS / 2;
+    }
     return 0;
 }
 
-static int refused(struct weir_fetch *f, long status, struct weir_err *err)
+static int refused(struct weir_fetch *f, const struct conn *c, struct weir_err *err)
 {
+    const long status = c->a.status;
+    const char *from = f->opts.token_from ? f->opts.token_from : "HF_TOKEN";
+    const bool gated = !strcmp(c->a.code, "GatedRepo"), token = has_token(f, c);
+    if ((status == 401 || status == 403) && gated && token)
+        return weir_fail(err, -EACCES,
+                         "%s: the server refuses with status %ld: access must be granted first, "
+                         "on the model's page, to the account whose token is in %s",
+                         f->label, status, from);
+    if ((status == 401 || status == 403) && gated)
+        return weir_fail(err, -EACCES,
+                         "%s: the server refuses with status %ld: access must be granted first, "
+                         "on the model's page; then give the token of that account (HF_TOKEN)",
+                         f->label, status);
+    if (status == 401 && token && !c->a.code[0])
+        return weir_fail(err, -EACCES,
+                         "%s: the server refuses with status %ld: it does not know the token in "
+                         "%s (maybe it is too old); a public model needs none",
+                         f->label, status, from);
+    if ((status == 401 || status == 403) && token)
+        return weir_fail(err, -EACCES,
+                         "%s: the server refuses with status %ld: there is no such thing, or the "
+                         "token in %s may not have it",
+                         f->label, status, from);
     if (status == 401 || status == 403)
         return weir_fail(err, -EACCES,
                          "%s: the server refuses with status %ld: there is no such thing, or it "
@@ -289,6 +330,8 @@ static int ended(struct weir_fetch *f, struct conn *c, CURLcode code, bool *ret_
     const bool too_long = redirect && !to[0];
     end_request(f, c);
     *ret_done = false;
+    if (c->a.fail == -EAGAIN)
+        return later(f, c, c->a.why.msg, err);
     if (c->a.fail)
         return weir_fail(err, c->a.fail, "%s: %s", f->label, c->a.why.msg);
     if (code && !c->a.enough) {
@@ -317,8 +360,15 @@ static int ended(struct weir_fetch *f, struct conn *c, CURLcode code, bool *ret_
         snprintf(what, sizeof(what), "the server answers with status %ld", c->a.status);
         return later(f, c, what, err);
     }
+    /* The address that a hub signed can be too old, or not yet known everywhere; if it is a hub
+     * that refuses, it says why. */
+    if ((c->a.status == 401 || c->a.status == 403) && !c->a.code[0] &&
+        !same_origin(c->url, f->start_url)) {
+        snprintf(what, sizeof(what), "the server it leads to refuses with status %ld", c->a.status);
+        return later(f, c, what, err);
+    }
     if (c->a.status != 200 && c->a.status != 206)
-        return refused(f, c->a.status, err);
+        return refused(f, c, err);
     if (c->a.want == WEIR_WANT_PART && c->a.part->done < c->a.part->bytes) {
         snprintf(what, sizeof(what), "the server sent %llu bytes of %llu",
                  (unsigned long long)c->a.part->done, (unsigned long long)c->a.part->bytes);
@@ -403,9 +453,31 @@ static int set_up(struct weir_fetch *f, const char *url, enum weir_want want, st
     return 0;
 }
 
-int weir_fetch_text(struct weir_fetch *f, const char *url, size_t max, char **ret, size_t *ret_n,
-                    struct weir_err *err)
+/* NEXT as it is seen from the page at URL: a whole address. */
+static int resolve(const struct weir_fetch *f, const char *url, const char *next,
+                   char ret[WEIR_FETCH_URL_MAX], struct weir_err *err)
 {
+    CURLU *u = curl_url();
+    char *whole = NULL;
+    const bool good = u && !curl_url_set(u, CURLUPART_URL, url, 0) &&
+                      !curl_url_set(u, CURLUPART_URL, next, 0) &&
+                      !curl_url_get(u, CURLUPART_URL, &whole, 0) &&
+                      strlen(whole) < WEIR_FETCH_URL_MAX && is_http(whole);
+    const bool safe = good && (strncasecmp(url, "https:", 6) || !strncasecmp(whole, "https:", 6));
+    if (safe)
+        memcpy(ret, whole, strlen(whole) + 1);
+    curl_free(whole);
+    curl_url_cleanup(u);
+    return safe ? 0
+                : weir_fail(err, -EIO, "%s: its next page is at an address that %s", f->label,
+                            good ? "is less safe" : "is none");
+}
+
+int weir_fetch_text(struct weir_fetch *f, const char *url, size_t max, char **ret, size_t *ret_n,
+                    char ret_next[WEIR_FETCH_URL_MAX], struct weir_err *err)
+{
+    const struct conn *c = &f->conn[0];
+    char next[WEIR_FETCH_URL_MAX] = "";
     int r = set_up(f, url, WEIR_WANT_TEXT, err);
     if (r < 0)
         return r;
@@ -413,7 +485,11 @@ int weir_fetch_text(struct weir_fetch *f, const char *url, size_t max, char **re
     r = run(f, 1, err);
     if (r == 0 && !f->text.v)
         r = weir_fail(err, -EIO, "%s: the server sent nothing", f->label);
+    if (r == 0 && ret_next && c->a.next[0])
+        r = resolve(f, c->url, c->a.next, next, err);
     if (r == 0) {
+        if (ret_next)
+            memcpy(ret_next, next, sizeof(next));
         *ret = f->text.v;
         *ret_n = f->text.n;
     } else {
@@ -440,7 +516,8 @@ int weir_fetch_probe(struct weir_fetch *f, const char *url, struct weir_fetch_in
     if (i.bytes > INT64_MAX)
         return weir_fail(err, -EIO, "%s: %llu bytes are more than a file can have", f->label,
                          (unsigned long long)i.bytes);
-    memcpy(i.etag, c->a.etag, sizeof(i.etag));
+    i.linked = c->a.linked[0];
+    memcpy(i.etag, i.linked ? c->a.linked : c->a.etag, sizeof(i.etag));
     *ret = i;
     return 0;
 }

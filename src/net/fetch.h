@@ -17,13 +17,18 @@
 #include <stdint.h>
 
 #define WEIR_FETCH_CONNECTIONS_MAX 16
+#define WEIR_FETCH_URL_MAX         4096
 
 struct weir_fetch_opts {
     unsigned connections;   /* 1..WEIR_FETCH_CONNECTIONS_MAX */
     unsigned retries;       /* tries after a failure that brought no byte */
     const char *origin;     /* a URL: the token is for its scheme, host and port; or NULL */
     const char *token;      /* sent as a bearer token to ORIGIN alone; or NULL */
+    const char *token_from; /* where TOKEN was found, for sentences; or NULL */
     const atomic_int *stop; /* non-zero: give up with -EINTR; or NULL */
+    /* Told, with ARG, that something went wrong and is tried again in so many seconds; or NULL. */
+    void (*wait)(void *arg, const char *what, unsigned seconds);
+    void *arg;
 };
 
 /* What a server says of a file. */
@@ -31,6 +36,7 @@ struct weir_fetch_info {
     uint64_t bytes;
     bool ranges;    /* it sends parts */
     char etag[128]; /* with its quotes, a strong one; "" when there is none */
+    bool linked;    /* ETAG is the one a hub told when it redirected, whoever sends the bytes */
 };
 
 /* A stretch of a file: bytes [offset, offset + bytes), of which DONE are here. */
@@ -52,9 +58,10 @@ void weir_fetch_free(struct weir_fetch *f); /* NULL is fine */
  * -EIO: it cannot be reached, or what it says is not HTTP as it should be; -EINTR: stopped.  The
  * sentence names URL without its query. */
 
-/* The whole answer, at most MAX bytes, terminated, for weir_free. */
+/* The whole answer, at most MAX bytes, terminated, for weir_free.  RET_NEXT, if not NULL: the
+ * address of the next page, "" when this is the last. */
 int weir_fetch_text(struct weir_fetch *f, const char *url, size_t max, char **ret, size_t *ret_n,
-                    struct weir_err *err);
+                    char ret_next[WEIR_FETCH_URL_MAX], struct weir_err *err);
 int weir_fetch_probe(struct weir_fetch *f, const char *url, struct weir_fetch_info *ret,
                      struct weir_err *err);
 /* Write what is missing of PARTS to FD at their offsets, counting up their DONE, in which a failure

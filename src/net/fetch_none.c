@@ -25,9 +25,9 @@ int weir_fetch_new(const struct weir_fetch_opts *opts, struct weir_fetch **ret,
 void weir_fetch_free(struct weir_fetch *f) { (void)f; }
 
 int weir_fetch_text(struct weir_fetch *f, const char *url, size_t max, char **ret, size_t *ret_n,
-                    struct weir_err *err)
+                    char ret_next[WEIR_FETCH_URL_MAX], struct weir_err *err)
 {
-    (void)f, (void)url, (void)max, (void)ret, (void)ret_n;
+    (void)f, (void)url, (void)max, (void)ret, (void)ret_n, (void)ret_next;
     return missing(err);
 }
 

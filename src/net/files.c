@@ -16,7 +16,6 @@
 
 #define PATH_BYTES_MAX  1000
 #define SPLIT_TAIL      15 /* "-00001-of-00002" */
-#define SUFFIX          5  /* ".gguf" */
 #define USUAL_TAG       "Q4_K_M"
 #define NAMES_SHOWN_MAX 280
 
@@ -122,19 +121,55 @@ uint64_t weir_files_bytes(const struct weir_files *l)
     return sum;
 }
 
-bool weir_path_is_gguf(const char *path)
+static bool ends(const char *path, const char *with)
 {
-    const size_t n = strlen(path);
-    return n > SUFFIX && !strcasecmp(path + n - SUFFIX, ".gguf");
+    const size_t n = strlen(path), w = strlen(with);
+    return n > w && !strcasecmp(path + n - w, with);
+}
+
+static bool begins(const char *path, const char *with)
+{
+    return !strncasecmp(path, with, strlen(with));
+}
+
+bool weir_path_is_gguf(const char *path) { return ends(path, ".gguf"); }
+
+enum weir_file_kind weir_path_kind(const char *path)
+{
+    static const char *const text[] = { ".json", ".model", ".tiktoken", ".jinja" };
+    if (weir_path_is_gguf(path))
+        return WEIR_FILE_GGUF;
+    if (strchr(path, '/'))
+        return WEIR_FILE_OTHER;
+    if (ends(path, ".safetensors")) /* adapters are no models; Meta's form is there a second time */
+        return begins(path, "adapter") || begins(path, "consolidated") ? WEIR_FILE_OTHER
+                                                                       : WEIR_FILE_SAFETENSORS;
+    if (ends(path, ".bin"))
+        return begins(path, "pytorch_model") ? WEIR_FILE_TORCH : WEIR_FILE_OTHER;
+    for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++)
+        if (ends(path, text[i]))
+            return WEIR_FILE_TEXT;
+    return strcmp(path, "merges.txt") && strcmp(path, "vocab.txt") ? WEIR_FILE_OTHER
+                                                                   : WEIR_FILE_TEXT;
+}
+
+/* Bytes of the suffix of PATH if it can be one of several files of weights; else 0. */
+static size_t suffix(const char *path)
+{
+    static const char *const of[] = { ".gguf", ".safetensors", ".bin" };
+    for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+        if (ends(path, of[i]))
+            return strlen(of[i]);
+    return 0;
 }
 
 unsigned weir_path_parts(const char *path, unsigned *ret_no)
 {
-    const size_t n = strlen(path);
+    const size_t n = strlen(path), end = suffix(path);
     unsigned no = 1, of = 1;
     char again[40];
-    if (weir_path_is_gguf(path) && n > SPLIT_TAIL + SUFFIX) {
-        const char *tail = path + n - SUFFIX - SPLIT_TAIL;
+    if (end && n > SPLIT_TAIL + end) {
+        const char *tail = path + n - end - SPLIT_TAIL;
         if (sscanf(tail, "-%5u-of-%5u", &no, &of) != 2 || !no || no > of ||
             (snprintf(again, sizeof(again), "-%05u-of-%05u", no, of),
              strncmp(again, tail, SPLIT_TAIL)))
@@ -148,9 +183,7 @@ size_t weir_path_stem(const char *path)
 {
     unsigned no;
     const size_t n = strlen(path);
-    if (!weir_path_is_gguf(path))
-        return n;
-    return n - SUFFIX - (weir_path_parts(path, &no) > 1 ? SPLIT_TAIL : 0);
+    return n - suffix(path) - (weir_path_parts(path, &no) > 1 ? SPLIT_TAIL : 0);
 }
 
 static const char *base_of(const char *path)
@@ -181,7 +214,14 @@ static int match(const char *path, const char *tag)
     return best;
 }
 
-static bool beside(const char *path) { return !strncasecmp(base_of(path), "mmproj", 6); }
+/* Is PATH no model but the part of one that sees, or what a quantizer measured?  (A model that was
+ * made with such a measure has "imatrix" at the end of its name.) */
+static bool beside(const char *path)
+{
+    const char *base = base_of(path), *part = strcasestr(base, "mmproj");
+    return (part && (part == base || !isalpha((unsigned char)part[-1]))) ||
+           !strncasecmp(base, "imatrix", 7);
+}
 
 static bool same_model(const char *a, const char *b)
 {
@@ -191,9 +231,17 @@ static bool same_model(const char *a, const char *b)
            weir_path_parts(a, &no) == weir_path_parts(b, &no);
 }
 
-static int by_path(const void *a, const void *b)
+static int by_kind(const void *a, const void *b)
 {
-    return strcmp(((const struct weir_file *)a)->path, ((const struct weir_file *)b)->path);
+    const char *x = ((const struct weir_file *)a)->path, *y = ((const struct weir_file *)b)->path;
+    const int k = (int)weir_path_kind(x) - (int)weir_path_kind(y);
+    return k ? k : strcmp(x, y);
+}
+
+void weir_files_sort(struct weir_files *l)
+{
+    if (l->n)
+        qsort(l->at, l->n, sizeof(*l->at), by_kind);
 }
 
 /* Keep what is at least as good a match as LEVEL. */
@@ -239,17 +287,11 @@ static void names(const struct weir_files *l, char *buf, size_t n)
     }
 }
 
-static int one_model(const struct weir_files *l, const char *name, struct weir_err *err)
+/* Are the files of L all parts of the one that the first says it is of? */
+static int check_parts(const struct weir_files *l, const char *name, struct weir_err *err)
 {
     unsigned no;
     const unsigned of = weir_path_parts(l->at[0].path, &no);
-    char list[NAMES_SHOWN_MAX];
-    for (size_t i = 1; i < l->n; i++)
-        if (!same_model(l->at[0].path, l->at[i].path)) {
-            names(l, list, sizeof(list));
-            return weir_fail(err, -EINVAL, "%s: which of these (name it after a colon): %s?", name,
-                             list);
-        }
     for (size_t i = 0; i < l->n; i++)
         if (weir_path_parts(l->at[i].path, &no) != l->n || no != i + 1)
             return weir_fail(err, -EINVAL, "%s: %s is one of %u parts, but there are %zu", name,
@@ -257,11 +299,85 @@ static int one_model(const struct weir_files *l, const char *name, struct weir_e
     return 0;
 }
 
+static int one_model(const struct weir_files *l, const char *name, struct weir_err *err)
+{
+    char list[NAMES_SHOWN_MAX];
+    for (size_t i = 1; i < l->n; i++)
+        if (!same_model(l->at[0].path, l->at[i].path)) {
+            names(l, list, sizeof(list));
+            return weir_fail(err, -EINVAL, "%s: which of these (name it after a colon): %s?", name,
+                             list);
+        }
+    return check_parts(l, name, err);
+}
+
+/* How well PATH stands for the weights of a folder of KIND: 0 not at all, 1 by what it is, 2 by the
+ * usual name, 3 as a part of that. */
+static int usual_weights(const char *path, enum weir_file_kind kind)
+{
+    const char *usual = kind == WEIR_FILE_TORCH ? "pytorch_model" : "model";
+    unsigned no;
+    if (weir_path_kind(path) != kind)
+        return 0;
+    if (weir_path_stem(path) != strlen(usual) || !begins(path, usual))
+        return 1;
+    return weir_path_parts(path, &no) > 1 ? 3 : 2;
+}
+
+/* L is sorted and has no GGUF model: leave in it those files of a folder that make a model. */
+static int pick_folder(struct weir_files *l, const char *name, struct weir_err *err)
+{
+    enum weir_file_kind kind = WEIR_FILE_OTHER;
+    size_t n = 0, n_weights = 0;
+    int best = 0;
+    for (size_t i = 0; i < l->n && kind == WEIR_FILE_OTHER; i++) {
+        const enum weir_file_kind k = weir_path_kind(l->at[i].path);
+        kind = k == WEIR_FILE_SAFETENSORS || k == WEIR_FILE_TORCH ? k : WEIR_FILE_OTHER;
+    }
+    for (size_t i = 0; i < l->n && kind; i++) {
+        const int usual = usual_weights(l->at[i].path, kind);
+        best = usual > best ? usual : best;
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        const struct weir_file *f = &l->at[i];
+        const bool weights = best && usual_weights(f->path, kind) == best;
+        const bool text = best && weir_path_kind(f->path) == WEIR_FILE_TEXT &&
+                          f->bytes <= WEIR_TEXT_MAX &&
+                          (kind == WEIR_FILE_TORCH || !ends(f->path, ".bin.index.json"));
+        n_weights += weights;
+        if (weights || text)
+            l->at[n++] = *f;
+        else
+            weir_free(f->path);
+    }
+    l->n = n;
+    if (!n)
+        return weir_fail(err, -ENOENT,
+                         "%s: there is no model in it: no .gguf file, no safetensors, no "
+                         "pytorch_model.bin",
+                         name);
+    const struct weir_files w = { .at = l->at, .n = n_weights };
+    for (size_t i = 1; i < w.n; i++)
+        if (!same_model(w.at[0].path, w.at[i].path))
+            return weir_fail(err, -EINVAL, "%s: %s and %s are different models in one folder", name,
+                             w.at[0].path, w.at[i].path);
+    return check_parts(&w, name, err);
+}
+
+static bool has_gguf(const struct weir_files *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (weir_path_is_gguf(l->at[i].path) && !beside(l->at[i].path))
+            return true;
+    return false;
+}
+
 int weir_files_pick(struct weir_files *l, const char *name, const char *tag, struct weir_err *err)
 {
     char list[NAMES_SHOWN_MAX];
-    if (l->n)
-        qsort(l->at, l->n, sizeof(*l->at), by_path);
+    weir_files_sort(l);
+    if (!*tag && !has_gguf(l))
+        return pick_folder(l, name, err);
     if (*tag) {
         const int best = best_match(l, tag);
         if (!best) {
@@ -269,7 +385,8 @@ int weir_files_pick(struct weir_files *l, const char *name, const char *tag, str
             return weir_fail(err, -ENOENT,
                              "%s: no .gguf file there has '%s' in its name; there "
                              "%s%s",
-                             name, tag, *list ? "are: " : "is none at all", list);
+                             name, tag, *list ? "are: " : "is none at all, so leave the tag out",
+                             list);
         }
         keep(l, tag, best);
     } else {
@@ -278,7 +395,5 @@ int weir_files_pick(struct weir_files *l, const char *name, const char *tag, str
         if (l->n > 1 && !same_model(l->at[0].path, l->at[l->n - 1].path) && usual)
             keep(l, USUAL_TAG, usual);
     }
-    if (!l->n)
-        return weir_fail(err, -ENOENT, "%s: there is no .gguf file in it", name);
     return one_model(l, name, err);
 }

@@ -16,7 +16,8 @@
 
 #define WEIR_REPO_STR  200
 #define WEIR_TAG_STR   160
-#define WEIR_FILES_MAX 100000 /* in a list */
+#define WEIR_FILES_MAX 100000               /* in a list */
+#define WEIR_TEXT_MAX  (UINT64_C(64) << 20) /* bytes of a WEIR_FILE_TEXT; larger ones are none */
 
 struct weir_model_name {
     char repo[WEIR_REPO_STR]; /* "owner/repo" */
@@ -45,16 +46,30 @@ int weir_files_add(struct weir_files *l, const char *path, uint64_t bytes, const
 void weir_files_done(struct weir_files *l); /* fine on a zeroed list */
 uint64_t weir_files_bytes(const struct weir_files *l);
 
+/* What a file is to a model, by its name.  Of a folder of Hugging Face only what lies at the top of
+ * a repository counts. */
+enum weir_file_kind {
+    WEIR_FILE_OTHER,
+    WEIR_FILE_GGUF,
+    WEIR_FILE_SAFETENSORS, /* weights of a folder */
+    WEIR_FILE_TORCH,       /* the same */
+    WEIR_FILE_TEXT,        /* its numbers, tokenizer and template */
+};
+
+enum weir_file_kind weir_path_kind(const char *path);
 bool weir_path_is_gguf(const char *path);
-/* Bytes of PATH without ".gguf" and without "-00001-of-0000N". */
+/* Bytes of PATH without the suffix of a file of weights and without "-00001-of-0000N". */
 size_t weir_path_stem(const char *path);
 /* The number of parts of the split PATH belongs to, and which it is (from 1); 1 and 1 for a file
  * that is not split. */
 unsigned weir_path_parts(const char *path, unsigned *ret_no);
 
-/* Sort L and leave in it the files of one model: the one whose name TAG says ("" for any): the
+void weir_files_sort(struct weir_files *l); /* by kind, then by path */
+
+/* Sort L and leave in it the files of one model: the GGUF whose name TAG says ("" for any): the
  * whole name, else a part of it between signs, else any part of it, in any case.  Without a tag, of
- * several the one with Q4_K_M.  Files beside a model (mmproj) are passed over.
+ * several the one with Q4_K_M; without any, the folder: its weights (safetensors, else PyTorch's),
+ * then its texts.  Files beside a model (mmproj, imatrix) are passed over.
  * NAME is for the sentences.  0; -ENOENT: none; -EINVAL: several, or parts are missing. */
 int weir_files_pick(struct weir_files *l, const char *name, const char *tag, struct weir_err *err);
 

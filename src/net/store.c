@@ -115,7 +115,7 @@ static int walk(int fd, const char *below, unsigned depth, bool parts_too, struc
             if (sub >= 0)
                 r = walk(sub, path, depth + 1, parts_too, l, err);
         } else if (S_ISREG(st.st_mode) &&
-                   (weir_path_is_gguf(path) ||
+                   (weir_path_kind(path) ||
                     (parts_too && (ends(path, ".part") || ends(path, ".part.state"))))) {
             /* A name that cannot be ours is not an error, only not ours. */
             r = weir_files_add(l, path, (uint64_t)st.st_size, NULL, err);
@@ -138,11 +138,6 @@ int weir_store_files(const char *root, const char *repo, bool parts_too, struct 
     return walk(fd, "", 0, parts_too, l, err);
 }
 
-static int by_path(const void *a, const void *b)
-{
-    return strcmp(((const struct weir_file *)a)->path, ((const struct weir_file *)b)->path);
-}
-
 static bool same_model(const struct weir_file *a, const struct weir_file *b)
 {
     const size_t n = weir_path_stem(a->path);
@@ -155,19 +150,25 @@ static int each_of_repo(const char *root, const char *repo,
 {
     struct weir_files l = { 0 };
     int r = weir_store_files(root, repo, false, &l, err);
-    if (r == 0 && l.n)
-        qsort(l.at, l.n, sizeof(*l.at), by_path);
-    for (size_t i = 0, n; i < l.n && r == 0; i += n) {
+    size_t n_gguf = 0;
+    weir_files_sort(&l);
+    while (n_gguf < l.n && weir_path_is_gguf(l.at[n_gguf].path))
+        n_gguf++;
+    for (size_t i = 0, n; i < n_gguf && r == 0; i += n) {
         char name[WEIR_REPO_STR + PATH_MAX];
-        for (n = 1; i + n < l.n && same_model(&l.at[i], &l.at[i + n]);)
+        for (n = 1; i + n < n_gguf && same_model(&l.at[i], &l.at[i + n]);)
             n++;
         const struct weir_files one = { .at = l.at + i, .n = n };
-        if (n == l.n)
+        if (n == n_gguf)
             snprintf(name, sizeof(name), "%s", repo);
         else
             snprintf(name, sizeof(name), "%s:%.*s", repo, (int)weir_path_stem(l.at[i].path),
                      l.at[i].path);
         r = each(arg, name, &one);
+    }
+    if (r == 0 && n_gguf < l.n && weir_path_kind(l.at[n_gguf].path) != WEIR_FILE_TEXT) {
+        const struct weir_files folder = { .at = l.at + n_gguf, .n = l.n - n_gguf };
+        r = each(arg, repo, &folder);
     }
     weir_files_done(&l);
     return r;
@@ -197,8 +198,7 @@ static int folders(const char *root, const char *path, struct weir_files *l, str
         }
     }
     closedir(d);
-    if (r == 0 && l->n)
-        qsort(l->at, l->n, sizeof(*l->at), by_path);
+    weir_files_sort(l);
     return r;
 }
 
