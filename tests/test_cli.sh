@@ -105,6 +105,13 @@ weir run "$model" --tokens 5 -n 200 --temp 0 --ignore-eos --ctx 16
 check "a full context ends with a sentence and status 0" sh -c "[ $rc -eq 0 ] && grep -q 'context is full' '$work/err'"
 weir plan "$model" --json
 check "plan --json has bound, fits and the smallest budget" sh -c "grep -q '\"bound\"' '$work/out' && grep -q '\"fits\"' '$work/out' && grep -q smallest_budget_bytes '$work/out'"
+if grep -q '^#define WEIR_SANITIZED' "$(dirname "$WEIR")/config.h"; then
+    skip "the smallest budget that a plan names" "sanitizers take memory of their own"
+else
+    weir plan "$model" --ctx 256 --json; least=$(number smallest_budget_bytes "$work/out")
+    weir run "$model" -p a -n 1 --ctx 256 --ram "$least"
+    check "a run works in the smallest budget that the plan names ($least)" test "$rc" -eq 0
+fi
 weir plan "$model" --machine cpu=4,mem=8G,disk=3G,mul=20G
 check "plan works for a machine that is only described" grep -q '^forecast' "$work/out"
 weir inspect "$model" --json; check "inspect --json" grep -q '"runs":.*true' "$work/out"

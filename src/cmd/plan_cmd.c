@@ -4,8 +4,23 @@
 
 #include "src/cmd/cmd.h"
 #include "src/cmd/report.h"
+#include "src/cmd/sampling.h"
 
 #include <errno.h>
+
+#define RUN_BYTES (UINT64_C(1) << 20) /* of a run's prompt, and what it has touched by then */
+
+/* As `weir run` would plan with a short prompt: what it takes beside the engine counts too. */
+static int plan(const struct weir_args *a, struct weir_engine *e, struct weir_err *err)
+{
+    struct weir_sampling s = { 0 };
+    int r = weir_sampling_prepare(&s, a, e, err);
+    e->opts.extra_bytes += RUN_BYTES;
+    if (r == 0)
+        r = weir_engine_plan(e, 0, false, err);
+    weir_sampling_done(&s);
+    return r;
+}
 
 static int run(const struct weir_args *a)
 {
@@ -14,7 +29,7 @@ static int run(const struct weir_args *a)
     struct weir_err err = { 0 };
     int r = weir_engine_open(&o, &e, &err), status;
     if (r == 0)
-        r = weir_engine_plan(e, 0, false, &err);
+        r = plan(a, e, &err);
     if (r == -EDOM && a->json) { /* a program wants the number even when the answer is no */
         weir_json *j = weir_json_object();
         weir_json_add_str(j, "model", a->model);
