@@ -3,7 +3,9 @@
 """`weir chat` on a pseudo-terminal: typing, Ctrl-C, Ctrl-D.  Prints a line for each thing that was
 looked at, "ok WHAT" or "not WHAT".  77: there are no pseudo-terminals.
 
-    chat_pty.py WEIR MODEL
+    chat_pty.py WEIR MODEL SLOW
+
+SLOW is a model of many layers.
 """
 
 import fcntl
@@ -314,8 +316,21 @@ def history(weir, model):
     c.status()
 
 
+def waiting(weir, slow):
+    """A prompt that is read in one pass shows how far it is, also where there is little room."""
+    for cols in (100, 20):
+        c = Chat(weir, "run", slow, "--threads", "1", "-p", "word " * 40, "-n", "1", size=(24, cols), WEIR_CPU="scalar")
+        c.status()
+        shown = re.findall(rb"\r(reading the prompt[^\x1b]*)", c.all)
+        if cols == 100:
+            look("the wait for a prompt has a rate and an end", any(
+                re.search(rb" [1-9]\d? % \([1-9]\d* of \d+ tokens, [\d.]+/s, \d+ s left\)", line) for line in shown))
+        else:
+            look("in a narrow window it stays on its row", shown and all(len(line) < cols for line in shown))
+
+
 def main():
-    weir, model = sys.argv[1:]
+    weir, model, slow = sys.argv[1:]
     try:
         os.close(os.openpty()[0])
     except OSError:
@@ -331,6 +346,7 @@ def main():
     look("/quit ends with status 0", c.status() == 0)
     history(weir, model)
     editing(weir, model)
+    waiting(weir, slow)
     return 0
 
 

@@ -169,7 +169,8 @@ kill -INT $pid; rc=0; wait $pid || rc=$?
 check "SIGINT ends with status 130 after one answer (got $rc)" sh -c "[ $rc -eq 130 ] && [ \"\$(grep -c . '$work/out')\" = 1 ] && grep -q '; interrupted' '$work/err'"
 
 # On a terminal.
-rc=0; python3 "$srcdir_abs/tests/chat_pty.py" "$WEIR" "$model" >"$work/pty" 2>&1 || rc=$?
+synth --shape tiny --layers 16 --type q4_0 "$work/slow.gguf"
+rc=0; python3 "$srcdir_abs/tests/chat_pty.py" "$WEIR" "$model" "$work/slow.gguf" >"$work/pty" 2>&1 || rc=$?
 if [ "$rc" -eq 77 ]; then skip "on a terminal" "no pseudo-terminals here"
 else
     while read -r verdict words; do
