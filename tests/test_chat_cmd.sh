@@ -84,6 +84,11 @@ check "--file: a conversation that waits for an answer gets one" test "$(line 1)
 printf 'hello\n' >"$work/f.txt"
 chat '' --file "$work/f.txt" --system "be kind"
 check "--file: a text is the first message" test "$(line 1)" = "$first"
+mkfifo "$work/said"
+echo hello >"$work/said" & # it waits for a reader
+sleep 0.3
+timeout 60 "$WEIR" chat "$model" -n 12 --temp 0 --ignore-eos -q --file "$work/said" --system "be kind" </dev/null >"$work/out" 2>"$work/err"
+check "--file: so is what comes through a named pipe" test "$(line 1)" = "$first"
 echo '{{ messages | length }}{{ x }}{{ enable_thinking }}' >"$work/t.jinja"
 echo '{"messages":[{"role":"user","content":"a"}],"x":"yy"}' >"$work/x.json"
 chat '/save '"$work/x2.json"'\n' --file "$work/x.json" --template "$work/t.jinja" --thinking off
@@ -164,7 +169,8 @@ kill -INT $pid; rc=0; wait $pid || rc=$?
 check "SIGINT ends with status 130 after one answer (got $rc)" sh -c "[ $rc -eq 130 ] && [ \"\$(grep -c . '$work/out')\" = 1 ] && grep -q '; interrupted' '$work/err'"
 
 # On a terminal.
-rc=0; python3 "$srcdir_abs/tests/chat_pty.py" "$WEIR" "$model" >"$work/pty" 2>&1 || rc=$?
+synth --shape tiny --layers 16 --type q4_0 "$work/slow.gguf"
+rc=0; python3 "$srcdir_abs/tests/chat_pty.py" "$WEIR" "$model" "$work/slow.gguf" >"$work/pty" 2>&1 || rc=$?
 if [ "$rc" -eq 77 ]; then skip "on a terminal" "no pseudo-terminals here"
 else
     while read -r verdict words; do

@@ -181,6 +181,8 @@ static void loop(struct weir_chatting *c, struct weir_err *err)
         pressed = false;
         if (r < 0) {
             complain(c, err);
+            if (r == -E2BIG && c->tty) /* it is gone, and the next one is awaited */
+                continue;
             c->status = 1;
             return;
         }

@@ -11,9 +11,17 @@
 #include <errno.h>
 #include <stdio.h>
 
-static void show_progress(void *arg)
+/* Tokens of the prompt, those of the pass that is going on by its layers: it may be the only one.
+ */
+static uint32_t prefilled(const struct weir_job *j)
 {
-    struct weir_job *j = arg;
+    const uint32_t n = j->engine->model.cfg.n_layer, done = j->layers ? j->layers - 1 : 0;
+    const uint64_t rows = j->engine->pass.n_tok;
+    return j->prefilled + (uint32_t)(rows * (done < n ? done : n) / n);
+}
+
+static void show_progress(struct weir_job *j)
+{
     struct weir_ring_stats s;
     if (!j->progress.on)
         return;
@@ -27,12 +35,19 @@ static void show_progress(void *arg)
         j->first_pass_done = true;
     }
     if (j->prefilled < j->n_prompt)
-        weir_progress_show(&j->progress, "reading the prompt", j->prefilled, j->n_prompt, "tokens");
+        weir_progress_show(&j->progress, "reading the prompt", prefilled(j), j->n_prompt, "tokens");
+}
+
+static void on_layer(void *arg)
+{
+    struct weir_job *j = arg;
+    j->layers++;
+    show_progress(j);
 }
 
 void weir_job_prompt(struct weir_job *j, uint32_t n)
 {
-    j->prefilled = 0;
+    j->prefilled = j->layers = 0;
     j->n_prompt = n;
     if (j->first_pass_done) /* the clock of the first one began with the weights */
         j->progress.start_ns = weir_now_ns();
@@ -41,6 +56,7 @@ void weir_job_prompt(struct weir_job *j, uint32_t n)
 void weir_job_prefilled(struct weir_job *j, uint32_t done, uint32_t n)
 {
     j->prefilled = done;
+    j->layers = 0;
     if (done == n)
         weir_progress_wipe(&j->progress);
     else
@@ -71,7 +87,7 @@ int weir_job_start(struct weir_job *j, const struct weir_args *a, uint32_t ctx_m
         return r;
     if (e->note && !a->quiet)
         fprintf(stderr, "weir: note: %s\n", e->note);
-    e->pass.on_layer = show_progress;
+    e->pass.on_layer = on_layer;
     e->pass.on_layer_arg = j;
     return 0;
 }

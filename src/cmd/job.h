@@ -15,6 +15,7 @@ struct weir_job {
     struct weir_progress progress;
     bool first_pass_done;
     uint32_t prefilled, n_prompt; /* of the prompt that is being read */
+    uint32_t layers;              /* that were begun for the next rows of it */
 };
 
 /* Plan for CTX_MIN positions (OPEN: maybe more), say what was planned, take the memory and start

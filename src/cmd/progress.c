@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define REDRAW_NS UINT64_C(200000000)
@@ -22,6 +23,12 @@ void weir_progress_init(struct weir_progress *p, bool quiet)
                                  .start_ns = weir_now_ns() };
 }
 
+static unsigned columns(void)
+{
+    struct winsize w;
+    return !ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col ? w.ws_col : 80;
+}
+
 void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done, uint64_t total,
                         const char *unit)
 {
@@ -31,7 +38,7 @@ void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done
         return;
     const double s = (double)(now - p->start_ns) / 1e9,
                  rate = done > p->base ? (double)(done - p->base) / s : 0;
-    char amount[96], a[WEIR_SIZE_STR], b[WEIR_SIZE_STR], c[WEIR_SIZE_STR];
+    char head[256], amount[96], left[32] = "", a[WEIR_SIZE_STR], b[WEIR_SIZE_STR], c[WEIR_SIZE_STR];
     if (done > total)
         done = total;
     if (*unit == 'B')
@@ -41,10 +48,19 @@ void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done
     else
         snprintf(amount, sizeof(amount), "%llu of %llu %s, %.1f/s", (unsigned long long)done,
                  (unsigned long long)total, unit, rate);
-    fprintf(stderr, "\r%s %3.0f %% (%s", what, 100.0 * (double)done / (double)total, amount);
+    const int n_head =
+        snprintf(head, sizeof(head), "%s %3.0f %%", what, 100.0 * (double)done / (double)total);
     if (done && rate > 0)
-        fprintf(stderr, ", %.0f s left", (double)(total - done) / rate);
-    fputs(")\033[K", stderr);
+        snprintf(left, sizeof(left), "%.0f s left", (double)(total - done) / rate);
+    /* A line that wraps could not be drawn over: what matters least is left out. */
+    const unsigned cols = columns();
+    const char *comma = *left ? ", " : "";
+    if ((unsigned)n_head + strlen(amount) + strlen(comma) + strlen(left) + 3 < cols)
+        fprintf(stderr, "\r%s (%s%s%s)\033[K", head, amount, comma, left);
+    else if (*left && (unsigned)n_head + strlen(left) + 3 < cols)
+        fprintf(stderr, "\r%s (%s)\033[K", head, left);
+    else
+        fprintf(stderr, "\r%.*s\033[K", (int)cols - 1, head);
     fflush(stderr);
     p->shown = true;
     p->last_ns = now;

@@ -26,8 +26,10 @@ void weir_saved_state_done(struct weir_saved_state *s)
 bool weir_saved_is(const char *path)
 {
     char magic[8];
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
+    if (stat(path, &st) || !S_ISREG(st.st_mode)) /* who writes into a pipe is not to see us go */
+        return false;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return false;
     const bool is = !fstat(fd, &st) && S_ISREG(st.st_mode) &&
