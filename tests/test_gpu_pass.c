@@ -247,6 +247,86 @@ static void check_loras(const char *files)
     free(with);
 }
 
+/* ---- passes that are given up ---- */
+
+static atomic_int stop;
+static unsigned n_layer; /* before it is set */
+
+/* The CPU has one memory. */
+static void mix_for_cpu(struct weir_engine *e)
+{
+    mix(e);
+    for (uint32_t i = 0; i < e->sched.n_step; i++)
+        if (e->plan.pinned[i] == WEIR_KEEP_ONCE)
+            e->plan.pinned[i] = WEIR_KEEP_RAM;
+}
+
+static void on_layer(void *arg)
+{
+    (void)arg;
+    if (n_layer && !--n_layer)
+        atomic_store(&stop, 1);
+}
+
+/* Interrupted in every layer of every pass of the prompt: -EINTR, the context is as it was, and
+ * what is computed then has the bits of WHOLE. */
+static void check_stop(const struct subject *s, struct way w, const char *what)
+{
+    struct weir_err err = { 0 };
+    float *whole = eval(s, w);
+    char bad[600] = "";
+    unsigned n_stopped = 0;
+    w.threads = 2;
+    w.planned = w.vram_bytes ? mix : mix_for_cpu;
+    w.opened = cut_steps;
+    step_target = 2048;
+    for (unsigned at = 1; !bad[0] && at <= 8; at++) {
+        struct weir_engine *e = NULL;
+        struct weir_session ses = { 0 };
+        struct keep k = { .rows = malloc(bytes_of(s)), .n_vocab = s->n_vocab };
+        int r = start(s->path, &w, N_TOK, &e, &err);
+        if (r == 0)
+            r = weir_session_init(&ses, e, &err);
+        if (r == 0) {
+            e->pass.on_layer = on_layer;
+            e->pass.stop = &stop;
+            n_layer = at;
+            r = weir_session_eval(&ses, s->tokens, N_TOK, WEIR_LOGITS_ALL, keep_rows, &k, NULL,
+                                  &err);
+        }
+        const uint32_t done = ses.pos;
+        if (r == -EINTR) {
+            n_stopped++;
+            atomic_store(&stop, 0);
+            r = weir_session_eval(&ses, s->tokens + done, N_TOK - done, WEIR_LOGITS_ALL, keep_rows,
+                                  &k, NULL, &err);
+        }
+        if (r < 0 || memcmp(k.rows, whole, bytes_of(s)))
+            snprintf(bad, sizeof(bad), " (layer %u, %u tokens done: %s)", at, done,
+                     r < 0 ? err.msg : "other logits");
+        weir_session_done(&ses);
+        weir_engine_free(e);
+        free(k.rows);
+        n_layer = 0;
+        atomic_store(&stop, 0);
+    }
+    step_target = 0;
+    ok(!bad[0] && n_stopped > 3, "%s: given up at %u layers, and gone on with: the same bits%s",
+       what, n_stopped, bad);
+    free(whole);
+}
+
+static void check_stops(const char *folder)
+{
+    struct subject s = { 0 };
+    device = (struct fake_cuda_opts)FAKE_CUDA_DEFAULTS;
+    fake_cuda_set(&device);
+    if (!subject_open(&s, folder, "llama-gqa-f16"))
+        return;
+    check_stop(&s, (struct way){ .io = "pread", .chunk = 5 }, "CPU");
+    check_stop(&s, (struct way){ .io = "pread", .chunk = 5, .vram_bytes = VRAM }, "GPU");
+}
+
 /* A pass of one token over layers whose products can all be added and read at once: launches of a
  * kind, of which there is to be no more. */
 static void check_launches(const char *folder)
@@ -422,6 +502,7 @@ int main(void)
     check_loras(folder);
     snprintf(folder, sizeof(folder), "%s/tests/files/models", top ? top : ".");
     check_launches(folder);
+    check_stops(folder);
     check_all_failures(folder);
     return done();
 }

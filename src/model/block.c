@@ -77,6 +77,8 @@ int weir_block_layers(struct weir_pass *p, struct weir_err *err)
     for (uint32_t i = 0; i < p->model->cfg.n_layer; i++) {
         if (p->on_layer)
             p->on_layer(p->on_layer_arg);
+        if (p->stop && p->n_tok > 1 && atomic_load_explicit(p->stop, memory_order_relaxed))
+            p->dev = &weir_device_walk; /* what is left of the pass only goes by */
         int r = weir_block_attention(p, i, err);
         if (r == 0)
             r = weir_block_ffn(p, i, err);

@@ -2,8 +2,9 @@
  *
  * What a forward pass is made of: every piece of work that src/model/block.c and state.c ask for,
  * as one table.  Those two say what is done in which order; an implementation does it, or queues
- * it.  There are three: the CPU, a GPU (gpu.h), and the recorder, which only notes the weights in
- * the order they are used: that is the schedule.
+ * it.  There are four: the CPU, a GPU (gpu.h), the recorder, which only notes the weights in the
+ * order they are used: that is the schedule; and the walker, which lets them go by, for what is left
+ * of a pass that was given up.
  *
  * All work on p->scratch (whose pointers mean something to the implementation alone, but for the
  * logits) for the rows of the pass.  Every function returns 0 or -errno with a sentence, after
@@ -61,7 +62,7 @@ struct weir_device_ops {
     int (*logits)(struct weir_pass *p, uint32_t rows, bool wanted, struct weir_err *err);
 };
 
-extern const struct weir_device_ops weir_device_cpu, weir_device_record;
+extern const struct weir_device_ops weir_device_cpu, weir_device_record, weir_device_walk;
 
 /* What ROW of the pass is turned by in rope set SET.  Where halves of a head turn apart, the first
  * counts the context, and the second what comes after it. */

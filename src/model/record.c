@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Owns the pass that computes nothing: it notes, in order, the matrices it would use, and what is
- * needed for working through them.  Engine thread. */
+ * Owns the passes that compute nothing: one notes, in order, the matrices it would use, and what is
+ * needed for working through them; one lets them go by, so that who reads ahead of passes need not
+ * know that this one was given up.  Engine thread. */
 #include "config.h"
 
 #include "base/num.h"
 #include "src/model/device.h"
+#include "src/model/gpu.h"
+#include "src/model/linear.h"
 #include "src/model/part.h"
 
 #include <errno.h>
@@ -55,6 +58,41 @@ static int linear(struct weir_pass *p, const struct weir_product *list, uint32_t
     return 0;
 }
 
+static int let_by(struct weir_pass *p, struct weir_err *err)
+{
+    const uint8_t *view;
+    const void *at;
+    int r;
+    if (p->gpu) {
+        r = weir_feed_acquire(p->gpu->feed, p->step, &at, err);
+        return r == 0 ? weir_feed_release(p->gpu->feed, p->step, err) : r;
+    }
+    r = weir_ring_acquire(p->ring, p->step, true, &view, err);
+    return r == 0 ? weir_ring_release(p->ring, p->step, err) : r;
+}
+
+static int walk(struct weir_pass *p, const struct weir_product *list, uint32_t n, const float *x,
+                uint32_t n_tok, struct weir_err *err)
+{
+    uint32_t at = 0;
+    int r = 0;
+    (void)x;
+    (void)n_tok;
+    for (; r == 0 && p->step < p->sched->n_step &&
+           weir_linear_owner(&p->sched->steps[p->step], list, n, &at);
+         p->step++)
+        r = let_by(p, err);
+    return r;
+}
+
+/* What was queued before the pass was given up still reads its memory. */
+static int walked(struct weir_pass *p, uint32_t rows, bool wanted, struct weir_err *err)
+{
+    (void)rows;
+    (void)wanted;
+    return p->gpu ? p->gpu->ops->sync(p->gpu->dev, WEIR_CUDA_COMPUTE, err) : 0;
+}
+
 static int on_layer(struct weir_pass *p, const struct weir_layer *l, struct weir_err *err)
 {
     (void)p;
@@ -100,6 +138,19 @@ const struct weir_device_ops weir_device_record = {
     .restart = on_rows,
     .add = on_rows,
     .logits = logits,
+};
+
+const struct weir_device_ops weir_device_walk = {
+    .name = "walk",
+    .embed = embed,
+    .norm = norm,
+    .linear = walk,
+    .place = on_layer,
+    .attention = on_layer,
+    .bend = bend,
+    .restart = on_rows,
+    .add = on_rows,
+    .logits = walked,
 };
 
 int weir_pass_record(struct weir_model *m, struct weir_sched *sched, uint32_t *ret_max_parts,

@@ -99,20 +99,11 @@ uint32_t weir_device_rope_pos(const struct weir_pass *p, uint32_t row, uint32_t 
     return pos < p->both_ways ? 0 : pos - p->both_ways + 1;
 }
 
-int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos,
-                  uint32_t n_logit, struct weir_err *err)
+static int run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_logit, struct weir_err *err)
 {
     const struct weir_model *m = p->model;
-    struct weir_scratch *s = p->scratch;
-    const uint64_t t0 = weir_now_ns();
-    if (m->cfg.ctx_limit && (uint64_t)pos + n_tok > m->cfg.ctx_limit)
-        return weir_fail(err, -EINVAL,
-                         "position %u is beyond the %u this model is computed for without a longer "
-                         "context being announced (--ctx)",
-                         pos + n_tok - 1, m->cfg.ctx_limit);
-    p->pos = pos;
-    p->n_tok = n_tok;
-    p->step = 0;
+    const struct weir_scratch *s = p->scratch;
+    const uint32_t n_tok = p->n_tok;
     int r = p->dev->embed(p, tokens, err);
     if (r == 0)
         r = m->arch->layers(p, err);
@@ -124,9 +115,31 @@ int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, u
     r = p->dev->norm(p, s->xb, s->x + (uint64_t)(n_tok - rows) * m->cfg.n_embd, &m->out_norm, rows,
                      m->cfg.n_embd, err);
     if (r == 0)
-        r = p->dev->linear(p, &(struct weir_product){ &m->out, s->logits, false }, 1, s->xb, rows, err);
+        r = p->dev->linear(p, &(struct weir_product){ &m->out, s->logits, false }, 1, s->xb, rows,
+                           err);
     if (r == 0)
         r = p->dev->logits(p, rows, n_logit > 0, err);
+    return r;
+}
+
+int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos,
+                  uint32_t n_logit, struct weir_err *err)
+{
+    const struct weir_model *m = p->model;
+    const uint64_t t0 = weir_now_ns();
+    if (m->cfg.ctx_limit && (uint64_t)pos + n_tok > m->cfg.ctx_limit)
+        return weir_fail(err, -EINVAL,
+                         "position %u is beyond the %u this model is computed for without a longer "
+                         "context being announced (--ctx)",
+                         pos + n_tok - 1, m->cfg.ctx_limit);
+    p->pos = pos;
+    p->n_tok = n_tok;
+    p->step = 0;
+    const struct weir_device_ops *const dev = p->dev;
+    int r = run(p, tokens, n_logit, err);
+    if (r == 0 && p->dev != dev)
+        r = weir_fail(err, -EINTR, "interrupted");
+    p->dev = dev;
     weir_trace_span(p->trace, WEIR_LANE_TOKEN, n_tok == 1 ? "token" : "prefill", t0, weir_now_ns(),
                     n_tok);
     return r;

@@ -17,6 +17,7 @@
 #include "src/model/bind.h"
 #include "src/model/kv.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -119,6 +120,8 @@ struct weir_pass {
     struct weir_clocks clocks;
     void (*on_layer)(void *arg); /* called before each layer, for progress; or NULL */
     void *on_layer_arg;
+    const atomic_int *stop; /* once not 0, a pass of several rows gives up at the next layer; or
+                                NULL.  Set by the caller of weir_pass_run */
 };
 
 /* Record the schedule of M into *SCHED (initialised by the caller), and how large the small arrays
@@ -131,7 +134,8 @@ size_t weir_part_bytes(void);
 /* Compute rows for TOKENS[n_tok] at positions pos.. (pos + n_tok <= ctx, n_tok <= chunk).  Logits
  * of the last N_LOGIT rows (0..n_tok, at most scratch->n_logit) are left in p->logits. Once
  * through the schedule: one pass of disk. 0; -EIO and the like when a read failed (the pass and its
- * ring are then dead); -EINVAL: a token is outside the vocabulary.  Engine thread. */
+ * ring are then dead); -EINVAL: a token is outside the vocabulary; -EINTR: p->stop was set, no row
+ * was computed, and passes may go on.  Engine thread. */
 int weir_pass_run(struct weir_pass *p, const uint32_t *tokens, uint32_t n_tok, uint32_t pos,
                   uint32_t n_logit, struct weir_err *err);
 

@@ -166,6 +166,7 @@ int weir_generate(struct weir_session *s, const struct weir_gen_opts *o,
     if (e->n_pass == 0)
         m0 = (struct weir_meter){ 0 };
     announce_end(s, o, o->n_prompt - o->n_kept, 0);
+    e->pass.stop = o->interrupted;
     const uint32_t pos0 = s->pos;
     int r = weir_session_eval(s, o->prompt + o->n_kept, o->n_prompt - o->n_kept,
                               o->on_logits ? WEIR_LOGITS_ALL : WEIR_LOGITS_LAST, on_chunk,
@@ -186,6 +187,7 @@ int weir_generate(struct weir_session *s, const struct weir_gen_opts *o,
             r = show(o, text, n);
         weir_stream_done(&stream);
     }
+    e->pass.stop = NULL;
     weir_engine_meter(e, &m2);
     res.gen = weir_meter_diff(&m1, &m2);
     res.gen_s = (double)res.gen.wall_ns / 1e9;
