@@ -109,6 +109,16 @@ int weir_chat_show_text(struct weir_chat_show *s, const char *text, size_t n)
     return weir_think_push(&s->think, text, n, on_part, s);
 }
 
+void weir_chat_show_break(struct weir_chat_show *s)
+{
+    FILE *f = s->out_tty ? stdout : stderr;
+    if (s->wrap.col)
+        fputc('\n', f);
+    s->wrap.col = s->wrap.word_cols = 0;
+    s->wrap.n_word = 0;
+    fflush(f);
+}
+
 int weir_chat_show_end(struct weir_chat_show *s)
 {
     int r = weir_think_flush(&s->think, on_part, s);

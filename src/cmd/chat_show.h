@@ -37,6 +37,8 @@ void weir_chat_show_done(struct weir_chat_show *s);
 void weir_chat_show_begin(struct weir_chat_show *s, int begun);
 /* For weir_gen_opts.on_text.  0, -ENOMEM, or what writing answered. */
 int weir_chat_show_text(struct weir_chat_show *s, const char *text, size_t n);
+/* Something else is about to be shown on the terminal: a line that was begun ends. */
+void weir_chat_show_break(struct weir_chat_show *s);
 /* The answer is over: it ends with a newline.  As weir_chat_show_text. */
 int weir_chat_show_end(struct weir_chat_show *s);
 

@@ -21,6 +21,13 @@ static void on_prefill(void *arg, uint32_t done, uint32_t n)
     weir_job_prefilled(&c->job, done, n);
 }
 
+/* A line of progress begins. */
+static void make_way(void *arg)
+{
+    struct weir_chatting *c = arg;
+    weir_chat_show_break(&c->show);
+}
+
 static int on_text(void *arg, const char *text, size_t n)
 {
     struct weir_chatting *c = arg;
@@ -41,6 +48,7 @@ static int on_full(void *arg, uint32_t token, struct weir_gen_room *ret, struct 
     c->answer_at = t.n - n - 1;
     weir_turn_done(&c->again);
     c->again = t;
+    weir_job_again(&c->job, t.n - t.n_kept);
     *ret = (struct weir_gen_room){ .ids = t.ids, .n = t.n, .n_kept = t.n_kept };
     return 1;
 }
@@ -126,6 +134,8 @@ static int generate(struct weir_chatting *c, const struct weir_turn *t, struct w
         .on_text = on_text,
         .on_full = on_full,
     };
+    c->job.progress.before = make_way;
+    c->job.progress.arg = c;
     c->answer_at = t->n;
     c->n_left_amid = 0;
     weir_job_prompt(&c->job, t->n - t->n_kept);

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define AGAIN_NS UINT64_C(1000000000) /* an answer is interrupted by nothing shorter */
+
 /* Tokens of the prompt, those of the pass that is going on by its layers: it may be the only one.
  */
 static uint32_t prefilled(const struct weir_job *j)
@@ -49,8 +51,16 @@ void weir_job_prompt(struct weir_job *j, uint32_t n)
 {
     j->prefilled = j->layers = 0;
     j->n_prompt = n;
+    j->progress.patience_ns = 0;
     if (j->first_pass_done) /* the clock of the first one began with the weights */
         j->progress.start_ns = weir_now_ns();
+}
+
+void weir_job_again(struct weir_job *j, uint32_t n)
+{
+    weir_job_prompt(j, n);
+    j->progress.start_ns = weir_now_ns();
+    j->progress.patience_ns = AGAIN_NS;
 }
 
 void weir_job_prefilled(struct weir_job *j, uint32_t done, uint32_t n)

@@ -27,6 +27,8 @@ void weir_job_done(struct weir_job *j); /* frees engine and session; zeroed is f
 
 /* A prompt of N tokens follows. */
 void weir_job_prompt(struct weir_job *j, uint32_t n);
+/* N tokens are read again, in the midst of an answer. */
+void weir_job_again(struct weir_job *j, uint32_t n);
 /* For weir_gen_opts.on_prefill. */
 void weir_job_prefilled(struct weir_job *j, uint32_t done, uint32_t n);
 

@@ -34,8 +34,10 @@ void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done
 {
     const uint64_t now = weir_now_ns();
     if (!p->on || !total || (p->shown && now - p->last_ns < REDRAW_NS) ||
-        (!p->shown && now - p->start_ns < REDRAW_NS))
+        (!p->shown && now - p->start_ns < (p->patience_ns ? p->patience_ns : REDRAW_NS)))
         return;
+    if (!p->shown && p->before)
+        p->before(p->arg);
     const double s = (double)(now - p->start_ns) / 1e9,
                  rate = done > p->base ? (double)(done - p->base) / s : 0;
     char head[256], amount[96], left[32] = "", a[WEIR_SIZE_STR], b[WEIR_SIZE_STR], c[WEIR_SIZE_STR];

@@ -47,10 +47,19 @@ static int show(const struct weir_gen_opts *o, const char *text, size_t n)
     return n && o->on_text ? o->on_text(o->arg, text, n) : 0;
 }
 
+/* What is read again in the midst of an answer. */
+struct again {
+    const struct weir_gen_opts *o;
+    uint32_t n;
+};
+
 static int on_again(void *arg, uint32_t n_done, const float *rows, uint32_t n_row)
 {
-    (void)n_done, (void)rows, (void)n_row;
-    return interrupted(arg) ? -EINTR : 0;
+    const struct again *a = arg;
+    (void)rows, (void)n_row;
+    if (a->o->on_prefill)
+        a->o->on_prefill(a->o->arg, n_done, a->n);
+    return interrupted(a->o) ? -EINTR : 0;
 }
 
 /* Evaluate TOKEN, for which the context has no room.  1 with *LOGITS; 0: it ends here. */
@@ -66,8 +75,8 @@ static int make_room(struct weir_session *s, const struct weir_gen_opts *o, uint
     const uint32_t n = room.n - room.n_kept;
     announce_end(s, o, n, res->n_gen);
     res->n_again += n - 1;
-    r = weir_session_eval(s, room.ids + room.n_kept, n, WEIR_LOGITS_LAST, on_again, (void *)o,
-                          logits, err);
+    r = weir_session_eval(s, room.ids + room.n_kept, n, WEIR_LOGITS_LAST, on_again,
+                          &(struct again){ o, n }, logits, err);
     if (r == -EINTR)
         res->end = WEIR_END_INTERRUPT;
     return r == -EINTR ? 0 : r < 0 ? r : 1;

@@ -47,9 +47,9 @@ struct weir_gen_opts {
     struct weir_constrain *constrain;
     const atomic_int *interrupted; /* or NULL */
     void *arg;
-    void (*on_prefill)(
-        void *arg, uint32_t n_done,
-        uint32_t n); /* tokens of the prompt that are in, of those that were not; or NULL */
+    void (*on_prefill)(void *arg, uint32_t n_done,
+                       uint32_t n); /* tokens of the prompt that are in, of those that were not;
+                                       also of those that are read again after on_full; or NULL */
     int (*on_logits)(void *arg, const float *rows,
                      uint32_t n); /* every row of the prompt (needs all_logits), or NULL */
     /* Text that may be shown now.  Negative: stop with that value (a closed pipe).  Or NULL. */
