@@ -13,6 +13,7 @@
 #include "src/cmd/interrupt.h"
 #include "src/cmd/line_draw.h"
 #include "src/cmd/line_history.h"
+#include "src/cmd/wrap.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,7 +25,6 @@
 
 #if HAVE_LIBEDIT
 #include <histedit.h>
-#include <locale.h>
 #include <wchar.h>
 #endif
 
@@ -398,10 +398,7 @@ static int open_edit(struct weir_lines *l)
     HistEvent ev;
     if (!l->tty || !term || !*term || !strcmp(term, "dumb"))
         return 0;
-    /* Only the kind of characters: numbers stay as programs write them. */
-    setlocale(LC_CTYPE, "");
-    if (MB_CUR_MAX == 1)
-        setlocale(LC_CTYPE, "C.UTF-8");
+    weir_wrap_locale();
     l->draw.out = isatty(STDOUT_FILENO) ? stdout : stderr;
     l->nowhere = fopencookie(NULL, "w", (cookie_io_functions_t){ .write = swallow });
     if (l->nowhere)
