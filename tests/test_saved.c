@@ -89,6 +89,17 @@ static int commit(struct weir_saved *f, const struct line *l, const char *text,
     return weir_saved_commit(f, &id, text, strlen(text), &s, &l->kv, err);
 }
 
+/* How far reading was said to be: it rises, and never beyond the end. */
+static unsigned n_said, n_said_wrong;
+static uint64_t last_said;
+
+static void watch(void *arg, uint64_t bytes, uint64_t total)
+{
+    n_said_wrong += bytes < last_said || bytes > total || arg != &last_said;
+    last_said = bytes;
+    n_said++;
+}
+
 /* Is what the file at WHERE says TEXT and L?  1; 0: it is refused; -1: it says something else. */
 static int holds(const char *where, const struct line *l, const char *text)
 {
@@ -104,8 +115,11 @@ static int holds(const char *where, const struct line *l, const char *text)
         r = weir_saved_text(f, &t, &n, &err);
     if (r == 0)
         r = weir_saved_state(f, &s, &err);
-    if (r == 0)
+    if (r == 0) {
+        weir_saved_watch(f, watch, &last_said);
+        last_said = 0;
         r = weir_saved_keys(f, &got.kv, s.n_pos, &err);
+    }
     int verdict = 0;
     if (r == 0)
         verdict = n == strlen(text) && !memcmp(t, text, n) && s.n_pos == l->n && s.ctx == CTX &&
@@ -468,6 +482,7 @@ int main(void)
     stops();
     full_disk();
     killed();
+    ok(n_said > 100 && !n_said_wrong, "reading says how far it is, %u times", n_said);
     unlink(path);
     unlink(other);
     snprintf(other, sizeof(other), "%s/f.weir-new", dir);

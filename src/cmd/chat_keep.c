@@ -76,8 +76,10 @@ int weir_chatting_resume(struct weir_chatting *c, struct weir_err *err)
     struct weir_chat_keep *k = &c->keep;
     if (!k->file || weir_saved_is_new(k->file))
         return 0;
+    weir_job_watch(&c->job, k->file);
     const int r =
         weir_resume_load(k->file, &k->state, k->redo, &c->job.session, c->sampling.sampler, err);
+    weir_progress_wipe(&c->job.progress);
     weir_saved_state_done(&k->state);
     if (r < 0 || c->args->quiet)
         return r;
@@ -205,8 +207,11 @@ static int load_all(struct weir_chatting *c, const char *path, struct weir_talk 
         r = read_text(t, f, err);
     if (r == 0)
         r = weir_saved_state(f, &s, err);
-    if (r == 0)
+    if (r == 0) {
+        weir_job_watch(&c->job, f);
         r = weir_resume_load(f, &s, redo, &c->job.session, c->sampling.sampler, err);
+        weir_progress_wipe(&c->job.progress);
+    }
     *ret_left_out = left_out(t, s.n_left_out);
     weir_saved_state_done(&s);
     weir_saved_close(f);

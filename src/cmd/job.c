@@ -63,6 +63,18 @@ void weir_job_again(struct weir_job *j, uint32_t n)
     j->progress.patience_ns = AGAIN_NS;
 }
 
+static void on_saved(void *arg, uint64_t bytes, uint64_t total)
+{
+    struct weir_job *j = arg;
+    weir_progress_show(&j->progress, "reading the session", bytes, total, "B");
+}
+
+void weir_job_watch(struct weir_job *j, struct weir_saved *f)
+{
+    j->progress.start_ns = weir_now_ns();
+    weir_saved_watch(f, on_saved, j);
+}
+
 void weir_job_prefilled(struct weir_job *j, uint32_t done, uint32_t n)
 {
     j->prefilled = done;

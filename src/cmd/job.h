@@ -8,6 +8,7 @@
 #include "src/cmd/opt.h"
 #include "src/cmd/progress.h"
 #include "src/run/generate.h"
+#include "src/run/saved.h"
 
 struct weir_job {
     struct weir_engine *engine;
@@ -29,6 +30,8 @@ void weir_job_done(struct weir_job *j); /* frees engine and session; zeroed is f
 void weir_job_prompt(struct weir_job *j, uint32_t n);
 /* N tokens are read again, in the midst of an answer. */
 void weir_job_again(struct weir_job *j, uint32_t n);
+/* Show how far reading F, a saved session, is: weir_progress_wipe when it is over. */
+void weir_job_watch(struct weir_job *j, struct weir_saved *f);
 /* For weir_gen_opts.on_prefill. */
 void weir_job_prefilled(struct weir_job *j, uint32_t done, uint32_t n);
 

@@ -194,8 +194,11 @@ static int generate(struct run *r, struct weir_err *err)
     struct weir_engine *e = r->job.engine;
     struct weir_gen_result res = { 0 };
     int x = weir_sampling_start(&r->sampling, a, e, err);
+    if (r->cache.file)
+        weir_job_watch(&r->job, r->cache.file);
     if (x == 0)
         x = weir_prompt_cache_load(&r->cache, &r->job.session, r->ids, r->n_ids, err);
+    weir_progress_wipe(&r->job.progress);
     if (x < 0)
         return weir_cmd_error(err);
     if (!a->quiet)

@@ -79,6 +79,10 @@ int weir_saved_state(struct weir_saved *f, struct weir_saved_state *ret, struct 
 int weir_saved_keys(const struct weir_saved *f, const struct weir_kv *kv, uint32_t n,
                     struct weir_err *err);
 
+/* Have FN told of how many BYTES of how many weir_saved_keys has read, some megabytes at a time. */
+void weir_saved_watch(struct weir_saved *f, void (*fn)(void *arg, uint64_t bytes, uint64_t total),
+                      void *arg);
+
 /* The text of the file at PATH, however damaged the rest of it is.  *RET_LAST: it is the last one
  * that was written, for sure.  0; -EINVAL: there is none. */
 int weir_saved_recover(const char *path, char **ret, size_t *n, bool *ret_last,

@@ -163,9 +163,10 @@ static int move_near(int fd, bool out, const struct iovec *v, int n, uint64_t of
     return r;
 }
 
-/* STAGE: a window, for a cache that is not on the host; or NULL. */
+/* STAGE: a window, for a cache that is not on the host; or NULL.  WATCH: or NULL. */
 static int flow_by(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
-                   uint32_t from, uint32_t to, uint32_t wanted, uint8_t *stage, uint64_t *hash)
+                   uint32_t from, uint32_t to, uint32_t wanted, uint8_t *stage,
+                   const struct saved_watch *watch, uint64_t *hash)
 {
     const uint64_t row = kv->head_stride / kv->ctx;
     uint8_t unwanted[BOUNCE];
@@ -188,6 +189,8 @@ static int flow_by(int fd, bool out, uint64_t offset, const struct weir_kv *kv, 
         if (r < 0)
             return r;
         offset += bytes;
+        if (watch && watch->fn)
+            watch->fn(watch->arg, offset, watch->end);
         if (offset - done < WINDOW && w.run < w.n_run)
             continue;
         /* Dirty pages would stay.  An error of the disk that is told here is not told again. */
@@ -205,12 +208,13 @@ static int flow_by(int fd, bool out, uint64_t offset, const struct weir_kv *kv, 
 }
 
 static int flow(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
-                uint32_t from, uint32_t to, uint32_t wanted, uint64_t *hash)
+                uint32_t from, uint32_t to, uint32_t wanted, const struct saved_watch *watch,
+                uint64_t *hash)
 {
     uint8_t *stage = kv->far ? weir_alloc(WEIR_MEM_MISC, WINDOW, 1) : NULL;
     if (kv->far && !stage)
         return -ENOMEM;
-    const int r = flow_by(fd, out, offset, kv, n_layer, from, to, wanted, stage, hash);
+    const int r = flow_by(fd, out, offset, kv, n_layer, from, to, wanted, stage, watch, hash);
     weir_free(stage);
     return r;
 }
@@ -218,11 +222,12 @@ static int flow(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uin
 int weir_saved_flow_out(int fd, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
                         uint32_t from, uint32_t to, uint64_t *hash)
 {
-    return flow(fd, true, offset, kv, n_layer, from, to, to, hash);
+    return flow(fd, true, offset, kv, n_layer, from, to, to, NULL, hash);
 }
 
 int weir_saved_flow_in(int fd, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
-                       uint32_t from, uint32_t to, uint32_t wanted, uint64_t *hash)
+                       uint32_t from, uint32_t to, uint32_t wanted, const struct saved_watch *watch,
+                       uint64_t *hash)
 {
-    return flow(fd, false, offset, kv, n_layer, from, to, wanted, hash);
+    return flow(fd, false, offset, kv, n_layer, from, to, wanted, watch, hash);
 }

@@ -65,6 +65,13 @@ struct saved_state {
 };
 static_assert(sizeof(struct saved_state) == 32, "no holes");
 
+/* Who is told how far reading is. */
+struct saved_watch {
+    void (*fn)(void *arg, uint64_t bytes, uint64_t total); /* or NULL */
+    void *arg;
+    uint64_t end; /* of the file */
+};
+
 struct weir_saved {
     int fd;
     char *path;
@@ -75,6 +82,7 @@ struct weir_saved {
     struct saved_slot slot;
     uint32_t *tokens; /* [n_tokens] the positions the file is known to hold */
     size_t n_tokens, cap;
+    struct saved_watch watch;
 };
 
 static inline uint64_t saved_hash(const void *p, size_t n)
@@ -93,7 +101,8 @@ int weir_saved_front(struct weir_saved *f, struct weir_err *err);
 int weir_saved_flow_out(int fd, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
                         uint32_t from, uint32_t to, uint64_t *hash);
 int weir_saved_flow_in(int fd, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
-                       uint32_t from, uint32_t to, uint32_t wanted, uint64_t *hash);
+                       uint32_t from, uint32_t to, uint32_t wanted, const struct saved_watch *watch,
+                       uint64_t *hash);
 /* N bytes at OFFSET, all of them.  As above. */
 int weir_saved_pread(int fd, void *p, size_t n, uint64_t offset);
 int weir_saved_pwrite(int fd, const void *p, size_t n, uint64_t offset);
