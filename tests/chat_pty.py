@@ -125,9 +125,10 @@ class Chat:
         return got
 
     def some(self):
-        """Wait for the beginning of an answer."""
+        """Wait for the beginning of an answer, which is behind all lines of progress."""
         end = time.monotonic() + WAIT
-        while not self.seen.strip() and time.monotonic() < end:
+        progress = rb"\r[^\r\n]*(\x1b\[K|$)"
+        while not re.sub(progress, b"", self.seen).strip() and time.monotonic() < end:
             self.read(0.5)
 
     def type(self, text):

@@ -576,6 +576,13 @@ static void test_no_memory(const struct way *w, const char *what)
 
 /* ---- too little ---- */
 
+static void stop_now(void *arg, uint32_t done, uint32_t n)
+{
+    (void)done;
+    (void)n;
+    atomic_store((atomic_int *)arg, 1);
+}
+
 static void test_limits(void)
 {
     struct weir_engine *e = NULL;
@@ -621,9 +628,10 @@ static void test_limits(void)
     ok(r == -EINVAL && s.pos == 0, "the farthest: %s", err.msg);
     stop(e, &s);
 
-    /* The end of the context while generating is an ending, not an error; so is Ctrl-C. */
-    for (int interrupt = 0; interrupt < 2; interrupt++) {
-        atomic_int stopped = interrupt;
+    /* The end of the context while generating is an ending, not an error; so is Ctrl-C, before the
+     * first pass and behind it. */
+    for (int interrupt = 0; interrupt < 3; interrupt++) {
+        atomic_int stopped = interrupt == 1;
         struct weir_sampler *sampler = NULL;
         const struct weir_sampler_opts so = { .temp = 0, .top_p = 1, .repeat_penalty = 1 };
         struct weir_gen_result res = { 0 };
@@ -633,15 +641,19 @@ static void test_limits(void)
                                          .n_prompt = 60,
                                          .n_predict = -1,
                                          .ignore_eos = true,
-                                         .interrupted = &stopped };
+                                         .interrupted = &stopped,
+                                         .arg = &stopped,
+                                         .on_prefill = interrupt == 2 ? stop_now : NULL };
         struct weir_gen_opts with = o;
         r = weir_sampler_new(&so, n_vocab, &sampler, &err);
         with.sampler = sampler;
         if (r == 0)
             r = weir_generate(&s, &with, &res, &err);
         if (interrupt)
-            ok(r == 0 && res.end == WEIR_END_INTERRUPT && res.n_prompt == 8 && res.n_gen == 0,
-               "interrupted after the first chunk (%u tokens in)", res.n_prompt);
+            ok(r == 0 && res.end == WEIR_END_INTERRUPT &&
+                   res.n_prompt == (interrupt == 2 ? 8u : 0u) && res.n_gen == 0,
+               "interrupted %s the first chunk (%u tokens in)", interrupt == 2 ? "behind" : "in",
+               res.n_prompt);
         else
             ok(r == 0 && res.end == WEIR_END_CONTEXT && s.pos == 64 && res.n_gen == 5,
                "the context is full after %u tokens", res.n_gen);

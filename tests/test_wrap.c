@@ -174,6 +174,25 @@ static void test_code(void)
        "behind it lines end again");
 }
 
+static void test_break(void)
+{
+    struct weir_wrap w = { .cols = 20 };
+    char *out = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&out, &n);
+    weir_wrap_break(&w, f);
+    weir_wrap_put(&w, f, "one two", 7);
+    weir_wrap_break(&w, f);
+    weir_wrap_break(&w, f);
+    weir_wrap_put(&w, f, " three four five six", 20);
+    fclose(f);
+    screen_clear(20);
+    screen_show(out, n);
+    ok(!strcmp(screen_text(), "one two\nthree four five six") && !screen.odd[0],
+       "a line that is ended for something else takes its space along");
+    free(out);
+}
+
 static void test_commands(void)
 {
     is("a\033[2Jb", 80, "a^[[2Jb", "escapes are shown");
@@ -233,6 +252,7 @@ int main(void)
     test_lines();
     test_wide();
     test_code();
+    test_break();
     test_commands();
     test_chance();
     return done();

@@ -112,10 +112,7 @@ int weir_chat_show_text(struct weir_chat_show *s, const char *text, size_t n)
 void weir_chat_show_break(struct weir_chat_show *s)
 {
     FILE *f = s->out_tty ? stdout : stderr;
-    if (s->wrap.col)
-        fputc('\n', f);
-    s->wrap.col = s->wrap.word_cols = 0;
-    s->wrap.n_word = 0;
+    weir_wrap_break(&s->wrap, f);
     fflush(f);
 }
 

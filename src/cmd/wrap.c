@@ -25,6 +25,7 @@ static void end_word(struct weir_wrap *w)
 static void end_line(struct weir_wrap *w)
 {
     w->col = 0;
+    w->broken = false;
     w->ticks = 0;
     end_word(w);
 }
@@ -97,7 +98,11 @@ static void put_char(struct weir_wrap *w, FILE *f, uint32_t c, const char *p, si
         return;
     }
     look_for_fence(w, c);
-    if (c == ' ') {
+    const bool broken = w->broken;
+    w->broken = false;
+    if (c == ' ' && broken) {
+        return;
+    } else if (c == ' ') {
         space(w, f, p, 1);
     } else if (c == '\t') {
         space(w, f, p, TAB - w->col % TAB);
@@ -118,6 +123,16 @@ void weir_wrap_locale(void)
     setlocale(LC_CTYPE, "");
     if (MB_CUR_MAX == 1)
         setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+void weir_wrap_break(struct weir_wrap *w, FILE *f)
+{
+    if (!w->col)
+        return;
+    putc('\n', f);
+    w->col = 0;
+    w->broken = true;
+    end_word(w);
 }
 
 unsigned weir_wrap_cols(FILE *f)

@@ -19,6 +19,7 @@ struct weir_wrap { /* start from {0}: at the left edge */
     unsigned word_cols; /* its columns */
     unsigned ticks;     /* how many ` the line begins with; more than 3: it begins otherwise */
     bool code;          /* between lines of ``` */
+    bool broken;        /* the line was ended by weir_wrap_break: a space ends with it */
 };
 
 /* Have wcwidth know Unicode.  Only the kind of characters is set: numbers stay as programs write
@@ -32,5 +33,8 @@ unsigned weir_wrap_cols(FILE *f);
 /* Write N bytes of TEXT, whole characters of UTF-8, to F.  Widths are those of wcwidth, so of the
  * locale.  0 or -errno of writing. */
 int weir_wrap_put(struct weir_wrap *w, FILE *f, const char *text, size_t n);
+
+/* Something else is about to be shown: end a line that was begun. */
+void weir_wrap_break(struct weir_wrap *w, FILE *f);
 
 #endif

@@ -148,9 +148,10 @@ int weir_resume_fits(const struct weir_saved *f, const struct weir_saved_id *min
     if (id->model != mine->model)
         return weir_fail(err, -EINVAL,
                          "%s is of another model: %s %s, %u layers, %u tokens, and not this %s %s, "
-                         "%u layers, %u tokens ('weir session' shows its text)",
+                         "%u layers, %u tokens%s",
                          path, id->arch, id->name, id->n_layer, id->n_vocab, mine->arch, mine->name,
-                         mine->n_layer, mine->n_vocab);
+                         mine->n_layer, mine->n_vocab,
+                         id->kind == WEIR_SAVED_TALK ? " ('weir session' shows its text)" : "");
     if (strcmp(id->kv, mine->kv))
         return weir_fail(err, -EINVAL, "%s was made with --kv %s, this run has %s: give --kv %s",
                          path, id->kv, mine->kv, id->kv);
