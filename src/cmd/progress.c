@@ -6,11 +6,11 @@
 
 #include "base/clock.h"
 #include "base/num.h"
+#include "src/cmd/wrap.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define REDRAW_NS UINT64_C(200000000)
@@ -21,12 +21,6 @@ void weir_progress_init(struct weir_progress *p, bool quiet)
     *p = (struct weir_progress){ .on = !quiet && isatty(STDERR_FILENO) &&
                                        !(term && !strcmp(term, "dumb")),
                                  .start_ns = weir_now_ns() };
-}
-
-static unsigned columns(void)
-{
-    struct winsize w;
-    return !ioctl(STDERR_FILENO, TIOCGWINSZ, &w) && w.ws_col ? w.ws_col : 80;
 }
 
 void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done, uint64_t total,
@@ -55,7 +49,7 @@ void weir_progress_show(struct weir_progress *p, const char *what, uint64_t done
     if (done && rate > 0)
         snprintf(left, sizeof(left), "%.0f s left", (double)(total - done) / rate);
     /* A line that wraps could not be drawn over: what matters least is left out. */
-    const unsigned cols = columns();
+    const unsigned known = weir_wrap_cols(stderr), cols = known ? known : 80;
     const char *comma = *left ? ", " : "";
     if ((unsigned)n_head + strlen(amount) + strlen(comma) + strlen(left) + 3 < cols)
         fprintf(stderr, "\r%s (%s%s%s)\033[K", head, amount, comma, left);

@@ -14,8 +14,8 @@ struct weir_progress {
     uint64_t start_ns, last_ns;
     uint64_t base;        /* what was done before the start: not counted in the rate */
     uint64_t patience_ns; /* from the start on, in which nothing is shown; 0: as good as none */
-    void (*before)(
-        void *arg); /* called before the line is begun, whose place may be taken; or NULL */
+    /* Called before the line is begun, whose place may be taken; or NULL. */
+    void (*before)(void *arg);
     void *arg;
 };
 

@@ -79,6 +79,9 @@ int weir_gpu_launch(struct weir_pass *p, const struct weir_cuda_op *op, struct w
  * product may read it; the q of the answer is NULL when it need not. */
 struct weir_cuda_q8 weir_gpu_q8(const struct weir_pass *p, uint32_t k);
 
+/* Do products with W read int8 activations, unless they are to be exact? */
+bool weir_gpu_reads_q8(const struct weir_tensor *w);
+
 /* The products: weir_device_ops.linear and adds. */
 bool weir_gpu_adds(const struct weir_pass *p, const struct weir_linear *l);
 int weir_gpu_linear(struct weir_pass *p, const struct weir_product *list, uint32_t n,

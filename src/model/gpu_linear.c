@@ -66,9 +66,13 @@ static struct weir_cuda_op product(const struct weir_pass *p, const struct weir_
     return op;
 }
 
-static bool reads_q8(const struct weir_cuda_op *op)
+bool weir_gpu_reads_q8(const struct weir_tensor *w)
 {
-    return op->kind == WEIR_CUDA_MUL ? weir_cuda_mul_reads_q8(op) : weir_cuda_packed_reads_q8(op);
+    struct weir_cuda_op op = { .mul.dtype = w->dtype };
+    if (!w->packing)
+        return weir_cuda_mul_reads_q8(&op);
+    op = (struct weir_cuda_op){ .packed.p = *w->packing };
+    return weir_cuda_packed_reads_q8(&op);
 }
 
 /* What the products of LIST read: X, and as int8 where one of them wants that. */
@@ -80,10 +84,8 @@ static int prepare_act(struct weir_pass *p, const struct weir_product *list, uin
                               .k = (uint32_t)weir_tensor_cols(list[0].l->w),
                               .f32 = x };
     bool q8 = false;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct weir_cuda_op op = product(p, list[i].l->w, ret);
-        q8 |= reads_q8(&op);
-    }
+    for (uint32_t i = 0; i < n && !p->act_f32; i++)
+        q8 |= weir_gpu_reads_q8(list[i].l->w);
     if (!q8)
         return 0;
     ret->q = s->act_q;

@@ -103,15 +103,6 @@ static int by_address(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Does a product with T read int8 activations, unless they are to be exact? */
-static bool reads_q8(const struct weir_tensor *t)
-{
-    const struct weir_cuda_op packed = { .packed.p = t->packing ? *t->packing
-                                                                : (struct weir_packing){ 0 } };
-    const struct weir_cuda_op mul = { .mul.dtype = t->dtype };
-    return t->packing ? weir_cuda_packed_reads_q8(&packed) : weir_cuda_mul_reads_q8(&mul);
-}
-
 int weir_gpu_list(struct weir_gpu *g, const struct weir_model *m, const struct weir_sched *s,
                   struct weir_err *err)
 {
@@ -131,7 +122,7 @@ int weir_gpu_list(struct weir_gpu *g, const struct weir_model *m, const struct w
     }
     for (uint32_t i = 0; r == 0 && i < s->n_step; i++) {
         const struct weir_step *st = &s->steps[i];
-        g->wants_q8 |= !st->aux && reads_q8(st->tensor);
+        g->wants_q8 |= !st->aux && weir_gpu_reads_q8(st->tensor);
         if (st->aux && st->row == 0) /* once for each array */
             r = add_coded(g, st->tensor, err);
     }

@@ -163,11 +163,13 @@ static int move_near(int fd, bool out, const struct iovec *v, int n, uint64_t of
     return r;
 }
 
-/* STAGE: a window, for a cache that is not on the host; or NULL.  WATCH: or NULL. */
-static int flow_by(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
-                   uint32_t from, uint32_t to, uint32_t wanted, uint8_t *stage,
-                   const struct saved_watch *watch, uint64_t *hash)
+/* STAGE: a window, for a cache that is not on the host; or NULL.  IN: the file
+ * that is read, whose watch is told; NULL: writing. */
+static int flow_by(int fd, const struct weir_saved *in, uint64_t offset, const struct weir_kv *kv,
+                   uint32_t n_layer, uint32_t from, uint32_t to, uint32_t wanted, uint8_t *stage,
+                   uint64_t *hash)
 {
+    const bool out = !in;
     const uint64_t row = kv->head_stride / kv->ctx;
     uint8_t unwanted[BOUNCE];
     struct walk w = { .kv = kv,
@@ -189,8 +191,8 @@ static int flow_by(int fd, bool out, uint64_t offset, const struct weir_kv *kv, 
         if (r < 0)
             return r;
         offset += bytes;
-        if (watch && watch->fn)
-            watch->fn(watch->arg, offset, watch->end);
+        if (in && in->watch)
+            in->watch(in->watch_arg, offset, in->slot.end);
         if (offset - done < WINDOW && w.run < w.n_run)
             continue;
         /* Dirty pages would stay.  An error of the disk that is told here is not told again. */
@@ -207,14 +209,13 @@ static int flow_by(int fd, bool out, uint64_t offset, const struct weir_kv *kv, 
     return 0;
 }
 
-static int flow(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
-                uint32_t from, uint32_t to, uint32_t wanted, const struct saved_watch *watch,
-                uint64_t *hash)
+static int flow(int fd, const struct weir_saved *in, uint64_t offset, const struct weir_kv *kv,
+                uint32_t n_layer, uint32_t from, uint32_t to, uint32_t wanted, uint64_t *hash)
 {
     uint8_t *stage = kv->far ? weir_alloc(WEIR_MEM_MISC, WINDOW, 1) : NULL;
     if (kv->far && !stage)
         return -ENOMEM;
-    const int r = flow_by(fd, out, offset, kv, n_layer, from, to, wanted, stage, watch, hash);
+    const int r = flow_by(fd, in, offset, kv, n_layer, from, to, wanted, stage, hash);
     weir_free(stage);
     return r;
 }
@@ -222,12 +223,11 @@ static int flow(int fd, bool out, uint64_t offset, const struct weir_kv *kv, uin
 int weir_saved_flow_out(int fd, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
                         uint32_t from, uint32_t to, uint64_t *hash)
 {
-    return flow(fd, true, offset, kv, n_layer, from, to, to, NULL, hash);
+    return flow(fd, NULL, offset, kv, n_layer, from, to, to, hash);
 }
 
-int weir_saved_flow_in(int fd, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
-                       uint32_t from, uint32_t to, uint32_t wanted, const struct saved_watch *watch,
-                       uint64_t *hash)
+int weir_saved_flow_in(const struct weir_saved *f, uint64_t offset, const struct weir_kv *kv,
+                       uint32_t from, uint32_t to, uint32_t wanted, uint64_t *hash)
 {
-    return flow(fd, false, offset, kv, n_layer, from, to, wanted, watch, hash);
+    return flow(f->fd, f, offset, kv, f->id.n_layer, from, to, wanted, hash);
 }

@@ -65,13 +65,6 @@ struct saved_state {
 };
 static_assert(sizeof(struct saved_state) == 32, "no holes");
 
-/* Who is told how far reading is. */
-struct saved_watch {
-    void (*fn)(void *arg, uint64_t bytes, uint64_t total); /* or NULL */
-    void *arg;
-    uint64_t end; /* of the file */
-};
-
 struct weir_saved {
     int fd;
     char *path;
@@ -82,7 +75,8 @@ struct weir_saved {
     struct saved_slot slot;
     uint32_t *tokens; /* [n_tokens] the positions the file is known to hold */
     size_t n_tokens, cap;
-    struct saved_watch watch;
+    void (*watch)(void *arg, uint64_t bytes, uint64_t total); /* of weir_saved_keys; or NULL */
+    void *watch_arg;
 };
 
 static inline uint64_t saved_hash(const void *p, size_t n)
@@ -95,14 +89,13 @@ int weir_saved_know(struct weir_saved *f, const uint32_t *tokens, uint32_t n, st
 /* Read header and slots of F->fd.  0; -EINVAL, -ENOTSUP. */
 int weir_saved_front(struct weir_saved *f, struct weir_err *err);
 
-/* saved_flow.c: positions [FROM, TO) between the cache and FILE at OFFSET, without their pages
+/* saved_flow.c: positions [FROM, TO) between the cache and a file at OFFSET, without their pages
  * staying in the page cache; *HASH goes on over them.  In: those from WANTED (above FROM) on are
  * only read.  0 or -errno; -ENODATA: the file ends. */
 int weir_saved_flow_out(int fd, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
                         uint32_t from, uint32_t to, uint64_t *hash);
-int weir_saved_flow_in(int fd, uint64_t offset, const struct weir_kv *kv, uint32_t n_layer,
-                       uint32_t from, uint32_t to, uint32_t wanted, const struct saved_watch *watch,
-                       uint64_t *hash);
+int weir_saved_flow_in(const struct weir_saved *f, uint64_t offset, const struct weir_kv *kv,
+                       uint32_t from, uint32_t to, uint32_t wanted, uint64_t *hash);
 /* N bytes at OFFSET, all of them.  As above. */
 int weir_saved_pread(int fd, void *p, size_t n, uint64_t offset);
 int weir_saved_pwrite(int fd, const void *p, size_t n, uint64_t offset);

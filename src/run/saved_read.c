@@ -276,14 +276,14 @@ int weir_saved_state(struct weir_saved *f, struct weir_saved_state *ret, struct 
 void weir_saved_watch(struct weir_saved *f, void (*fn)(void *arg, uint64_t bytes, uint64_t total),
                       void *arg)
 {
-    f->watch = (struct saved_watch){ .fn = fn, .arg = arg };
+    f->watch = fn;
+    f->watch_arg = arg;
 }
 
 int weir_saved_keys(const struct weir_saved *f, const struct weir_kv *kv, uint32_t n,
                     struct weir_err *err)
 {
     const struct weir_saved_id *id = &f->id;
-    const struct saved_watch watch = { f->watch.fn, f->watch.arg, f->slot.end };
     uint64_t per_pos, bytes;
     uint32_t pos = 0;
     if (n > kv->ctx || id->n_head_kv != kv->n_head_kv ||
@@ -303,9 +303,8 @@ int weir_saved_keys(const struct weir_saved *f, const struct weir_kv *kv, uint32
                 weir_mul_over(per_pos, rec.to - rec.from, &bytes) || bytes != rec.bytes)
                 return damaged(f, err, "the length of some keys and values");
             uint64_t hash = WEIR_HASH_INIT;
-            const int r = rec.from >= n ? 0
-                                        : weir_saved_flow_in(f->fd, off, kv, id->n_layer, rec.from,
-                                                             rec.to, n, &watch, &hash);
+            const int r =
+                rec.from >= n ? 0 : weir_saved_flow_in(f, off, kv, rec.from, rec.to, n, &hash);
             if (r < 0 && r != -ENODATA)
                 return weir_fail(err, r, "%s: cannot read: %s", f->path, strerror(-r));
             if (r < 0 || (rec.from < n && hash != rec.hash))
